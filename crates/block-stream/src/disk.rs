@@ -1,0 +1,130 @@
+//! A virtual disk: extents that tile it, a cursor to read them, and what lies under it.
+
+use std::sync::Arc;
+
+use crate::{Bytes, Description, Problem, Result};
+
+/// An opened virtual disk, or one layer of it. Immutable, shared by all threads.
+pub trait Disk: Send + Sync {
+    /// Virtual size in bytes.
+    fn size(&self) -> u64;
+
+    /// The unit in which the disk is stored (cluster, block), in bytes; 1 where there is none.
+    fn grain(&self) -> u64;
+
+    /// The files that [`Kind::Plain`] extents point into, by index.
+    fn files(&self) -> &[Arc<dyn Bytes>];
+
+    /// A new reader of this disk.
+    ///
+    /// # Errors
+    /// `Io` or `Damaged` where a reader needs more of the image than opening did.
+    fn cursor(&self) -> Result<Box<dyn Cursor + '_>>;
+}
+
+/// One thread's reader of a disk. It owns its buffers, its decompressor and the table it is in.
+pub trait Cursor: Send {
+    /// The extent at `at`: a run of one kind, of at least one and at most `limit` bytes.
+    ///
+    /// Successive extents tile the disk. Two neighbours may have the same kind.
+    /// The caller keeps `at + limit` within the disk.
+    ///
+    /// # Errors
+    /// `Damaged` when a table contradicts the file, `Io` when it cannot be read.
+    fn extent(&mut self, at: u64, limit: u64) -> Result<Extent>;
+
+    /// Fills `buf` with the disk's bytes at `at`; what is absent or zero reads as zeros.
+    ///
+    /// # Errors
+    /// `Damaged` or `Io`; `buf` is then unspecified.
+    fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()>;
+}
+
+/// A run of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Bytes, at least one.
+    pub length: u64,
+    /// What is there.
+    pub kind: Kind,
+}
+
+/// What a run of a disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Not in this layer: the parent's bytes, or zeros where there is no parent.
+    Absent,
+    /// Zeros, whatever the parent holds.
+    Zero,
+    /// Bytes that only [`Cursor::read`] can get.
+    Data {
+        /// Whether they are stored compressed.
+        compressed: bool,
+    },
+    /// Bytes stored as they are: the whole run, at this place in this file.
+    Plain {
+        /// Index into [`Disk::files`].
+        file: u32,
+        /// Offset of the run's first byte in that file.
+        offset: u64,
+    },
+}
+
+impl Kind {
+    /// Whether the run reads as zeros in a disk without a parent.
+    pub fn reads_zero(self) -> bool {
+        matches!(self, Self::Absent | Self::Zero)
+    }
+}
+
+/// A disk with what only its format knows about it.
+pub trait Image: Disk {
+    /// What the image says about itself.
+    fn describe(&self) -> Description;
+
+    /// The parent that this layer needs for its absent parts. Named here, opened by nobody here.
+    fn parent(&self) -> Option<&ParentRef> {
+        None
+    }
+
+    /// Reads every table and reports each problem.
+    ///
+    /// # Errors
+    /// `Io` when a table cannot be read, `Limit` when checking would need too much memory.
+    fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()>;
+}
+
+/// The parent (backing file) that an image names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParentRef {
+    /// The name as the image has it. Untrusted.
+    pub name: String,
+    /// The format the image says it has, in this project's or its own words. Untrusted.
+    pub format: Option<String>,
+}
+
+/// A source that can only be read forward, such as a pipe. Its size may be known only at its end.
+pub trait Stream: Send {
+    /// The name that messages use.
+    fn name(&self) -> &str;
+
+    /// Virtual size in bytes, where it is known beforehand.
+    fn size(&self) -> Option<u64>;
+
+    /// The next piece. Bytes go to the front of `buf`; zeros need no room.
+    ///
+    /// # Errors
+    /// `Io` or `Damaged`; the stream is then over.
+    fn next(&mut self, buf: &mut [u8]) -> Result<Piece>;
+}
+
+/// What a [`Stream`] yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// So many bytes of the buffer were filled, at least one.
+    Data(usize),
+    /// So many zeros follow, at least one.
+    Zero(u64),
+    /// There is no more.
+    End,
+}

@@ -1,0 +1,30 @@
+//! The vocabulary of diskferry: what a virtual disk is, how it is read, and how one is laid out.
+//!
+//! - [`Disk`] is an opened image: shared, immutable. A [`Cursor`], one per thread, tells its
+//!   [`Extent`]s and reads its bytes. A [`Stream`] is a source that can only go forward.
+//! - [`Bytes`] is what a disk is read from: a file, a memory map, a `Vec<u8>`.
+//! - [`Plan`] is a format's answer to "how would you store a disk of this size?". It does no I/O:
+//!   the engine owns threads, memory, order and errors.
+//! - [`Error`] says what, where and why; [`Limits`] bounds what an image may ask for;
+//!   [`Cancel`] and [`Progress`] connect a running job with whoever started it.
+//!
+//! All positions and lengths are bytes unless a name says otherwise.
+#![forbid(unsafe_code)]
+
+mod bytes;
+mod describe;
+mod disk;
+mod error;
+mod job;
+mod limits;
+mod options;
+mod plan;
+
+pub use bytes::{Bytes, Run};
+pub use describe::{Description, Detail, Problem, ProblemKind, Snapshot};
+pub use disk::{Cursor, Disk, Extent, Image, Kind, ParentRef, Piece, Stream};
+pub use error::{Error, ErrorKind, Place, Result};
+pub use job::{Cancel, Progress};
+pub use limits::Limits;
+pub use options::{OptionSpec, parse_size};
+pub use plan::{Chunk, Flat, Form, Layout, Packed, Packer, Plan, Preallocation, Sink};

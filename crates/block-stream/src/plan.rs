@@ -1,0 +1,128 @@
+//! How a format would store a disk: a plan without I/O, that the engine carries out.
+//!
+//! A [`Flat`] plan keeps the disk's bytes in the file as they are. A [`Packed`] plan cuts the disk
+//! into chunks; each chunk that is not all zeros is packed by itself, on any thread, and laid out
+//! in the disk's order by a [`Layout`], which decides where bytes go and makes the tables.
+
+use crate::Result;
+
+/// How a format would store a disk.
+pub enum Plan {
+    /// The disk's bytes sit in the file as they are.
+    Flat(Flat),
+    /// The disk is cut into chunks that are laid out one after the other.
+    Packed(Packed),
+}
+
+/// The disk's bytes in the file as they are, from [`base`](Self::base) on.
+#[derive(Clone, Debug, Default)]
+pub struct Flat {
+    /// What precedes the disk, from offset 0; at most `base` bytes.
+    pub head: Vec<u8>,
+    /// Offset in the file of the disk's first byte.
+    pub base: u64,
+    /// What follows the disk's last byte.
+    pub tail: Vec<u8>,
+    /// What to do with the parts that are zeros.
+    pub preallocation: Preallocation,
+}
+
+/// Whether storage is taken for parts of the file that hold zeros.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preallocation {
+    /// They become holes.
+    #[default]
+    Off,
+    /// The system reserves storage for them (`fallocate`).
+    Falloc,
+    /// Zeros are written.
+    Full,
+}
+
+/// A disk in chunks.
+pub struct Packed {
+    /// Bytes of the disk in a chunk, a power of two. The last chunk is padded with zeros.
+    pub chunk: usize,
+    /// Into how many equal parts the zero scan divides a chunk for [`Chunk::zero_parts`]; 1 to 64.
+    pub parts: u32,
+    /// Whether the file can be written front to back, so that it may go to a pipe.
+    pub streamable: bool,
+    /// What to do with the parts of the file that hold zeros.
+    pub preallocation: Preallocation,
+    /// Makes a packer for a thread; `None` where chunks are always stored as they are.
+    pub packer: Option<Box<dyn Fn() -> Result<Box<dyn Packer>> + Send + Sync>>,
+    /// Decides where everything goes.
+    pub layout: Box<dyn Layout>,
+}
+
+/// One thread's session for packing chunks.
+pub trait Packer: Send {
+    /// Packs the chunk that starts at `at` of the disk, appending to `out`.
+    ///
+    /// `data` is one whole chunk, and not all zeros. With [`Form::Stored`], `out` is unchanged.
+    /// The result depends on `at` and `data` alone, never on what was packed before.
+    ///
+    /// # Errors
+    /// Whatever the codec reports.
+    fn pack(&mut self, at: u64, data: &[u8], out: &mut Vec<u8>) -> Result<Form>;
+}
+
+/// How a chunk is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it is on the disk.
+    Stored,
+    /// As the packer made it.
+    Packed,
+}
+
+/// A chunk that wants a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// How it is kept.
+    pub form: Form,
+    /// Bytes it takes.
+    pub length: usize,
+    /// Which of the plan's [`parts`](Packed::parts) are all zeros, the first in bit 0.
+    pub zero_parts: u64,
+}
+
+/// The order of a file: a state machine that is told each chunk once, in the disk's order.
+///
+/// It does no I/O; its own bytes (headers, tables) go to the [`Sink`]. The bytes of a streamable
+/// layout, its own and the chunks', never go back.
+pub trait Layout: Send {
+    /// The next `chunks` chunks are all zeros.
+    ///
+    /// # Errors
+    /// `Limit` or `Unsupported` where the format ends; whatever the sink reports.
+    fn zeros(&mut self, chunks: u64, sink: &mut dyn Sink) -> Result<()>;
+
+    /// The next chunk; returns the offset in the file at which its bytes go.
+    ///
+    /// # Errors
+    /// As for [`zeros`](Self::zeros).
+    fn chunk(&mut self, chunk: Chunk, sink: &mut dyn Sink) -> Result<u64>;
+
+    /// There are no more: the disk has `size` bytes. Returns the length of the file.
+    ///
+    /// # Errors
+    /// As for [`zeros`](Self::zeros).
+    fn finish(&mut self, size: u64, sink: &mut dyn Sink) -> Result<u64>;
+}
+
+/// Takes a layout's own bytes.
+pub trait Sink {
+    /// Puts `bytes` at `at` of the file. No two puts overlap, nor a put and a chunk.
+    ///
+    /// # Errors
+    /// `Io` when they cannot be written, `Cancelled` when the job is.
+    fn put(&mut self, at: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Says that `len` bytes at `at` must read as zeros: a part of the disk that has a place in the
+    /// file though it holds nothing. Does nothing where a new file reads as zeros anyway.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    fn zeros(&mut self, at: u64, len: u64) -> Result<()>;
+}

@@ -1,0 +1,25 @@
+//! Compression sessions, zero scanning and digests: the only crate that names a compression library.
+//!
+//! A session ([`Deflater`], [`Inflater`], [`ZstdPacker`], [`ZstdUnpacker`]) is made once for each thread and packs or
+//! unpacks *units* (clusters, grains, blocks), each on its own: what a session did before never changes what it does
+//! next. All lengths are in bytes.
+
+#![forbid(unsafe_code)]
+
+pub mod digest;
+pub mod zeros;
+
+mod deflate;
+mod error;
+mod zstandard;
+
+#[cfg(test)]
+mod samples;
+
+pub use deflate::{Deflater, Ending, Inflater};
+pub use error::CodecError;
+pub use zstandard::{ZstdPacker, ZstdUnpacker};
+
+/// Bytes of a unit, packed or not, that a session takes at most: zlib counts them in 32 bits, and no format has units
+/// of more than a few MiB.
+pub const UNIT_MAX: usize = 1 << 30;

@@ -1,0 +1,51 @@
+//! What a piece of work may use: threads, memory, and the means to follow and stop it.
+
+use diskferry_block_stream::{Cancel, Error, Progress, Result};
+
+/// The threads, the memory and the controls of a copy, a comparison or a digest.
+pub struct Job {
+    pool: rayon::ThreadPool,
+    /// Bound on buffers, in bytes.
+    pub memory: u64,
+    /// Stops the work.
+    pub cancel: Cancel,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+impl Job {
+    /// The default bound on buffers, in bytes.
+    pub const MEMORY: u64 = 256 << 20;
+
+    /// A job on `threads` threads; 0 means one for each core.
+    ///
+    /// # Errors
+    /// `Io` when the threads cannot be started.
+    pub fn new(threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|n| format!("ferry-{n}"))
+            .build()
+            .map_err(|error| Error::from(std::io::Error::other(error)).doing("starting threads"))?;
+        Ok(Self {
+            pool,
+            memory: Self::MEMORY,
+            cancel: Cancel::default(),
+            progress: Progress::default(),
+        })
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Runs `work` once on each thread, and returns when all have ended.
+    pub(crate) fn on_each_thread(&self, work: impl Fn() + Sync) {
+        self.pool.in_place_scope(|scope| {
+            for _ in 0..self.threads() {
+                scope.spawn(|_| work());
+            }
+        });
+    }
+}

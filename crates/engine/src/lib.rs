@@ -1,0 +1,24 @@
+//! The sparse-aware parallel copy, with what it reads from and writes to.
+//!
+//! [`copy`] moves a [`Source`] into an [`Output`] as a plan says; [`compare`] and [`digest`] look at
+//! disks in parallel. All of them run as a [`Job`]: so many threads, so much memory, a way to stop.
+#![deny(unsafe_code)]
+
+mod adapt;
+mod compare;
+mod copy;
+mod input;
+mod job;
+mod map;
+mod output;
+mod scout;
+mod sequence;
+
+pub use adapt::{Chain, Pad, Slice};
+pub use compare::{Difference, compare};
+pub use copy::{Copied, CopyOptions, Zeros, copy, digest};
+pub use input::{FileBytes, ReadStream};
+pub use job::Job;
+pub use map::MappedBytes;
+pub use output::{DeviceOutput, FileOutput, Output, PipeOutput, Replace};
+pub use scout::Source;

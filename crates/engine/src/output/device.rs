@@ -1,0 +1,96 @@
+//! A block device: as long as it is, and full of what was there before.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use diskferry_block_stream::{Error, Result};
+use rustix::fs::{FallocateFlags, OFlags};
+
+use super::{Output, sync, write_zeros};
+use crate::Job;
+
+/// A block device that is overwritten in place.
+pub struct DeviceOutput {
+    name: String,
+    file: File,
+    len: u64,
+    /// Cleared when the device turns out not to zero ranges by itself.
+    zeroes: AtomicBool,
+}
+
+impl DeviceOutput {
+    /// Opens the device for this process alone: one that is mounted or in use is refused.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be opened.
+    pub fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let io = |error: std::io::Error| Error::from(error).doing("opening").in_file(&name);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            // On a block device, O_EXCL without O_CREAT asks that nobody else holds it.
+            .custom_flags(OFlags::EXCL.bits() as i32)
+            .open(path)
+            .map_err(io)?;
+        let len = file.seek(SeekFrom::End(0)).map_err(io)?;
+        Ok(Self { file, len, zeroes: AtomicBool::new(true), name })
+    }
+
+    /// Bytes the device holds.
+    pub fn size(&self) -> u64 {
+        self.len
+    }
+
+    fn too_small(&self, len: u64) -> Error {
+        Error::misuse(format!("{len} bytes do not fit onto a device of {}", self.len))
+            .in_file(&self.name)
+    }
+}
+
+impl Output for DeviceOutput {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn starts_zero(&self) -> bool {
+        false
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        self.file.write_all_at(bytes, at).map_err(|error| {
+            Error::from(error).at("writing", at, bytes.len() as u64).in_file(&self.name)
+        })
+    }
+
+    fn zero(&self, at: u64, len: u64) -> Result<()> {
+        if at.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(self.too_small(at.saturating_add(len)));
+        }
+        if self.zeroes.load(Ordering::Relaxed) {
+            // On a block device this is BLKZEROOUT: quick where the hardware can, correct elsewhere.
+            let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+            if rustix::fs::fallocate(&self.file, flags, at, len).is_ok() {
+                return Ok(());
+            }
+            self.zeroes.store(false, Ordering::Relaxed);
+        }
+        write_zeros(at, len, |at, zeros| self.write_at(at, zeros))
+    }
+
+    fn allocate(&self, len: u64) -> Result<()> {
+        if len > self.len { Err(self.too_small(len)) } else { Ok(()) }
+    }
+
+    fn fill(&self, _len: u64, _job: &Job) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&self, len: u64, job: &Job) -> Result<()> {
+        self.allocate(len)?;
+        sync(&self.file, job).map_err(|error| error.at("syncing", 0, len).in_file(&self.name))
+    }
+}

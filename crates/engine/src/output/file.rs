@@ -1,0 +1,209 @@
+//! A regular file that gets its name only when it is whole.
+
+use std::ffi::OsString;
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use diskferry_block_stream::{Bytes, Error, Result};
+use rustix::fs::{FallocateFlags, SeekFrom};
+use rustix::io::Errno;
+use tempfile::NamedTempFile;
+
+use super::{Output, sync, write_zeros};
+use crate::Job;
+
+/// A new file beside its target. [`keep`](Self::keep) gives it the target's name; dropped before
+/// that, it is removed.
+pub struct FileOutput {
+    name: String,
+    target: PathBuf,
+    replace: bool,
+    partial: NamedTempFile,
+}
+
+impl FileOutput {
+    /// Starts a file that is to become `target`. Unless `replace` is set, a file of that name,
+    /// now or at the end, is an error.
+    ///
+    /// # Errors
+    /// `Misuse` when the target exists and may not be replaced, `Io` when the folder refuses.
+    pub fn create(target: &Path, replace: Replace) -> Result<Self> {
+        let name = target.display().to_string();
+        let io = |error: io::Error| Error::from(error).doing("creating").in_file(&name);
+        if replace == Replace::Never && target.symlink_metadata().is_ok() {
+            return Err(exists(&name));
+        }
+        // A link is followed, so that the file it names is replaced and not the link.
+        let target = match target.canonicalize() {
+            Ok(found) => found,
+            Err(error) if target.symlink_metadata().is_ok() => return Err(io(error)),
+            Err(_) => target.to_owned(),
+        };
+        // A name that belongs to a folder, a device or a pipe must not be taken from it.
+        if target.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(Error::misuse("the target exists and is no regular file").in_file(&name));
+        }
+        let base =
+            target.file_name().ok_or_else(|| Error::misuse("no file name").in_file(&name))?;
+        let folder = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let mut prefix = OsString::from(base);
+        if prefix.len() > LONGEST_BASE {
+            prefix = OsString::from("target");
+        }
+        prefix.push(".");
+        let partial = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(SUFFIX)
+            // The umask takes from this what it takes from every new file.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)
+            .map_err(io)?;
+        Ok(Self { name, target, replace: replace == Replace::Allowed, partial })
+    }
+
+    /// Where the bytes are for now.
+    pub fn partial_path(&self) -> &Path {
+        self.partial.path()
+    }
+
+    /// Another handle to read back what was written.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be opened.
+    pub fn reopen(&self) -> Result<File> {
+        self.partial
+            .reopen()
+            .map_err(|error| Error::from(error).doing("opening").in_file(&self.name))
+    }
+
+    /// Gives the file its name. Call it after [`finish`](Output::finish).
+    ///
+    /// # Errors
+    /// `Misuse` when the target exists by now and may not be replaced, `Io` when the folder refuses.
+    pub fn keep(self) -> Result<()> {
+        let Self { name, target, replace, partial } = self;
+        let kept =
+            if replace { partial.persist(&target) } else { partial.persist_noclobber(&target) };
+        kept.map_err(|failed| match failed.error.kind() {
+            io::ErrorKind::AlreadyExists => exists(&name),
+            _ => Error::from(failed.error).doing("renaming").in_file(&name),
+        })?;
+        // The name must last as well as the bytes. Not every file system can sync a folder.
+        if let Some(folder) = target.parent().and_then(|parent| File::open(parent).ok()) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+
+    fn file(&self) -> &File {
+        self.partial.as_file()
+    }
+
+    fn io(&self, doing: &'static str, at: u64, len: u64) -> impl Fn(io::Error) -> Error {
+        move |error| Error::from(error).at(doing, at, len).in_file(&self.name)
+    }
+}
+
+/// What to do with an existing target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// It is an error.
+    Never,
+    /// It is replaced at the end.
+    Allowed,
+}
+
+/// Marks what an interrupted run could not remove.
+const SUFFIX: &str = ".diskferry-partial";
+
+/// Names have at most 255 bytes on Linux; this leaves room for the random part and the suffix.
+const LONGEST_BASE: usize = 220;
+
+fn exists(name: &str) -> Error {
+    Error::misuse("the target exists; --force replaces it").in_file(name)
+}
+
+impl Output for FileOutput {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn starts_zero(&self) -> bool {
+        true
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        self.file().write_all_at(bytes, at).map_err(self.io("writing", at, bytes.len() as u64))
+    }
+
+    fn zero(&self, _at: u64, _len: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn copy_from(&self, source: &dyn Bytes, from: u64, at: u64, len: u64) -> Result<u64> {
+        let Some(source) = source.file() else { return Ok(0) };
+        let (mut off_in, mut off_out, mut done) = (from, at, 0);
+        while done < len {
+            let step = (len - done).min(1 << 30) as usize;
+            match rustix::fs::copy_file_range(
+                source,
+                Some(&mut off_in),
+                self.file(),
+                Some(&mut off_out),
+                step,
+            ) {
+                Ok(0) => break,
+                Ok(count) => done += count as u64,
+                Err(Errno::INTR) => {}
+                Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::FBIG)) => {
+                    return Err(self.io("writing", at + done, len - done)(errno.into()));
+                }
+                Err(_) => break,
+            }
+        }
+        Ok(done)
+    }
+
+    fn allocate(&self, len: u64) -> Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        match rustix::fs::fallocate(self.file(), FallocateFlags::empty(), 0, len) {
+            // Where the file system cannot reserve, the writes will find out.
+            Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
+            Err(errno) => Err(self.io("reserving", 0, len)(errno.into())),
+        }
+    }
+
+    fn fill(&self, len: u64, job: &Job) -> Result<()> {
+        // Past the end of a file there is no hole to be found.
+        self.file().set_len(len).map_err(self.io("extending", 0, len))?;
+        let mut at = 0;
+        while at < len {
+            let hole = match rustix::fs::seek(self.file(), SeekFrom::Hole(at)) {
+                Ok(hole) if hole < len => hole,
+                _ => break,
+            };
+            let end = match rustix::fs::seek(self.file(), SeekFrom::Data(hole)) {
+                Ok(data) => data.min(len),
+                Err(_) => len,
+            };
+            write_zeros(hole, end - hole, |at, zeros| {
+                job.cancel.check()?;
+                self.write_at(at, zeros)
+            })?;
+            at = end;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, len: u64, job: &Job) -> Result<()> {
+        self.file().set_len(len).map_err(self.io("extending", 0, len))?;
+        sync(self.file(), job).map_err(|error| error.at("syncing", 0, len).in_file(&self.name))
+    }
+}

@@ -1,0 +1,280 @@
+//! Cuts a source into tickets: runs of whole chunks that one worker handles at a time.
+//!
+//! Extents are asked as the copy goes, never all at once. A ticket holds a bounded number of bytes
+//! that must be read, and any number of zeros, so that an empty stretch costs one ticket however
+//! long it is, and many small extents share one.
+
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Cancel, Cursor, Disk, Extent, Kind, Piece, Result, Stream};
+
+/// What is copied: a disk that any thread may read anywhere, or a stream.
+pub enum Source<'a> {
+    /// Read in parallel.
+    Disk(&'a dyn Disk),
+    /// Read in order, packed in parallel.
+    Stream(Box<dyn Stream + 'a>),
+}
+
+impl Source<'_> {
+    /// Virtual size in bytes, where it is known beforehand.
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Self::Disk(disk) => Some(disk.size()),
+            Self::Stream(stream) => stream.size(),
+        }
+    }
+
+    pub(crate) fn files(&self) -> &[Arc<dyn Bytes>] {
+        match self {
+            Self::Disk(disk) => disk.files(),
+            Self::Stream(_) => &[],
+        }
+    }
+}
+
+/// A run of the disk for one worker.
+pub(crate) struct Ticket {
+    /// Position in the order of tickets.
+    pub index: u64,
+    /// First byte: the start of a chunk.
+    pub at: u64,
+    /// Bytes: whole chunks, but for the last ticket.
+    pub length: u64,
+    /// The parts that are not known to be zeros, in order.
+    pub segments: Vec<Segment>,
+}
+
+/// A part of a ticket that must be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    pub at: u64,
+    pub length: u64,
+    pub kind: Kind,
+}
+
+impl Segment {
+    pub fn end(&self) -> u64 {
+        self.at + self.length
+    }
+}
+
+/// Consecutive chunks of a ticket that hold at least one segment's bytes, and their place in the
+/// worker's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub at: u64,
+    pub length: usize,
+    pub start: usize,
+}
+
+impl Span {
+    pub fn end(&self) -> u64 {
+        self.at + self.length as u64
+    }
+}
+
+/// The chunks that `segments` touch, merged where they meet.
+pub(crate) fn spans(segments: &[Segment], chunk: u64) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    for segment in segments {
+        let (from, to) = (floor(segment.at, chunk), ceil(segment.end(), chunk));
+        match spans.last_mut() {
+            Some(last) if from <= last.end() => {
+                last.length = (to.max(last.end()) - last.at) as usize;
+            }
+            last => {
+                let start = last.map_or(0, |last| last.start + last.length);
+                spans.push(Span { at: from, length: (to - from) as usize, start });
+            }
+        }
+    }
+    spans
+}
+
+fn floor(at: u64, chunk: u64) -> u64 {
+    at - at % chunk
+}
+
+/// Past the end of the 64-bit range there is no next chunk; no disk is that large.
+fn ceil(at: u64, chunk: u64) -> u64 {
+    floor(at.saturating_add(chunk - 1), chunk)
+}
+
+/// Hands out tickets in the disk's order.
+pub(crate) struct Scout<'a> {
+    from: From<'a>,
+    /// Bytes in a chunk.
+    chunk: u64,
+    /// Bytes of chunks to be read that a ticket may hold; a multiple of `chunk`.
+    run: u64,
+    at: u64,
+    next: u64,
+    /// An error ended a ticket somewhere within a chunk: nothing after it can be handed out.
+    failed: bool,
+    cancel: Cancel,
+}
+
+enum From<'a> {
+    Disk {
+        cursor: Box<dyn Cursor + 'a>,
+        size: u64,
+        /// What is left of the extent that the last ticket ended in.
+        rest: Option<Extent>,
+    },
+    Stream {
+        stream: Box<dyn Stream + 'a>,
+        /// Zeros announced by the stream and not yet handed out.
+        zeros: u64,
+        over: bool,
+    },
+}
+
+/// Segments in a ticket. More would only make its list longer; zero runs between them are free.
+const SEGMENTS: usize = 512;
+
+impl<'a> Scout<'a> {
+    pub fn new(source: Source<'a>, chunk: u64, run: u64, cancel: &Cancel) -> Result<Self> {
+        let from = match source {
+            Source::Disk(disk) => {
+                From::Disk { cursor: disk.cursor()?, size: disk.size(), rest: None }
+            }
+            Source::Stream(stream) => From::Stream { stream, zeros: 0, over: false },
+        };
+        Ok(Self { from, chunk, run, at: 0, next: 0, failed: false, cancel: cancel.clone() })
+    }
+
+    /// How far it has come; at the end, the disk's size.
+    pub fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// The next ticket; none after an error. A stream's bytes are put into `buf` already, at their
+    /// span's place.
+    pub fn claim(&mut self, buf: &mut [u8]) -> Result<Option<Ticket>> {
+        if self.failed {
+            return Ok(None);
+        }
+        let start = self.at;
+        let segments = match &mut self.from {
+            From::Disk { cursor, size, rest } => {
+                let bounds = Bounds { chunk: self.chunk, run: self.run, size: *size };
+                claim_extents(cursor.as_mut(), rest, &mut self.at, bounds, &self.cancel)
+            }
+            From::Stream { stream, zeros, over } => {
+                let chunk = self.chunk;
+                let buf = &mut buf[..self.run as usize];
+                claim_bytes(stream.as_mut(), zeros, over, &mut self.at, chunk, buf)
+            }
+        };
+        self.failed = segments.is_err();
+        let segments = segments?;
+        if self.at == start {
+            return Ok(None);
+        }
+        self.next += 1;
+        Ok(Some(Ticket { index: self.next - 1, at: start, length: self.at - start, segments }))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Bounds {
+    chunk: u64,
+    run: u64,
+    size: u64,
+}
+
+fn claim_extents(
+    cursor: &mut dyn Cursor,
+    rest: &mut Option<Extent>,
+    at: &mut u64,
+    Bounds { chunk, run, size }: Bounds,
+    cancel: &Cancel,
+) -> Result<Vec<Segment>> {
+    let mut segments: Vec<Segment> = Vec::new();
+    let (mut touched, mut touched_to) = (0, *at);
+    while *at < size {
+        let full = touched >= run || segments.len() >= SEGMENTS;
+        if full && *at % chunk == 0 {
+            break;
+        }
+        cancel.check()?;
+        let extent = match rest.take() {
+            Some(extent) => extent,
+            None => cursor.extent(*at, size - *at)?,
+        };
+        debug_assert!((1..=size - *at).contains(&extent.length), "{extent:?} at {at:#x} of {size}");
+        let mut length = extent.length;
+        if full {
+            length = length.min(ceil(*at, chunk) - *at);
+        }
+        if !extent.kind.reads_zero() {
+            let from = floor(*at, chunk).max(touched_to);
+            length = length.min((from + (run.max(touched) - touched)).max(touched_to) - *at);
+            let to = ceil(*at + length, chunk);
+            touched += to.saturating_sub(from);
+            touched_to = touched_to.max(to);
+            segments.push(Segment { at: *at, length, kind: extent.kind });
+        }
+        *at += length;
+        if length < extent.length {
+            let kind = match extent.kind {
+                Kind::Plain { file, offset } => Kind::Plain { file, offset: offset + length },
+                other => other,
+            };
+            *rest = Some(Extent { length: extent.length - length, kind });
+        }
+    }
+    Ok(segments)
+}
+
+/// Takes zeros that the stream announced, else fills the buffer until it, the stream, or the run
+/// of data ends. Data and zeros do not share a chunk's ticket unless the chunk holds both.
+fn claim_bytes(
+    stream: &mut dyn Stream,
+    zeros: &mut u64,
+    over: &mut bool,
+    at: &mut u64,
+    chunk: u64,
+    buf: &mut [u8],
+) -> Result<Vec<Segment>> {
+    let start = *at;
+    let mut filled = 0;
+    while filled < buf.len() {
+        if *zeros > 0 {
+            let gap = if filled % chunk as usize == 0 {
+                if filled > 0 {
+                    break;
+                }
+                // Whole chunks of zeros make a ticket of their own.
+                let whole = floor(*zeros, chunk);
+                if whole > 0 {
+                    *zeros -= whole;
+                    *at += whole;
+                    return Ok(Vec::new());
+                }
+                *zeros
+            } else {
+                (*zeros).min(chunk - filled as u64 % chunk)
+            };
+            buf[filled..][..gap as usize].fill(0);
+            filled += gap as usize;
+            *zeros -= gap;
+            continue;
+        }
+        if *over {
+            break;
+        }
+        match stream.next(&mut buf[filled..])? {
+            Piece::Data(count) => filled += count,
+            Piece::Zero(count) => *zeros += count,
+            Piece::End => *over = true,
+        }
+    }
+    *at += filled as u64;
+    if filled == 0 {
+        return Ok(Vec::new());
+    }
+    let kind = Kind::Data { compressed: false };
+    Ok(vec![Segment { at: start, length: filled as u64, kind }])
+}

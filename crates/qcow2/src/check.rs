@@ -1,0 +1,413 @@
+//! Checking: every table read, every cluster's references counted and compared with its refcount.
+
+use diskferry_block_stream::{Bytes, Error, Problem, ProblemKind, Result};
+
+use crate::header::{DataFile, TablePlace};
+use crate::image::Qcow2;
+use crate::table::{BadEntry, COPIED, Entry, EntryFormat, l2_offset};
+use crate::wire;
+
+/// Reports each problem of the image's own file.
+pub(crate) fn check(image: &Qcow2, report: &mut dyn FnMut(Problem)) -> Result<()> {
+    let mut check = Check::new(image, report)?;
+    check.refcount_blocks()?;
+    check.metadata();
+    check.l1(image.header.l1, State::Active)?;
+    for snapshot in &image.snapshots {
+        check.l1(snapshot.l1, State::Snapshot)?;
+    }
+    check.bitmaps()?;
+    check.refcounts()
+}
+
+/// Whose table it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// What the guest writes to: its COPIED flags must be true.
+    Active,
+    /// Nobody writes to it; QEMU does not look at its flags.
+    Snapshot,
+}
+
+/// What uses a cluster.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// A table, or the header.
+    Metadata,
+    /// The disk's bytes.
+    Data,
+}
+
+struct Check<'a> {
+    image: &'a Qcow2,
+    file: &'a dyn Bytes,
+    cluster: u64,
+    format: EntryFormat,
+    /// References found, by cluster of the file.
+    references: Vec<u32>,
+    /// Whether a cluster is used as metadata, as data.
+    uses: Vec<u8>,
+    /// Offsets of the refcount blocks; 0 where there is none.
+    blocks: Vec<u64>,
+    /// The refcount block looked at last, and its index.
+    block: Vec<u8>,
+    block_index: Option<u64>,
+    report: &'a mut dyn FnMut(Problem),
+}
+
+/// Memory for counting: QEMU images of up to 8 TiB of data in clusters of 64 KiB.
+const MEMORY_MAX: u64 = 640 << 20;
+
+impl<'a> Check<'a> {
+    fn new(image: &'a Qcow2, report: &'a mut dyn FnMut(Problem)) -> Result<Self> {
+        let file = image.files[0].as_ref();
+        let cluster = image.header.cluster();
+        let clusters = file.len().div_ceil(cluster);
+        if clusters.saturating_mul(5) > MEMORY_MAX {
+            return Err(Error::limit(format!(
+                "counting the references to {clusters} clusters takes more than {MEMORY_MAX} bytes"
+            ))
+            .doing("checking"));
+        }
+        Ok(Self {
+            image,
+            file,
+            cluster,
+            format: image.entry_format(),
+            references: vec![0; clusters as usize],
+            uses: vec![0; clusters as usize],
+            blocks: Vec::new(),
+            block: Vec::new(),
+            block_index: None,
+            report,
+        })
+    }
+
+    fn say(&mut self, kind: ProblemKind, at: u64, text: String) {
+        (self.report)(Problem { kind, at: Some(at), text });
+    }
+
+    fn corruption(&mut self, at: u64, text: String) {
+        self.say(ProblemKind::Corruption, at, text);
+    }
+
+    /// Counts a reference to each cluster that `length` bytes at `at` touch. `field` is the offset
+    /// of what refers to them. Returns whether they lie within the file.
+    fn refer(&mut self, what: &str, field: u64, at: u64, length: u64, used: Use) -> bool {
+        let Some(end) = at.checked_add(length).filter(|_| length > 0) else {
+            return length == 0;
+        };
+        let (first, last) = (at / self.cluster, (end - 1) / self.cluster);
+        if last >= self.references.len() as u64 {
+            let file = self.file.len();
+            self.corruption(
+                field,
+                format!(
+                    "{what} at {at:#x}, {length} bytes, runs past the end of the file ({file:#x})"
+                ),
+            );
+            return false;
+        }
+        for index in first..=last {
+            let slot = &mut self.references[index as usize];
+            *slot = slot.saturating_add(1);
+            let bit = 1 << used as u8;
+            let uses = &mut self.uses[index as usize];
+            let before = std::mem::replace(uses, *uses | bit);
+            // Each other clash shows as a wrong refcount; this one also when the refcount agrees.
+            if before != 0 && before & bit == 0 {
+                let shared = index * self.cluster;
+                self.corruption(
+                    field,
+                    format!("{what} overlaps other data in cluster {shared:#x}"),
+                );
+            }
+        }
+        true
+    }
+
+    /// Whether an offset is aligned; reports it if not.
+    fn aligned(&mut self, what: &str, field: u64, at: u64) -> bool {
+        let aligned = at.is_multiple_of(self.cluster);
+        if !aligned {
+            self.corruption(field, format!("{what} at {at:#x} is not aligned to a cluster"));
+        }
+        aligned
+    }
+
+    fn read(&self, at: u64, length: u64) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length as usize];
+        self.file.read_at(at, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A cluster that holds a table; what lies past the end of the file counts as zeros.
+    fn table(&self, at: u64) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; self.cluster as usize];
+        let have = self.file.len().saturating_sub(at).min(self.cluster) as usize;
+        self.file.read_at(at, &mut bytes[..have])?;
+        Ok(bytes)
+    }
+
+    fn refcount_blocks(&mut self) -> Result<()> {
+        let header = &self.image.header;
+        let (at, clusters) = (header.refcount_table_offset, header.refcount_table_clusters);
+        let what = "the refcount table";
+        if !self.aligned(what, REFCOUNT_TABLE_FIELD, at) {
+            return Ok(());
+        }
+        let length = u64::from(clusters) * self.cluster;
+        if !self.refer(what, REFCOUNT_TABLE_FIELD, at, length, Use::Metadata) {
+            return Ok(());
+        }
+        let mut index = 0;
+        for n in 0..u64::from(clusters) {
+            let table = self.table(at + n * self.cluster)?;
+            for entry in wire::entries(&table) {
+                let field = at + index * 8;
+                index += 1;
+                // The low nine bits are reserved.
+                let block = entry & !0x1FF;
+                let usable = block != 0
+                    && self.aligned("a refcount block", field, block)
+                    && self.refer("a refcount block", field, block, self.cluster, Use::Metadata);
+                self.blocks.push(if usable { block } else { 0 });
+            }
+        }
+        Ok(())
+    }
+
+    fn metadata(&mut self) {
+        self.refer("the header", 0, 0, self.cluster, Use::Metadata);
+        let at = self.image.header.snapshots_offset;
+        let length = self.image.snapshots.iter().map(|snapshot| snapshot.length).sum();
+        self.refer("the snapshot table", SNAPSHOTS_FIELD, at, length, Use::Metadata);
+    }
+
+    fn l1(&mut self, place: TablePlace, state: State) -> Result<()> {
+        let length = u64::from(place.entries) * 8;
+        let field = L1_FIELD;
+        if length == 0
+            || !self.aligned("an L1 table", field, place.offset)
+            || !self.refer("an L1 table", field, place.offset, length, Use::Metadata)
+        {
+            return Ok(());
+        }
+        let end = place.offset.saturating_add(length);
+        if length > crate::image::L1_MAX || end > self.file.len() {
+            self.corruption(field, format!("an L1 table of {length} bytes at {:#x}", place.offset));
+            return Ok(());
+        }
+        let table = wire::entries(&self.read(place.offset, length)?);
+        for (index, entry) in table.into_iter().enumerate() {
+            let at = l2_offset(entry);
+            let field = place.offset + index as u64 * 8;
+            if at == 0
+                || !self.aligned("an L2 table", field, at)
+                || !self.refer("an L2 table", field, at, self.cluster, Use::Metadata)
+            {
+                continue;
+            }
+            if state == State::Active {
+                self.copied("L1 entry", field, entry, at)?;
+            }
+            self.l2(at, state)?;
+        }
+        Ok(())
+    }
+
+    fn l2(&mut self, table_at: u64, state: State) -> Result<()> {
+        let table = self.table(table_at)?;
+        let words = if self.format.extended { 2 } else { 1 };
+        for index in 0..table.len() / 8 / words {
+            let entry = wire::entry(&table, index * words);
+            let bitmap = if words == 2 { wire::entry(&table, index * words + 1) } else { 0 };
+            let field = table_at + (index * words * 8) as u64;
+            match self.format.parse(entry, bitmap) {
+                Err(bad) => self.corruption(field, bad.to_string()),
+                Ok(Entry::Absent) | Ok(Entry::Zero { offset: 0 }) => {}
+                Ok(Entry::Compressed { offset, length }) => {
+                    if state == State::Active && entry & COPIED != 0 {
+                        let text = "a compressed cluster is flagged as COPIED".into();
+                        self.corruption(field, text);
+                    }
+                    self.compressed(field, offset, length);
+                }
+                Ok(
+                    Entry::Zero { offset } | Entry::Plain { offset } | Entry::Parts { offset, .. },
+                ) => self.data(field, entry, offset, state)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn compressed(&mut self, field: u64, offset: u64, length: u64) {
+        let end = self.file.len();
+        if offset >= end {
+            self.corruption(
+                field,
+                format!("a compressed cluster at {offset:#x}, past the end of the file ({end:#x})"),
+            );
+            return;
+        }
+        // The last sector may go on past the end of the file, but not past its last cluster.
+        self.refer("a compressed cluster", field, offset, length, Use::Data);
+    }
+
+    fn data(&mut self, field: u64, entry: u64, offset: u64, state: State) -> Result<()> {
+        if matches!(self.image.header.data_file, DataFile::External { .. }) {
+            return Ok(());
+        }
+        if self.aligned("a data cluster", field, offset)
+            && self.refer("a data cluster", field, offset, self.cluster, Use::Data)
+            && state == State::Active
+        {
+            self.copied("L2 entry", field, entry, offset)?;
+        }
+        Ok(())
+    }
+
+    /// The COPIED flag must be there exactly when the refcount is 1: a guest's write relies on it.
+    fn copied(&mut self, what: &str, field: u64, entry: u64, at: u64) -> Result<()> {
+        let refcount = self.refcount(at / self.cluster)?;
+        let flagged = entry & COPIED != 0;
+        if flagged != (refcount == 1) {
+            let flag = if flagged { "has" } else { "lacks" };
+            self.corruption(
+                field,
+                format!("{what} {flag} the COPIED flag, the refcount of {at:#x} is {refcount}"),
+            );
+        }
+        Ok(())
+    }
+
+    fn bitmaps(&mut self) -> Result<()> {
+        let Some(bitmaps) = self.image.header.bitmaps else { return Ok(()) };
+        let directory = (bitmaps.offset, bitmaps.size);
+        if !self.refer("the bitmap directory", 0, directory.0, directory.1, Use::Metadata) {
+            return Ok(());
+        }
+        let (mut at, end) = (directory.0, directory.0 + directory.1);
+        for _ in 0..bitmaps.count {
+            let head = wire::BITMAP as u64;
+            if at + head > end.min(self.file.len()) {
+                self.corruption(at, "the bitmap directory ends inside an entry".into());
+                break;
+            }
+            let entry = self.read(at, head)?;
+            let fixed = entry.as_slice().try_into().expect("as many bytes as were asked for");
+            let (table, entries, length) = wire::bitmap(fixed);
+            self.bitmap_table(at, table, u64::from(entries))?;
+            at += length;
+        }
+        Ok(())
+    }
+
+    fn bitmap_table(&mut self, field: u64, table: u64, entries: u64) -> Result<()> {
+        let length = entries * 8;
+        let inside = table.checked_add(length).is_some_and(|end| end <= self.file.len());
+        if !self.refer("a bitmap table", field, table, length, Use::Metadata) || !inside {
+            return Ok(());
+        }
+        for (index, entry) in wire::entries(&self.read(table, length)?).into_iter().enumerate() {
+            let at = l2_offset(entry);
+            if at != 0 {
+                let field = table + index as u64 * 8;
+                self.refer("a bitmap cluster", field, at, self.cluster, Use::Metadata);
+            }
+        }
+        Ok(())
+    }
+
+    /// The refcount that the image states for a cluster; 0 where it states none.
+    fn refcount(&mut self, cluster: u64) -> Result<u64> {
+        let order = self.image.header.refcount_order;
+        let per_block = self.cluster * 8 >> order;
+        let index = cluster / per_block;
+        let at = self.blocks.get(index as usize).copied().unwrap_or(0);
+        if at == 0 {
+            return Ok(0);
+        }
+        if self.block_index != Some(index) {
+            self.block = self.table(at)?;
+            self.block_index = Some(index);
+        }
+        Ok(wire::refcount(&self.block, order, (cluster % per_block) as usize))
+    }
+
+    fn refcounts(&mut self) -> Result<()> {
+        let order = self.image.header.refcount_order;
+        let per_block = self.cluster * 8 >> order;
+        let blocks = std::mem::take(&mut self.blocks);
+        let clusters = self.references.len() as u64;
+        for (index, block) in blocks.iter().enumerate() {
+            let counts = if *block == 0 { None } else { Some(self.table(*block)?) };
+            let first = index as u64 * per_block;
+            for n in 0..per_block.min(clusters.saturating_sub(first)) {
+                let stated =
+                    counts.as_ref().map_or(0, |counts| wire::refcount(counts, order, n as usize));
+                self.compare(first + n, stated);
+            }
+            if let Some(counts) = counts {
+                self.beyond(&counts, first, per_block);
+            }
+        }
+        for cluster in blocks.len() as u64 * per_block..clusters {
+            self.compare(cluster, 0);
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, cluster: u64, stated: u64) {
+        let found = u64::from(self.references[cluster as usize]);
+        let at = cluster * self.cluster;
+        match stated.cmp(&found) {
+            std::cmp::Ordering::Equal => {}
+            std::cmp::Ordering::Less => self.corruption(
+                at,
+                format!("cluster {at:#x} has refcount {stated}, and {found} references"),
+            ),
+            std::cmp::Ordering::Greater => self.say(
+                ProblemKind::Leak,
+                at,
+                format!("cluster {at:#x} has refcount {stated}, and {found} references"),
+            ),
+        }
+    }
+
+    /// Refcounts of clusters that the file does not reach.
+    fn beyond(&mut self, counts: &[u8], first: u64, per_block: u64) {
+        let order = self.image.header.refcount_order;
+        let clusters = self.references.len() as u64;
+        for n in clusters.saturating_sub(first).min(per_block)..per_block {
+            let stated = wire::refcount(counts, order, n as usize);
+            if stated != 0 {
+                let at = (first + n) * self.cluster;
+                self.say(
+                    ProblemKind::Leak,
+                    at,
+                    format!("cluster {at:#x}, past the end of the file, has refcount {stated}"),
+                );
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for BadEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ZeroInV2 => f.write_str("a zero cluster, which version 2 does not have"),
+            Self::Bitmap(bitmap) => {
+                write!(f, "subcluster bitmap {bitmap:#018x}, which says two things at once")
+            }
+            Self::CompressedInDataFile => {
+                f.write_str("a compressed cluster in an image with an external data file")
+            }
+        }
+    }
+}
+
+/// Offsets in the header of the fields that name tables.
+const L1_FIELD: u64 = 40;
+const REFCOUNT_TABLE_FIELD: u64 = 48;
+const SNAPSHOTS_FIELD: u64 = 64;

@@ -1,0 +1,26 @@
+//! What diskferry's tests share; nothing that is shipped depends on it.
+//!
+//! - [`Model`] is a disk whose every byte is known from a seed; [`Recorder`] is an output in memory
+//!   that notices what a file would swallow.
+//! - [`laws`] are what every format passes, one call each.
+//! - [`fault`] makes the n-th operation fail, or cancel the job.
+//! - [`toy`] is a format as small as can be, to test the laws and the engine by.
+//! - [`qemu`] asks qemu-img and qemu-io; [`fuzz`] replays kept inputs.
+//!
+//! Everything here panics when something is wrong: that is how tests end.
+#![forbid(unsafe_code)]
+
+pub mod fault;
+pub mod fuzz;
+pub mod laws;
+mod model;
+pub mod qemu;
+mod random;
+mod recorder;
+pub mod toy;
+mod watchdog;
+
+pub use model::{Model, ModelStream, Part, StreamSize, Texture};
+pub use random::Random;
+pub use recorder::{Copying, Counts, Discard, Recorded, Recorder};
+pub use watchdog::within;
