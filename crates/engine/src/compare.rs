@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use diskferry_block_stream::{Bytes, Cursor, Disk, Extent, Kind, Result};
 
 use crate::Job;
-use crate::adapt::Pad;
+use crate::adapt::{Pad, Remembering};
 use crate::scout::{Scout, Source};
 use crate::sequence::{Buffers, Sequencer, Step};
 
@@ -133,20 +133,26 @@ impl Disk for Both {
     }
 
     fn cursor(&self) -> Result<Box<dyn Cursor + '_>> {
-        Ok(Box::new(BothCursor((self.a.cursor()?, self.b.cursor()?))))
+        Ok(Box::new(BothCursor {
+            a: Remembering::new(self.a.cursor()?),
+            b: Remembering::new(self.b.cursor()?),
+        }))
     }
 }
 
-struct BothCursor<'a>(Cursors<'a>);
+/// The long runs of one side are cut at the short ones of the other.
+struct BothCursor<'a> {
+    a: Remembering<'a>,
+    b: Remembering<'a>,
+}
 
 impl Cursor for BothCursor<'_> {
     fn extent(&mut self, at: u64, limit: u64) -> Result<Extent> {
-        let (a, b) = &mut self.0;
-        let left = a.extent(at, limit)?;
-        let right = b.extent(at, left.length)?;
+        let left = self.a.extent(at, limit)?;
+        let right = self.b.extent(at, limit)?;
         let zero = left.kind.reads_zero() && right.kind.reads_zero();
         let kind = if zero { Kind::Zero } else { Kind::Data { compressed: false } };
-        Ok(Extent { length: right.length, kind })
+        Ok(Extent { length: left.length.min(right.length), kind })
     }
 
     fn read(&mut self, _at: u64, _buf: &mut [u8]) -> Result<()> {

@@ -323,6 +323,7 @@ fn run(
                 Step::Leave => break,
                 Step::Claim(mut buffers) => {
                     buffers.input.resize(run as usize, 0);
+                    buffers.packed.clear();
                     if packs {
                         buffers.packed.reserve_exact(packed_room(run));
                     }
@@ -425,7 +426,6 @@ impl<'a> Worker<'a> {
             push_zeros(&mut done.items, until - *at);
             *at = until;
         };
-        done.buffers.packed.clear();
         for span in &spans {
             splice_until(&mut done, &mut at, span.at);
             self.pack(span, &mut done)?;

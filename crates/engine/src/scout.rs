@@ -278,3 +278,144 @@ fn claim_bytes(
     let kind = Kind::Data { compressed: false };
     Ok(vec![Segment { at: start, length: filled as u64, kind }])
 }
+
+#[cfg(test)]
+mod tests {
+    use diskferry_testkit::{Model, StreamSize, Texture};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tickets(source: Source<'_>, chunk: u64, run: u64) -> Vec<(Ticket, Vec<u8>)> {
+        let mut scout = Scout::new(source, chunk, run, &Cancel::default()).unwrap();
+        let mut tickets = Vec::new();
+        let mut buf = vec![0xee; run as usize];
+        while let Some(ticket) = scout.claim(&mut buf).unwrap() {
+            tickets.push((ticket, buf.clone()));
+        }
+        assert!(scout.claim(&mut buf).unwrap().is_none());
+        tickets
+    }
+
+    /// Tickets tile the disk in whole chunks, hold all that is not zero, and need no more memory
+    /// than they may.
+    fn check(model: &Model, tickets: &[(Ticket, Vec<u8>)], chunk: u64, run: u64, stream: bool) {
+        let mut at = 0;
+        for (index, (ticket, buf)) in tickets.iter().enumerate() {
+            let name = format!("{model}: ticket {index} at {at:#x}, chunk {chunk}, run {run}");
+            assert_eq!((ticket.index, ticket.at), (index as u64, at), "{name}");
+            assert!(ticket.length > 0, "{name}");
+            let end = ticket.at + ticket.length;
+            assert!(end % chunk == 0 || end == model.size(), "{name}");
+            let mut gap_from = ticket.at;
+            for segment in &ticket.segments {
+                assert!(segment.length > 0 && gap_from <= segment.at, "{name}: {segment:?}");
+                let gap = segment.at - gap_from;
+                assert_eq!(model.first_non_zero(gap_from, gap), None, "{name}: {segment:?}");
+                gap_from = segment.end();
+            }
+            assert!(gap_from <= end, "{name}");
+            assert_eq!(model.first_non_zero(gap_from, end - gap_from), None, "{name}");
+            check_spans(&name, ticket, chunk, run);
+            if stream && let Some(segment) = ticket.segments.first() {
+                let bytes = model.bytes(segment.at, segment.length as usize);
+                assert!(buf[..bytes.len()] == bytes, "{name}: other bytes");
+            }
+            at = end;
+        }
+        assert_eq!(at, model.size(), "{model}");
+    }
+
+    fn check_spans(name: &str, ticket: &Ticket, chunk: u64, run: u64) {
+        let spans = spans(&ticket.segments, chunk);
+        let mut start = 0;
+        let mut from = ticket.at;
+        for span in &spans {
+            assert_eq!(span.start, start, "{name}: {span:?}");
+            assert!(span.at >= from && span.at % chunk == 0, "{name}: {span:?}");
+            assert!(span.length > 0 && span.length as u64 % chunk == 0, "{name}: {span:?}");
+            start += span.length;
+            from = span.end();
+        }
+        assert!(start as u64 <= run, "{name}: {start} bytes of memory");
+        assert!(from <= (ticket.at + ticket.length).next_multiple_of(chunk), "{name}");
+        for segment in &ticket.segments {
+            let held = spans.iter().any(|s| s.at <= segment.at && segment.end() <= s.end());
+            assert!(held, "{name}: {segment:?}");
+        }
+    }
+
+    fn plain_offsets_follow(model: &Model, tickets: &[(Ticket, Vec<u8>)]) {
+        let file = &model.files()[0];
+        for segment in tickets.iter().flat_map(|(ticket, _)| &ticket.segments) {
+            let Kind::Plain { file: 0, offset } = segment.kind else { panic!("{segment:?}") };
+            let mut bytes = vec![0; segment.length as usize];
+            file.read_at(offset, &mut bytes).unwrap();
+            assert!(bytes == model.bytes(segment.at, bytes.len()), "{model}: {segment:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
+
+        #[test]
+        fn tickets_tile_every_disk_in_whole_chunks(
+            lengths in prop::collection::vec((0usize..7, 1u64..200, 0u32..10), 0..60),
+            cut in 0u64..4096,
+            grain_bits in 0u32..13,
+            chunk_bits in 9u32..17,
+            run_chunks in 1u64..9,
+            longest in prop_oneof![Just(u64::MAX), 1u64..100_000],
+        ) {
+            let grain = 1 << grain_bits;
+            let mut parts: Vec<_> = lengths
+                .into_iter()
+                .map(|(texture, grains, scale)| {
+                    (Texture::ALL[texture], ((grains << scale) * grain).min(3 << 20) / grain * grain)
+                })
+                .collect();
+            if let Some((_, length)) = parts.last_mut() {
+                *length -= cut % grain;
+            }
+            let model = Model::of(3, grain, &parts).with_longest(longest.max(512));
+            let (chunk, run) = (1 << chunk_bits, run_chunks << chunk_bits);
+            check(&model, &tickets(Source::Disk(&model), chunk, run), chunk, run, false);
+            let plain = model.plain();
+            plain_offsets_follow(&plain, &tickets(Source::Disk(&plain), chunk, run));
+            let stream = Source::Stream(Box::new(model.stream(cut, StreamSize::Unknown)));
+            check(&model, &tickets(stream, chunk, run), chunk, run, true);
+        }
+    }
+
+    #[test]
+    fn many_small_extents_share_a_ticket_up_to_its_bound() {
+        let parts: Vec<_> = (0..5000)
+            .map(|n| (if n % 2 == 0 { Texture::Noise } else { Texture::Zero }, 512))
+            .collect();
+        let model = Model::of(1, 512, &parts);
+        let tickets = tickets(Source::Disk(&model), 512, 1 << 20);
+        check(&model, &tickets, 512, 1 << 20, false);
+        assert_eq!(tickets[0].0.segments.len(), SEGMENTS);
+        assert_eq!(tickets.len(), 2500_usize.div_ceil(SEGMENTS));
+    }
+
+    #[test]
+    fn an_empty_stretch_costs_one_ticket() {
+        let model = Model::of(1, 512, &[(Texture::Zero, 1 << 50), (Texture::Noise, 512)]);
+        let tickets = tickets(Source::Disk(&model), 65536, 1 << 20);
+        assert_eq!(tickets.len(), 1);
+        assert_eq!(model.extents_asked(), 2);
+    }
+
+    #[test]
+    fn nothing_is_claimed_after_an_error() {
+        use diskferry_testkit::fault::{Fault, FaultyDisk};
+        let model = Model::fragmented(2, 10 << 20, 512);
+        let fault = Fault::error(7, std::io::ErrorKind::Other);
+        let disk = FaultyDisk::new(&model, &fault);
+        let mut scout =
+            Scout::new(Source::Disk(&disk), 65536, 1 << 20, &Cancel::default()).unwrap();
+        assert!(scout.claim(&mut []).is_err());
+        assert!(scout.claim(&mut []).unwrap().is_none());
+    }
+}

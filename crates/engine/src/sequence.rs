@@ -172,3 +172,128 @@ impl<R, W> Drop for PanicGuard<'_, R, W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use diskferry_block_stream::ErrorKind;
+    use diskferry_testkit::{Random, within};
+
+    use super::*;
+
+    /// Runs `tickets` through a sequencer, each step taking a time of its own, and returns the
+    /// order in which they were placed.
+    fn sequence(threads: usize, permits: usize, tickets: u64, seed: u64) -> Vec<u64> {
+        let sequencer = Sequencer::<u64, u64>::new(permits);
+        let next = AtomicU64::new(0);
+        let placed = Mutex::new(Vec::new());
+        let written = AtomicU64::new(0);
+        let what = format!("{threads} threads, {permits} permits, {tickets} tickets, seed {seed}");
+        within(Duration::from_secs(60), &what, || {
+            std::thread::scope(|scope| {
+                for thread in 0..threads {
+                    let (sequencer, next, placed, written) = (&sequencer, &next, &placed, &written);
+                    let mut random = Random::new(seed ^ (thread as u64) << 32);
+                    scope.spawn(move || {
+                        let _guard = sequencer.guard();
+                        loop {
+                            let pause = random.below(4);
+                            match sequencer.next(&Cancel::default()) {
+                                Step::Leave => break,
+                                Step::Claim(buffers) => {
+                                    let index = next.fetch_add(1, Ordering::SeqCst);
+                                    if index >= tickets {
+                                        sequencer.exhausted(buffers);
+                                        continue;
+                                    }
+                                    dawdle(pause);
+                                    sequencer.ready(index, index);
+                                }
+                                Step::Place(index) => {
+                                    dawdle(pause);
+                                    placed.lock().unwrap().push(index);
+                                    sequencer.placed(Some(index));
+                                }
+                                Step::Write(_) => {
+                                    dawdle(pause);
+                                    written.fetch_add(1, Ordering::SeqCst);
+                                    sequencer.written(Buffers::default());
+                                }
+                            }
+                        }
+                    });
+                }
+            });
+        });
+        assert_eq!(written.into_inner(), tickets, "{what}");
+        sequencer.outcome().unwrap();
+        placed.into_inner().unwrap()
+    }
+
+    fn dawdle(pause: u64) {
+        match pause {
+            0 => {}
+            1 => std::thread::yield_now(),
+            other => std::thread::sleep(Duration::from_micros(other * 10)),
+        }
+    }
+
+    #[test]
+    fn every_ticket_is_placed_in_order_whatever_the_timing() {
+        for seed in 0..30 {
+            for (threads, permits) in [(1, 1), (1, 4), (2, 1), (3, 2), (7, 1), (7, 28), (5, 3)] {
+                let tickets = seed * 7 % 100;
+                let placed = sequence(threads, permits, tickets, seed);
+                assert_eq!(placed, (0..tickets).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_error_wins_and_everybody_leaves() {
+        let sequencer = Sequencer::<(), ()>::new(2);
+        let Step::Claim(_) = sequencer.next(&Cancel::default()) else { panic!("no claim") };
+        sequencer.fail(Error::misuse("first"));
+        sequencer.fail(Error::misuse("second"));
+        assert!(matches!(sequencer.next(&Cancel::default()), Step::Leave));
+        assert_eq!(sequencer.outcome().unwrap_err().to_string(), "first");
+    }
+
+    #[test]
+    fn who_waits_leaves_when_another_fails_panics_or_is_cancelled() {
+        for how in ["fail", "panic", "cancel"] {
+            let sequencer = Sequencer::<(), ()>::new(1);
+            let cancel = Cancel::default();
+            within(Duration::from_secs(20), how, || {
+                std::thread::scope(|scope| {
+                    let Step::Claim(buffers) = sequencer.next(&cancel) else { panic!("no claim") };
+                    // No permit is left, so this one waits.
+                    let waits = scope.spawn(|| matches!(sequencer.next(&cancel), Step::Leave));
+                    std::thread::sleep(Duration::from_millis(20));
+                    match how {
+                        "fail" => sequencer.fail(Error::misuse("x")),
+                        "panic" => {
+                            let worker = scope.spawn(|| {
+                                let _guard = sequencer.guard();
+                                panic!("on purpose");
+                            });
+                            assert!(worker.join().is_err());
+                        }
+                        _ => {
+                            cancel.cancel();
+                            // Whoever is at work comes by sooner or later.
+                            sequencer.written(buffers);
+                            assert!(matches!(sequencer.next(&cancel), Step::Leave));
+                        }
+                    }
+                    assert!(waits.join().unwrap(), "{how}");
+                });
+            });
+            let kind = sequencer.outcome().unwrap_err().kind();
+            let cancelled = how == "cancel";
+            assert_eq!(kind == ErrorKind::Cancelled, cancelled, "{how}");
+        }
+    }
+}

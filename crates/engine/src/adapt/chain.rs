@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Cursor, Disk, Extent, Kind, Result};
 
+use super::Remembering;
+
 /// A layer over its parent, as one disk of the layer's size.
 ///
 /// Where the parent is shorter, the rest is absent; what it has beyond is cut.
@@ -36,7 +38,7 @@ impl Disk for Chain {
 
     fn cursor(&self) -> Result<Box<dyn Cursor + '_>> {
         Ok(Box::new(ChainCursor {
-            layer: self.layer.cursor()?,
+            layer: Remembering::new(self.layer.cursor()?),
             parent: self.parent.cursor()?,
             parent_size: self.parent.size(),
             parent_files: self.layer.files().len() as u32,
@@ -45,7 +47,8 @@ impl Disk for Chain {
 }
 
 struct ChainCursor<'a> {
-    layer: Box<dyn Cursor + 'a>,
+    /// Long absent runs of the layer are cut at the parent's short ones, again and again.
+    layer: Remembering<'a>,
     parent: Box<dyn Cursor + 'a>,
     parent_size: u64,
     /// Index of the parent's first file in the chain's list.

@@ -2,8 +2,10 @@
 
 mod chain;
 mod pad;
+mod remembering;
 mod slice;
 
 pub use chain::Chain;
 pub use pad::Pad;
+pub(crate) use remembering::Remembering;
 pub use slice::Slice;

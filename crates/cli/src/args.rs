@@ -1,0 +1,354 @@
+//! The command line: one definition that gives help, completions and the man page.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use diskferry::{Access, Algorithm, Format, Uuid, formats, parse_size};
+
+/// Turns a disk image that one cloud or hypervisor exported into a file that another will import.
+#[derive(Parser)]
+#[command(name = "diskferry", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What help and the man page say about the end.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    the answer is no: the disks differ, or problems were found
+  2    wrong usage, or the target exists
+  3    unsupported, or an image refers to files that it may not have
+  4    damaged image
+  5    input or output failed
+  6    a limit was reached
+  130  interrupted";
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Convert an image to another format
+    #[command(after_long_help = format_options())]
+    Convert(Convert),
+    /// Say what an image is
+    Info(Info),
+    /// List the extents of an image's virtual disk
+    Map(Map),
+    /// Read every table of an image and list what is wrong
+    ///
+    /// Exits with 1 when there is anything.
+    Check(Check),
+    /// Compare the virtual disks of two images, whatever their formats
+    ///
+    /// Exits with 1 when they differ.
+    Compare(Compare),
+    /// Compute digests of virtual disks: the same for every format
+    Digest(Digest),
+    /// List the formats and their options
+    Formats(Formats),
+    /// Write a completion script for a shell to stdout
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual page to stdout
+    Man,
+}
+
+#[derive(Args)]
+pub struct Convert {
+    /// The image to convert; - is stdin
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub source: PathBuf,
+    /// The file to write; - is stdout
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub target: PathBuf,
+    #[command(flatten)]
+    pub from: Source,
+    /// The target's format [default: by its extension]
+    #[arg(short = 'O', long, value_name = "FMT", value_parser = format_parser())]
+    pub to: Option<Format>,
+    /// Options of the target's format; see `diskferry formats`
+    #[arg(short, long = "option", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = key_value)]
+    pub option: Vec<(String, String)>,
+    /// Compress the target, optionally at this level of the codec
+    #[arg(short, long, value_name = "LEVEL", num_args = 0..=1, require_equals = true)]
+    pub compress: Option<Option<u32>>,
+    /// Grow the virtual disk to this size, with zeros at its end
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub size: Option<u64>,
+    /// Let --size be less than the disk's, and drop the rest if it is all zeros
+    #[arg(long, requires = "size")]
+    pub allow_shrink: bool,
+    /// Trust the source's map instead of looking for zeros in its data
+    #[arg(long)]
+    pub no_zero_scan: bool,
+    /// Read the target back through its own reader and compare it with the source
+    #[arg(long)]
+    pub verify: bool,
+    /// Digests of the virtual disk to compute in the same pass
+    #[arg(long, value_name = "ALGORITHM", value_delimiter = ',', value_parser = algorithm_parser())]
+    pub digest: Vec<Algorithm>,
+    /// Replace an existing target
+    #[arg(long)]
+    pub force: bool,
+    /// The target's id, for formats that have one
+    #[arg(long, value_name = "UUID")]
+    pub uuid: Option<Uuid>,
+    /// Print no summary
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub work: Work,
+}
+
+#[derive(Args)]
+pub struct Info {
+    /// The image
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub image: PathBuf,
+    #[command(flatten)]
+    pub from: Source,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Map {
+    /// The image
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub image: PathBuf,
+    #[command(flatten)]
+    pub from: Source,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Check {
+    /// The image
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub image: PathBuf,
+    #[command(flatten)]
+    pub from: Source,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Compare {
+    /// One image
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub a: PathBuf,
+    /// The other
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub b: PathBuf,
+    #[command(flatten)]
+    pub from: Source,
+    /// The other image's format [default: by its content]
+    #[arg(short = 'F', long, value_name = "FMT", value_parser = format_parser())]
+    pub from_b: Option<Format>,
+    /// An internal snapshot of the other image
+    #[arg(long, value_name = "NAME")]
+    pub snapshot_b: Option<String>,
+    /// Disks of different sizes differ, even where the rest is zeros
+    #[arg(long)]
+    pub strict: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub work: Work,
+}
+
+#[derive(Args)]
+pub struct Digest {
+    /// The images; - is stdin
+    #[arg(required = true, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
+    pub images: Vec<PathBuf>,
+    /// The digests to compute
+    #[arg(
+        short, long, value_name = "ALGORITHM", value_delimiter = ',', default_value = "sha256",
+        value_parser = algorithm_parser()
+    )]
+    pub algorithm: Vec<Algorithm>,
+    #[command(flatten)]
+    pub from: Source,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub work: Work,
+}
+
+#[derive(Args)]
+pub struct Formats {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How sources are opened.
+#[derive(Args)]
+pub struct Source {
+    /// The source's format [default: by its content]
+    #[arg(short = 'f', long, value_name = "FMT", value_parser = format_parser())]
+    pub from: Option<Format>,
+    /// An internal snapshot instead of the active state, by id or name
+    #[arg(long, value_name = "NAME")]
+    pub snapshot: Option<String>,
+    /// Let an image refer to files under DIR [default: only plain names beside it]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub allow_path: Vec<PathBuf>,
+    /// How files are read
+    #[arg(long, value_name = "WAY", default_value = "auto", hide = true)]
+    pub io: Io,
+}
+
+/// What the work may use, and how it is shown.
+#[derive(Args)]
+pub struct Work {
+    /// Threads [default: one for each core]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Bound on the memory for buffers
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size)]
+    pub memory: u64,
+    /// When to show progress on stderr
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// A bar, when stderr is a terminal
+    Auto,
+    /// A bar on a terminal, else a line each second
+    Always,
+    /// Nothing
+    Never,
+    /// A line of JSON each second
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Io {
+    /// As is quickest
+    Auto,
+    /// Through a memory map, where that is safe
+    Map,
+    /// By reads at positions
+    Read,
+}
+
+impl From<Io> for Access {
+    fn from(io: Io) -> Self {
+        match io {
+            Io::Auto => Self::Auto,
+            Io::Map => Self::Map,
+            Io::Read => Self::Read,
+        }
+    }
+}
+
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    let values = formats()
+        .iter()
+        .map(|format| PossibleValue::new(format.name()).aliases(format.aliases().iter().copied()));
+    PossibleValuesParser::new(values)
+        .map(|name| Format::from_name(&name).expect("the parser takes names of the table only"))
+}
+
+fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {
+    PossibleValuesParser::new(Algorithm::ALL.map(Algorithm::name))
+        .map(|name| name.parse().expect("the parser takes names of algorithms only"))
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).map_err(|error| error.to_string())
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("an option is written KEY=VALUE".to_owned()),
+    }
+}
+
+/// The target options of every format, for the long help.
+fn format_options() -> String {
+    let mut text = String::from("Target options (-o KEY=VALUE), default first:\n");
+    for format in formats() {
+        for option in format.options() {
+            text.push_str(&format!(
+                "  {:6} {}={}\n         {}\n",
+                format.name(),
+                option.key,
+                option.values,
+                option.about
+            ));
+        }
+    }
+    text.push_str("\nWith SOURCE_DATE_EPOCH and --uuid the same source gives the same bytes.");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    fn convert(arguments: &[&str]) -> Result<Convert, clap::Error> {
+        let line = ["diskferry", "convert"].iter().chain(arguments);
+        match Arguments::try_parse_from(line)?.command {
+            Command::Convert(convert) => Ok(convert),
+            _ => panic!("convert was asked for"),
+        }
+    }
+
+    #[test]
+    fn compression_takes_its_level_only_after_an_equals_sign() {
+        for (arguments, compress) in [
+            (&["a", "b"][..], None),
+            (&["-c", "a", "b"], Some(None)),
+            (&["--compress", "a", "b"], Some(None)),
+            (&["-c=9", "a", "b"], Some(Some(9))),
+            (&["--compress=3", "a", "b"], Some(Some(3))),
+        ] {
+            assert_eq!(convert(arguments).unwrap().compress, compress, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn options_come_in_lists_and_repeatedly() {
+        let parsed = convert(&["-o", "a=1,b=2", "-o", "c=x=y", "s", "t"]).unwrap();
+        let pairs: Vec<_> = parsed.option.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(pairs, [("a", "1"), ("b", "2"), ("c", "x=y")]);
+        assert!(convert(&["-o", "nonsense", "s", "t"]).is_err());
+    }
+
+    #[test]
+    fn sizes_and_formats_are_checked() {
+        let parsed = convert(&["--size", "20G", "-f", "dd", "-O", "qcow2", "s", "t"]).unwrap();
+        assert_eq!(parsed.size, Some(20 << 30));
+        assert_eq!((parsed.from.from, parsed.to), (Some(Format::RAW), Some(Format::QCOW2)));
+        for arguments in [&["--size", "20X"][..], &["-O", "floppy"], &["-j", "0"], &["--allow-shrink"]] {
+            assert!(convert(&[arguments, &["s", "t"]].concat()).is_err(), "{arguments:?}");
+        }
+    }
+}

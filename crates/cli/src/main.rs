@@ -1,0 +1,2 @@
+//! The `diskferry` command.
+fn main() {}

@@ -1,0 +1,86 @@
+//! How the command ends: its exit code, and the one line that says why.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use diskferry::{Error, ErrorKind};
+
+use crate::human::plain;
+
+/// What a command that worked has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Done; or yes.
+    Yes,
+    /// The disks differ, or problems were found.
+    No,
+}
+
+/// Why a command did not work.
+pub enum Failure {
+    /// For the user to read.
+    Error(Error),
+    /// Nobody reads what it has to say.
+    NobodyListens,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Writing to stdout is all the I/O that commands do themselves.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::NobodyListens,
+            _ => Self::Error(Error::from(error).doing("writing").in_file("stdout")),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        io::Error::from(error).into()
+    }
+}
+
+/// The exit code, by the contract; says why on stderr if it is a failure.
+pub fn conclude(outcome: Result<Answer, Failure>) -> ExitCode {
+    match outcome {
+        Ok(Answer::Yes) | Err(Failure::NobodyListens) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(Failure::Error(error)) => {
+            complain(&error);
+            ExitCode::from(exit_code(error.kind()))
+        }
+    }
+}
+
+/// Exit codes are a contract with scripts.
+pub fn exit_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Misuse => 2,
+        ErrorKind::Unsupported => 3,
+        ErrorKind::Damaged => 4,
+        ErrorKind::Io => 5,
+        ErrorKind::Limit => 6,
+        ErrorKind::Cancelled => 130,
+    }
+}
+
+/// Says on stderr, in one line and once, why the command fails. Whoever says it first may be the
+/// thread that handles signals.
+pub fn complain(error: &Error) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        tell(&error.to_string());
+    }
+}
+
+/// Says something on stderr. Should that fail, there is nobody to be told.
+pub fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "diskferry: {}", plain(text));
+}

@@ -1,0 +1,223 @@
+//! Opens files with care: what they are is known before they are opened, and checked after.
+//!
+//! Opening a pipe can wait for ever, and opening a device can do things (rewind a tape, start a
+//! watchdog). So only regular files and block devices are opened for random access, and a file that
+//! is swapped for another in between is noticed.
+
+use std::fmt;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_engine::{FileBytes, MappedBytes};
+use rustix::fs::OFlags;
+
+/// Where an image is, or where one goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A path to a file, a block device or a named pipe.
+    Path(PathBuf),
+    /// The process's stdin as a source, its stdout as a target.
+    Standard,
+}
+
+impl Location {
+    /// What an argument means on a command line, where `-` is stdin or stdout.
+    pub fn from_argument(argument: impl Into<PathBuf>) -> Self {
+        let path = argument.into();
+        if path.as_os_str() == "-" { Self::Standard } else { Self::Path(path) }
+    }
+}
+
+/// A path means itself, also `-`.
+impl From<PathBuf> for Location {
+    fn from(path: PathBuf) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl From<&Path> for Location {
+    fn from(path: &Path) -> Self {
+        Self::Path(path.to_owned())
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Standard => f.write_str("-"),
+        }
+    }
+}
+
+/// How the bytes of a source file are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// As is quickest.
+    #[default]
+    Auto,
+    /// Through a memory map, where that is safe; else by reads.
+    Map,
+    /// By reads at positions.
+    Read,
+}
+
+impl Access {
+    /// The bytes of an open file.
+    pub(crate) fn bytes(self, name: &str, file: File) -> Result<Arc<dyn Bytes>> {
+        let file = FileBytes::new(name, file)?;
+        Ok(match self {
+            Self::Auto | Self::Read => Arc::new(file),
+            Self::Map => match MappedBytes::new(file) {
+                Ok(mapped) => Arc::new(mapped),
+                Err(file) => Arc::new(file),
+            },
+        })
+    }
+}
+
+/// What makes two names the same file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum FileId {
+    /// A block device, whatever node leads to it.
+    Block(u64),
+    /// Anything else, by its place in a file system.
+    Inode { device: u64, inode: u64 },
+}
+
+impl FileId {
+    pub fn of(metadata: &Metadata) -> Self {
+        if metadata.file_type().is_block_device() {
+            Self::Block(metadata.rdev())
+        } else {
+            Self::Inode { device: metadata.dev(), inode: metadata.ino() }
+        }
+    }
+}
+
+/// What can be done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    Regular,
+    Block,
+    /// Read or written in order only: pipes, terminals, `/dev/null`.
+    Stream,
+    Folder,
+}
+
+impl Sort {
+    pub fn of(metadata: &Metadata) -> Self {
+        let kind = metadata.file_type();
+        if kind.is_file() {
+            Self::Regular
+        } else if kind.is_block_device() {
+            Self::Block
+        } else if kind.is_dir() {
+            Self::Folder
+        } else {
+            Self::Stream
+        }
+    }
+
+    /// Whether any byte can be read at any time.
+    pub fn is_random(self) -> bool {
+        matches!(self, Self::Regular | Self::Block)
+    }
+}
+
+/// A file for random access, with what makes it the same as another.
+pub(crate) struct Opened {
+    pub file: File,
+    pub id: FileId,
+}
+
+/// Opens a regular file or a block device for reading.
+///
+/// # Errors
+/// `Io`, also when it is anything else, or was swapped for another file meanwhile.
+pub(crate) fn open_random(path: &Path, name: &str) -> Result<Opened> {
+    let io = |error: io::Error| Error::from(error).doing("opening").in_file(name);
+    let before = path.metadata().map_err(io)?;
+    match Sort::of(&before) {
+        Sort::Regular | Sort::Block => {}
+        Sort::Folder => return Err(io(io::Error::other("a folder, not an image"))),
+        Sort::Stream => return Err(io(io::Error::other("neither a file nor a block device"))),
+    }
+    // Should a pipe take the file's place now, O_NONBLOCK keeps this from waiting for its writer.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file =
+        OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path).map_err(io)?;
+    let id = FileId::of(&file.metadata().map_err(io)?);
+    if id != FileId::of(&before) {
+        return Err(io(io::Error::other("replaced by another file while it was opened")));
+    }
+    rustix::fs::fcntl_setfl(&file, OFlags::empty()).map_err(|errno| io(errno.into()))?;
+    Ok(Opened { file, id })
+}
+
+/// A handle of its own to stdin.
+///
+/// # Errors
+/// `Io` when stdin is closed.
+pub(crate) fn stdin() -> Result<File> {
+    let handle = io::stdin().as_fd().try_clone_to_owned();
+    handle.map(File::from).map_err(|error| Error::from(error).in_file(STDIN))
+}
+
+/// A handle of its own to stdout.
+///
+/// # Errors
+/// `Io` when stdout is closed.
+pub(crate) fn stdout() -> Result<File> {
+    let handle = io::stdout().as_fd().try_clone_to_owned();
+    handle.map(File::from).map_err(|error| Error::from(error).in_file(STDOUT))
+}
+
+/// What messages call stdin.
+pub(crate) const STDIN: &str = "stdin";
+
+/// What messages call stdout.
+pub(crate) const STDOUT: &str = "stdout";
+
+#[cfg(test)]
+mod tests {
+    use diskferry_block_stream::ErrorKind;
+    use rustix::fs::{FileType, Mode};
+
+    use super::*;
+
+    #[test]
+    fn a_dash_is_a_standard_stream_only_as_an_argument() {
+        assert_eq!(Location::from_argument("-"), Location::Standard);
+        assert_eq!(Location::from_argument("./-"), Location::Path("./-".into()));
+        assert_eq!(Location::from(Path::new("-")), Location::Path("-".into()));
+    }
+
+    #[test]
+    fn hard_links_are_the_same_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b, c) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("c"));
+        std::fs::write(&a, b"").unwrap();
+        std::fs::hard_link(&a, &b).unwrap();
+        std::fs::write(&c, b"").unwrap();
+        let id = |path: &Path| FileId::of(&path.metadata().unwrap());
+        assert_eq!(id(&a), id(&b));
+        assert_ne!(id(&a), id(&c));
+    }
+
+    #[test]
+    fn neither_pipes_nor_folders_nor_devices_are_opened_as_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        for path in [pipe.as_path(), folder.path(), Path::new("/dev/null")] {
+            let Err(error) = open_random(path, "x") else { panic!("{path:?} was opened") };
+            assert_eq!(error.kind(), ErrorKind::Io);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The one table of formats: their names, how they are recognised, opened and written.
+//!
+//! Each format is a [`Row`] in a file of its own below this one, which adapts its crate. No other
+//! place lists the formats: help texts, probing, `formats` and the target's extension ask here.
+
+mod qcow2;
+mod raw;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Error, Image, Limits, OptionSpec, Plan, Result};
+
+use crate::Identity;
+
+/// A format that diskferry knows.
+#[derive(Clone, Copy)]
+pub struct Format(&'static Row);
+
+/// What there is to say about a format.
+struct Row {
+    /// The name that users write and scripts read.
+    name: &'static str,
+    /// Other names it is known by, such as qemu's.
+    aliases: &'static [&'static str],
+    /// File name extensions that mean it as a target, without the dot, in lower case.
+    extensions: &'static [&'static str],
+    /// What is read, in a line.
+    reads: &'static str,
+    /// What is written, in a line.
+    writes: &'static str,
+    /// The options of the format as a target.
+    options: &'static [OptionSpec],
+    /// Whether the file that these bytes are from says it is this format.
+    probe: fn(&Sample<'_>) -> bool,
+    /// Opens one layer.
+    open: Open,
+    /// Default options, to be set.
+    writing: fn() -> Box<dyn Writing>,
+}
+
+type Open = fn(Arc<dyn Bytes>, &Context<'_>) -> Result<Arc<dyn Image>>;
+
+/// Every format. The raw one is last, for it is what an image is that bears no signature.
+static FORMATS: [Format; 2] = [Format::QCOW2, Format::RAW];
+
+/// Every format.
+pub fn formats() -> &'static [Format] {
+    &FORMATS
+}
+
+impl Format {
+    /// QEMU's qcow2.
+    pub const QCOW2: Self = Self(&qcow2::ROW);
+    /// The disk's bytes as they are.
+    pub const RAW: Self = Self(&raw::ROW);
+
+    /// The name that users write and scripts read.
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// Other names that [`from_name`](Self::from_name) takes for it.
+    pub fn aliases(self) -> &'static [&'static str] {
+        self.0.aliases
+    }
+
+    /// File name extensions that mean it, without the dot.
+    pub fn extensions(self) -> &'static [&'static str] {
+        self.0.extensions
+    }
+
+    /// What is read, in a line.
+    pub fn reads(self) -> &'static str {
+        self.0.reads
+    }
+
+    /// What is written, in a line.
+    pub fn writes(self) -> &'static str {
+        self.0.writes
+    }
+
+    /// The options it takes as a target.
+    pub fn options(self) -> &'static [OptionSpec] {
+        self.0.options
+    }
+
+    /// The format of that name or alias.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let named = |format: &Self| format.name() == name || format.aliases().contains(&name);
+        FORMATS.into_iter().find(named)
+    }
+
+    /// The format that a file of this name is meant to have. For targets only: what a source is,
+    /// its content says.
+    pub fn from_extension(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        FORMATS.into_iter().find(|format| format.extensions().contains(&extension.as_str()))
+    }
+
+    /// The format whose signature the sample bears; `None` where it bears none, as raw images do.
+    pub(crate) fn probe(sample: &Sample<'_>) -> Option<Self> {
+        FORMATS.into_iter().find(|format| (format.0.probe)(sample))
+    }
+
+    pub(crate) fn open(
+        self,
+        bytes: Arc<dyn Bytes>,
+        context: &Context<'_>,
+    ) -> Result<Arc<dyn Image>> {
+        (self.0.open)(bytes, context)
+    }
+
+    /// The target's options, set.
+    ///
+    /// # Errors
+    /// `Misuse` for an option or a value that the format lacks.
+    pub(crate) fn writing(
+        self,
+        options: &[(String, String)],
+        compress: Option<Compress>,
+    ) -> Result<Box<dyn Writing>> {
+        let mut writing = (self.0.writing)();
+        for (key, value) in options {
+            if !self.options().iter().any(|option| option.key == key) {
+                return Err(self.no_such_option(key));
+            }
+            writing.set(key, value)?;
+        }
+        if let Some(compress) = compress {
+            writing.compress(compress)?;
+        }
+        Ok(writing)
+    }
+
+    fn no_such_option(self, key: &str) -> Error {
+        let has: Vec<String> = self
+            .options()
+            .iter()
+            .map(|option| format!("{}={}", option.key, option.values))
+            .collect();
+        let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+        Error::misuse(format!("the format {self} has no option '{key}'; it has: {has}"))
+    }
+}
+
+/// Names are unique in the table.
+impl PartialEq for Format {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Format {}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Format").field(&self.name()).finish()
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Asks a format for compression.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compress {
+    /// The codec's own level; `None` for its usual one.
+    pub level: Option<u32>,
+}
+
+/// The parts of a file that tell its format.
+pub(crate) struct Sample<'a> {
+    /// The first bytes, [`HEAD`](Self::HEAD) of them where the file has as many.
+    pub head: &'a [u8],
+}
+
+impl Sample<'_> {
+    /// Bytes of [`head`](Self::head): every signature at the front of a file is in its first 64 KiB.
+    pub const HEAD: usize = 64 << 10;
+}
+
+/// What opening a layer may need besides its bytes.
+pub(crate) struct Context<'a> {
+    pub limits: &'a Limits,
+    /// The internal snapshot to open instead of the active state.
+    pub snapshot: Option<&'a str>,
+    pub named: &'a dyn OpenNamed,
+}
+
+/// Opens files that an image names, as far as the caller's policy goes.
+pub(crate) trait OpenNamed {
+    /// The file called `name`, which the image needs as its `role` ("data file"). `None` where it
+    /// cannot be had and the caller goes without.
+    fn open_named(&self, role: &'static str, name: &str) -> Result<Option<Arc<dyn Bytes>>>;
+}
+
+/// A format's options as a target.
+pub(crate) trait Writing {
+    /// Sets an option of the format's table.
+    ///
+    /// # Errors
+    /// `Misuse` when it has no such value.
+    fn set(&mut self, key: &str, value: &str) -> Result<()>;
+
+    /// Asks for compression.
+    ///
+    /// # Errors
+    /// `Misuse` when the format has none.
+    fn compress(&mut self, compress: Compress) -> Result<()>;
+
+    /// How a disk of `size` bytes is stored; `None` where the size is known only at the end.
+    ///
+    /// # Errors
+    /// `Misuse`, `Limit` or `Unsupported` where the format cannot hold that.
+    fn plan(&self, size: Option<u64>, identity: &Identity) -> Result<Plan>;
+}
+
+#[cfg(test)]
+mod tests {
+    use diskferry_block_stream::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn names_aliases_and_extensions_lead_to_one_format_each() {
+        let mut names: Vec<&str> = Vec::new();
+        let mut extensions: Vec<&str> = Vec::new();
+        for format in formats() {
+            assert_eq!(Format::from_name(format.name()), Some(*format));
+            names.push(format.name());
+            names.extend(format.aliases());
+            extensions.extend(format.extensions());
+        }
+        for list in [&mut names, &mut extensions] {
+            let count = list.len();
+            list.sort_unstable();
+            list.dedup();
+            assert_eq!(list.len(), count);
+        }
+    }
+
+    #[test]
+    fn targets_are_told_by_their_extension() {
+        for (path, format) in [
+            ("a.raw", Some(Format::RAW)),
+            ("dir.qcow2/a.IMG", Some(Format::RAW)),
+            ("a.tar.qcow2", Some(Format::QCOW2)),
+            ("a.qcow", Some(Format::QCOW2)),
+            ("qcow2", None),
+            (".raw", None),
+            ("a.txt", None),
+        ] {
+            assert_eq!(Format::from_extension(Path::new(path)), format, "{path}");
+        }
+    }
+
+    #[test]
+    fn content_tells_the_format() {
+        for (head, format) in [
+            (&b"QFI\xfb\0\0\0\x03"[..], Some(Format::QCOW2)),
+            (b"QFI", None),
+            (b"", None),
+            (b"\xeb\x63\x90 a boot sector", None),
+        ] {
+            assert_eq!(Format::probe(&Sample { head }), format, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_option_is_answered_with_those_there_are() {
+        let Err(error) = Format::RAW.writing(&[("cluster_size".into(), "1".into())], None) else {
+            panic!("raw has no clusters");
+        };
+        assert_eq!(error.kind(), ErrorKind::Misuse);
+        assert!(error.to_string().contains("preallocation=off|falloc|full"), "{error}");
+    }
+
+    #[test]
+    fn raw_cannot_be_compressed() {
+        let Err(error) = Format::RAW.writing(&[], Some(Compress::default())) else {
+            panic!("raw has no compression");
+        };
+        assert_eq!(error.kind(), ErrorKind::Misuse);
+    }
+}

@@ -1,0 +1,46 @@
+//! The raw format's row.
+
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Error, Image, Plan, Result};
+use diskferry_raw as raw;
+
+use super::{Compress, Context, Row, Writing};
+use crate::Identity;
+
+pub(super) static ROW: Row = Row {
+    name: "raw",
+    aliases: &["img", "dd"],
+    extensions: &["raw", "img", "dd", "bin"],
+    reads: "any file, block device or pipe, sparse or not",
+    writes: "file (sparse), block device, pipe",
+    options: raw::OPTIONS,
+    probe: |_| false,
+    open,
+    writing: || Box::new(RawWriting::default()),
+};
+
+fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
+    if context.snapshot.is_some() {
+        return Err(Error::misuse("a raw image has no snapshots").in_file(bytes.name()));
+    }
+    context.limits.check_virtual_size(bytes.len()).map_err(|error| error.in_file(bytes.name()))?;
+    Ok(Arc::new(raw::Raw::open(bytes)))
+}
+
+#[derive(Default)]
+struct RawWriting(raw::Options);
+
+impl Writing for RawWriting {
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.0.set(key, value)
+    }
+
+    fn compress(&mut self, _compress: Compress) -> Result<()> {
+        Err(Error::misuse("a raw image cannot be compressed; qcow2 can"))
+    }
+
+    fn plan(&self, size: Option<u64>, _identity: &Identity) -> Result<Plan> {
+        raw::plan(size, &self.0)
+    }
+}

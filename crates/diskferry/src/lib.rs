@@ -1,0 +1,61 @@
+//! Converts disk images between the formats of clouds and hypervisors: fast, safe on files from
+//! strangers, and the same bytes every time.
+//!
+//! A conversion is a [`Convert`] that is [run](Convert::run) as a [`Job`]:
+//!
+//! ```
+//! # fn main() -> diskferry::Result<()> {
+//! # let folder = tempfile::tempdir()?;
+//! # let (source, target) = (folder.path().join("disk.img"), folder.path().join("disk.raw"));
+//! # std::fs::write(&source, vec![7; 1 << 20])?;
+//! use diskferry::{Algorithm, Convert, Job, Verify};
+//!
+//! let mut convert = Convert::new(source.as_path(), target.as_path());
+//! convert.size = Some(8 << 20);
+//! convert.verify = Verify::ReadBack;
+//! convert.digests = vec![Algorithm::Sha256];
+//! let summary = convert.run(&Job::new(0)?)?;
+//! assert_eq!(summary.target.virtual_size, 8 << 20);
+//! assert_eq!((summary.copied, summary.zeros), (1 << 20, 7 << 20));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`OpenOptions`] opens an image with its backing chain, to look at it: [`DiskImage::info`],
+//! [`map`](DiskImage::map), [`check`](DiskImage::check), [`compare`](DiskImage::compare).
+//! [`formats`] lists what there is. No file is opened on an image's say-so beyond what the
+//! [`Policy`] allows, and what an image may ask for is bounded by [`Limits`].
+//!
+//! Whoever needs the bytes themselves finds them in [`DiskImage::disk`], as the [`Disk`] of the
+//! [`block_stream`] vocabulary.
+#![forbid(unsafe_code)]
+
+mod convert;
+mod file;
+mod format;
+mod info;
+mod look;
+mod map;
+mod open;
+mod policy;
+mod stream;
+mod target;
+mod watch;
+
+pub use convert::{Convert, Identity, Shrink, Summary, Verify};
+pub use diskferry_block_stream as block_stream;
+pub use diskferry_block_stream::{
+    Cancel, Detail, Disk, Error, ErrorKind, Limits, OptionSpec, Place, Problem, ProblemKind,
+    Progress, Result, parse_size,
+};
+pub use diskferry_codec::digest::{Algorithm, UnknownAlgorithm};
+pub use diskferry_engine::{Difference, Job, Replace, Zeros};
+pub use file::{Access, Location};
+pub use format::{Compress, Format, formats};
+pub use info::{ChainLink, Info, SnapshotInfo};
+pub use map::{MapEntry, MapKind};
+pub use open::{Backing, DiskImage, Input, Layer, OpenOptions};
+pub use policy::Policy;
+pub use stream::StreamInput;
+pub use uuid::Uuid;
+pub use watch::{Pace, Stage, Watch};

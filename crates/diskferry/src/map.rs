@@ -1,0 +1,133 @@
+//! The extents of a disk, merged as far as they are alike.
+
+use diskferry_block_stream::{Cancel, Disk, Kind, Result};
+use serde::Serialize;
+
+use crate::open::DiskImage;
+
+/// A run of a disk that is alike from one end to the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MapEntry {
+    /// Offset in the disk, in bytes.
+    pub start: u64,
+    /// Bytes.
+    pub length: u64,
+    /// What is there.
+    pub kind: MapKind,
+    /// Whether it is stored compressed.
+    pub compressed: bool,
+    /// The file in which it is stored as it is, where it is.
+    pub file: Option<String>,
+    /// The offset in that file, in bytes.
+    pub offset: Option<u64>,
+}
+
+/// What a run of a disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MapKind {
+    /// Stored.
+    Data,
+    /// Zeros, said to be such.
+    Zero,
+    /// In no layer; reads as zeros.
+    Absent,
+}
+
+impl MapKind {
+    /// The word that people read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Zero => "zero",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+impl DiskImage {
+    /// Shows every extent of the disk in order, neighbours that are alike as one. It takes no more
+    /// memory for a large disk than for a small one.
+    ///
+    /// # Errors
+    /// `Damaged` or `Io` when a table cannot be read, `Cancelled`, and whatever `see` fails with.
+    pub fn map(&self, cancel: &Cancel, mut see: impl FnMut(MapEntry) -> Result<()>) -> Result<()> {
+        let disk = self.disk().as_ref();
+        let mut cursor = disk.cursor()?;
+        let mut pending: Option<Run> = None;
+        let mut at = 0;
+        while at < disk.size() {
+            cancel.check()?;
+            let extent = cursor.extent(at, disk.size() - at)?;
+            let next = Run { start: at, length: extent.length, kind: extent.kind };
+            at += extent.length;
+            match &mut pending {
+                Some(run) if run.goes_on_with(&next) => run.length += next.length,
+                run => {
+                    if let Some(done) = run.replace(next) {
+                        see(done.entry(disk))?;
+                    }
+                }
+            }
+        }
+        pending.map_or(Ok(()), |last| see(last.entry(disk)))
+    }
+}
+
+struct Run {
+    start: u64,
+    length: u64,
+    kind: Kind,
+}
+
+impl Run {
+    fn goes_on_with(&self, next: &Self) -> bool {
+        match (self.kind, next.kind) {
+            (Kind::Plain { file, offset }, Kind::Plain { file: next_file, offset: next }) => {
+                file == next_file && offset + self.length == next
+            }
+            (a, b) => a == b,
+        }
+    }
+
+    fn entry(self, disk: &dyn Disk) -> MapEntry {
+        let (kind, compressed, place) = match self.kind {
+            Kind::Absent => (MapKind::Absent, false, None),
+            Kind::Zero => (MapKind::Zero, false, None),
+            Kind::Data { compressed } => (MapKind::Data, compressed, None),
+            Kind::Plain { file, offset } => (MapKind::Data, false, Some((file, offset))),
+        };
+        MapEntry {
+            start: self.start,
+            length: self.length,
+            kind,
+            compressed,
+            file: place.map(|(file, _)| disk.files()[file as usize].name().to_owned()),
+            offset: place.map(|(_, offset)| offset),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_alike_and_adjoins_is_merged() {
+        let run = |kind| Run { start: 0, length: 10, kind };
+        let plain = |file, offset| Kind::Plain { file, offset };
+        let data = |compressed| Kind::Data { compressed };
+        for (a, b, merged) in [
+            (Kind::Zero, Kind::Zero, true),
+            (Kind::Zero, Kind::Absent, false),
+            (data(true), data(true), true),
+            (data(true), data(false), false),
+            (plain(0, 5), plain(0, 15), true),
+            (plain(0, 5), plain(0, 16), false),
+            (plain(0, 5), plain(1, 15), false),
+            (plain(0, 5), data(false), false),
+        ] {
+            assert_eq!(run(a).goes_on_with(&run(b)), merged, "{a:?} {b:?}");
+        }
+    }
+}

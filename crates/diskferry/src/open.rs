@@ -1,0 +1,404 @@
+//! Opens an image with all that it needs: its data files, and its backing chain.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Seek;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Disk, Error, Image, Limits, ParentRef, Problem, Result};
+use diskferry_engine::Chain;
+
+use crate::file::{self, Access, FileId, Location, Opened, STDIN, Sort};
+use crate::format::{Context, Format, OpenNamed, Sample};
+use crate::policy::{Permitted, Policy};
+use crate::stream::StreamInput;
+
+/// How sources are opened.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// The image's format; by default its content tells.
+    pub format: Option<Format>,
+    /// An internal snapshot to open instead of the active state, by id or name.
+    pub snapshot: Option<String>,
+    /// What the image and its chain may ask for.
+    pub limits: Limits,
+    /// Which files the image may refer to.
+    pub policy: Policy,
+    /// What to do about files that the image refers to.
+    pub backing: Backing,
+    /// How bytes are read.
+    pub access: Access,
+}
+
+/// What to do about the backing chain and the data files of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backing {
+    /// They are opened; one that cannot be is an error.
+    #[default]
+    Required,
+    /// They are opened as far as that is possible. What is missing is a warning, and reads as zeros
+    /// or not at all: for looking at an image, not for converting it.
+    Lenient,
+    /// Backing files are left alone: this one layer is the disk. Data files are opened.
+    Ignored,
+}
+
+impl OpenOptions {
+    /// Opens a source, whatever can be one.
+    ///
+    /// # Errors
+    /// `Io` when a file cannot be read, `Damaged` when an image contradicts itself, `Unsupported`
+    /// when it needs what is not there or refers to files that the policy does not allow, `Limit`
+    /// when it asks for too much, `Misuse` for a snapshot that it does not have.
+    pub fn open(&self, location: &Location) -> Result<Input> {
+        match location {
+            Location::Standard => self.open_stdin(),
+            Location::Path(path) => self.open_path(path),
+        }
+    }
+
+    /// Opens an image that can be read anywhere: not a pipe.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), and `Unsupported` for a pipe.
+    pub fn open_image(&self, location: &Location) -> Result<DiskImage> {
+        match self.open(location)? {
+            Input::Image(image) => Ok(image),
+            Input::Stream(stream) => Err(Error::unsupported(
+                "a pipe can be read only once, front to back; this needs a file",
+            )
+            .in_file(stream.name())),
+        }
+    }
+
+    /// Opens an image in a file that is open already. Nothing is beside it: what it refers to
+    /// cannot be found.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_file(&self, name: &str, file: File) -> Result<DiskImage> {
+        let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
+        self.open_chain(name, None, Opened { file, id })
+    }
+
+    fn open_stdin(&self) -> Result<Input> {
+        let mut file = file::stdin()?;
+        let io = |error: std::io::Error| Error::from(error).in_file(STDIN);
+        let metadata = file.metadata().map_err(io)?;
+        let id = FileId::of(&metadata);
+        // Where somebody has read from it already, the disk is what is left.
+        if Sort::of(&metadata).is_random() && file.stream_position().map_err(io)? == 0 {
+            return self.open_chain(STDIN, None, Opened { file, id }).map(Input::Image);
+        }
+        StreamInput::new(STDIN, file, id, self.format).map(Input::Stream)
+    }
+
+    fn open_path(&self, path: &Path) -> Result<Input> {
+        let name = path.display().to_string();
+        let io = |error: std::io::Error| Error::from(error).doing("opening").in_file(&name);
+        let metadata = path.metadata().map_err(io)?;
+        if Sort::of(&metadata) != Sort::Stream {
+            let opened = file::open_random(path, &name)?;
+            return self.open_chain(&name, Some(path), opened).map(Input::Image);
+        }
+        let pipe = File::open(path).map_err(io)?;
+        StreamInput::new(&name, pipe, FileId::of(&metadata), self.format).map(Input::Stream)
+    }
+
+    fn open_chain(&self, name: &str, path: Option<&Path>, opened: Opened) -> Result<DiskImage> {
+        let mut chain = Opening { options: self, layers: Vec::new(), warnings: Vec::new() };
+        let top = Found { name: name.to_owned(), path: path.map(Path::to_owned), opened };
+        chain.open_layer(top, self.format, self.snapshot.as_deref())?;
+        let mut missing = None;
+        while self.backing != Backing::Ignored
+            && let Some(parent) = chain.parent()
+        {
+            match (chain.open_parent(&parent), self.backing) {
+                (Ok(()), _) => {}
+                (Err(error), Backing::Lenient) => {
+                    chain.warnings.push(error.to_string());
+                    missing = Some(Missing { parent, error: error.to_string() });
+                    break;
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        let Opening { layers, warnings, .. } = chain;
+        let mut upwards =
+            layers.iter().rev().map(|layer| Arc::clone(&layer.image) as Arc<dyn Disk>);
+        let base = upwards.next().expect("the top layer was opened");
+        let disk = upwards.fold(base, |parent, layer| Arc::new(Chain::new(layer, parent)));
+        Ok(DiskImage { disk, layers, missing, warnings, snapshot: self.snapshot.clone() })
+    }
+}
+
+/// An opened source.
+pub enum Input {
+    /// An image that can be read anywhere.
+    Image(DiskImage),
+    /// A raw disk that arrives in order.
+    Stream(StreamInput),
+}
+
+/// An opened image with its backing chain.
+pub struct DiskImage {
+    disk: Arc<dyn Disk>,
+    /// The image itself, then what it is backed by.
+    layers: Vec<Layer>,
+    missing: Option<Missing>,
+    warnings: Vec<String>,
+    snapshot: Option<String>,
+}
+
+/// One image of a chain.
+pub struct Layer {
+    name: String,
+    path: Option<PathBuf>,
+    format: Format,
+    assumed: bool,
+    image: Arc<dyn Image>,
+    bytes: Arc<dyn Bytes>,
+    id: FileId,
+    /// What its data files are.
+    others: Vec<FileId>,
+}
+
+/// A backing file that could not be opened.
+pub(crate) struct Missing {
+    pub parent: ParentRef,
+    pub error: String,
+}
+
+impl DiskImage {
+    /// The virtual disk, over the whole chain.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// The image's own format.
+    pub fn format(&self) -> Format {
+        self.top().format
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        &self.top().name
+    }
+
+    /// The image itself, then its backing files from the nearest to the base.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Odd things that do not keep the disk from being read, in the image and its chain.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Reads every table of the image itself, without its backing files, and reports each problem.
+    ///
+    /// # Errors
+    /// `Io` when a table cannot be read, `Limit` when checking would need too much memory.
+    pub fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
+        self.top().image.check(report)
+    }
+
+    pub(crate) fn top(&self) -> &Layer {
+        &self.layers[0]
+    }
+
+    pub(crate) fn missing(&self) -> Option<&Missing> {
+        self.missing.as_ref()
+    }
+
+    pub(crate) fn snapshot(&self) -> Option<&str> {
+        self.snapshot.as_deref()
+    }
+
+    /// The name of the file of the chain that `id` is, where it is one.
+    pub(crate) fn file_in_use(&self, id: FileId) -> Option<&str> {
+        let uses = |layer: &&Layer| layer.id == id || layer.others.contains(&id);
+        self.layers.iter().find(uses).map(Layer::name)
+    }
+}
+
+impl Layer {
+    /// What messages call it: the path, as it was given or named.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether it is taken for raw only because it bears no other format's signature.
+    pub fn is_assumed(&self) -> bool {
+        self.assumed
+    }
+
+    /// The opened image.
+    pub fn image(&self) -> &Arc<dyn Image> {
+        &self.image
+    }
+
+    /// The bytes of its file.
+    pub fn bytes(&self) -> &Arc<dyn Bytes> {
+        &self.bytes
+    }
+}
+
+/// A chain that is being opened, from the top down.
+struct Opening<'a> {
+    options: &'a OpenOptions,
+    layers: Vec<Layer>,
+    warnings: Vec<String>,
+}
+
+/// An open file that is to be a layer.
+struct Found {
+    name: String,
+    path: Option<PathBuf>,
+    opened: Opened,
+}
+
+impl Opening<'_> {
+    fn open_layer(
+        &mut self,
+        found: Found,
+        format: Option<Format>,
+        snapshot: Option<&str>,
+    ) -> Result<()> {
+        let Found { name, path, opened: Opened { file, id } } = found;
+        let bytes = self.options.access.bytes(&name, file)?;
+        let told = match format {
+            Some(format) => Some(format),
+            None => probe(bytes.as_ref())?,
+        };
+        let neighbours = Neighbours {
+            options: self.options,
+            image: &name,
+            path: path.as_deref(),
+            ids: RefCell::default(),
+            warnings: RefCell::default(),
+        };
+        let limits = &self.options.limits;
+        let context = Context { limits, snapshot, named: &neighbours };
+        let format = told.unwrap_or(Format::RAW);
+        let image =
+            format.open(Arc::clone(&bytes), &context).map_err(|error| error.in_file(&name))?;
+        let Neighbours { ids, warnings, .. } = neighbours;
+        self.warnings.extend(warnings.into_inner());
+        let described = image.describe().warnings.into_iter();
+        self.warnings.extend(described.map(|warning| format!("{name}: {warning}")));
+        let (assumed, others) = (told.is_none(), ids.into_inner());
+        self.layers.push(Layer { name, path, format, assumed, image, bytes, id, others });
+        Ok(())
+    }
+
+    /// The parent of the lowest layer so far.
+    fn parent(&self) -> Option<ParentRef> {
+        self.layers.last()?.image.parent().cloned()
+    }
+
+    fn open_parent(&mut self, parent: &ParentRef) -> Result<()> {
+        let child = self.layers.last().expect("a parent is a layer's");
+        let (limits, name) = (&self.options.limits, child.name.clone());
+        if self.layers.len() >= limits.chain_depth as usize {
+            let depth = limits.chain_depth;
+            return Err(Error::limit(format!("a backing chain of more than {depth} layers"))
+                .in_file(self.layers[0].name()));
+        }
+        let format = self.stated_format(parent, &name)?;
+        let found = open_named(self.options, child.path.as_deref(), "backing file", &parent.name)
+            .map_err(|error| error.in_file(&name))?;
+        if self.layers.iter().any(|layer| layer.id == found.opened.id) {
+            return Err(Error::damaged(format!(
+                "the backing chain comes back to '{}'",
+                found.name
+            ))
+            .in_file(&name));
+        }
+        self.open_layer(found, format, None)?;
+        if format.is_none() {
+            let opened = self.layers.last().expect("it was opened just now");
+            self.warnings.push(format!(
+                "{name}: it does not say which format its backing file '{}' has; taken for {}, by \
+                 its content",
+                parent.name, opened.format
+            ));
+        }
+        Ok(())
+    }
+
+    /// The format that the child says its parent has. It is obeyed: a raw backing file holds
+    /// whatever its guest wrote, which may look like another format.
+    fn stated_format(&self, parent: &ParentRef, child: &str) -> Result<Option<Format>> {
+        let Some(stated) = &parent.format else { return Ok(None) };
+        // Old qemu wrote the protocol's name where it meant a raw image.
+        let name = match stated.as_str() {
+            "file" | "host_device" => "raw",
+            other => other,
+        };
+        Format::from_name(name).map(Some).ok_or_else(|| {
+            Error::unsupported(format!(
+                "its backing file '{}' has the format '{stated}', which diskferry does not read",
+                parent.name
+            ))
+            .in_file(child)
+        })
+    }
+}
+
+/// The format whose signature the bytes bear.
+fn probe(bytes: &dyn Bytes) -> Result<Option<Format>> {
+    let len = usize::try_from(bytes.len()).map_or(Sample::HEAD, |len| len.min(Sample::HEAD));
+    let mut head = vec![0; len];
+    bytes.read_at(0, &mut head)?;
+    Ok(Format::probe(&Sample { head: &head }))
+}
+
+/// Opens a file that an image names, if the policy has it.
+fn open_named(
+    options: &OpenOptions,
+    image: Option<&Path>,
+    role: &'static str,
+    name: &str,
+) -> Result<Found> {
+    let Permitted { path, real, device } = options.policy.judge(image, role, name)?;
+    let shown = path.display().to_string();
+    let opened = file::open_random(&real, &shown)?;
+    if matches!(opened.id, FileId::Block(_)) && !device {
+        return Err(Error::unsupported(format!("the {role} '{name}' became a device")));
+    }
+    Ok(Found { name: shown, path: Some(path), opened })
+}
+
+/// The files beside one layer.
+struct Neighbours<'a> {
+    options: &'a OpenOptions,
+    image: &'a str,
+    path: Option<&'a Path>,
+    ids: RefCell<Vec<FileId>>,
+    warnings: RefCell<Vec<String>>,
+}
+
+impl OpenNamed for Neighbours<'_> {
+    fn open_named(&self, role: &'static str, name: &str) -> Result<Option<Arc<dyn Bytes>>> {
+        let opened = open_named(self.options, self.path, role, name).and_then(|found| {
+            self.ids.borrow_mut().push(found.opened.id);
+            self.options.access.bytes(&found.name, found.opened.file)
+        });
+        match opened {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if self.options.backing == Backing::Lenient => {
+                let error = error.in_file(self.image);
+                self.warnings.borrow_mut().push(error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(error.in_file(self.image)),
+        }
+    }
+}
