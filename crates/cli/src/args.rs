@@ -10,14 +10,16 @@ use diskferry::{Access, Algorithm, Format, Uuid, formats, parse_size};
 /// Turns a disk image that one cloud or hypervisor exported into a file that another will import.
 #[derive(Parser)]
 #[command(name = "diskferry", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = CODES, after_long_help = EXAMPLES_AND_CODES)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What help and the man page say about the end.
-pub const EXIT_CODES: &str = "\
+/// The exit codes, which are a contract with scripts.
+macro_rules! codes {
+    () => {
+        "\
 Exit codes:
   0    done
   1    the answer is no: the disks differ, or problems were found
@@ -26,7 +28,24 @@ Exit codes:
   4    damaged image
   5    input or output failed
   6    a limit was reached
-  130  interrupted";
+  130  interrupted"
+    };
+}
+
+const CODES: &str = codes!();
+
+const EXAMPLES_AND_CODES: &str = concat!(
+    "\
+Examples:
+  diskferry convert disk.qcow2 disk.raw --verify
+  diskferry convert -c disk.raw disk.qcow2
+  diskferry convert -O raw disk.qcow2 - | ssh host 'cat > /srv/disk.raw'
+  diskferry info disk.qcow2
+  diskferry compare disk.qcow2 disk.raw
+
+",
+    codes!()
+);
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -347,7 +366,9 @@ mod tests {
         let parsed = convert(&["--size", "20G", "-f", "dd", "-O", "qcow2", "s", "t"]).unwrap();
         assert_eq!(parsed.size, Some(20 << 30));
         assert_eq!((parsed.from.from, parsed.to), (Some(Format::RAW), Some(Format::QCOW2)));
-        for arguments in [&["--size", "20X"][..], &["-O", "floppy"], &["-j", "0"], &["--allow-shrink"]] {
+        for arguments in
+            [&["--size", "20X"][..], &["-O", "floppy"], &["-j", "0"], &["--allow-shrink"]]
+        {
             assert!(convert(&[arguments, &["s", "t"]].concat()).is_err(), "{arguments:?}");
         }
     }

@@ -1,2 +1,30 @@
-//! The `diskferry` command.
-fn main() {}
+//! The `diskferry` command: arguments, terminal, exit codes; the work is the library's.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod human;
+mod outcome;
+mod progress;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Convert(arguments) => commands::convert(arguments),
+        Command::Info(arguments) => commands::info(arguments),
+        Command::Map(arguments) => commands::map(arguments),
+        Command::Check(arguments) => commands::check(arguments),
+        Command::Compare(arguments) => commands::compare(arguments),
+        Command::Digest(arguments) => commands::digest(arguments),
+        Command::Formats(arguments) => commands::formats(arguments),
+        Command::Completions { shell } => commands::completions(shell),
+        Command::Man => commands::man(),
+    };
+    outcome::conclude(outcome)
+}

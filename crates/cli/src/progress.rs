@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn a_line_for_scripts_is_about_everything() {
-        let line: serde_json::Value = serde_json::from_str(&json_line(&moment(1500, 2000))).unwrap();
+        let line: serde_json::Value =
+            serde_json::from_str(&json_line(&moment(1500, 2000))).unwrap();
         assert_eq!(
             line,
             json!({"passed": 1500, "total": 2000, "seconds": 1.5, "stage": "verifying"})

@@ -1,10 +1,11 @@
 //! Ctrl-C and its like: stop soon, leave nothing behind.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use diskferry::{Cancel, Error, ErrorKind, Result, Stage, Watch};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::outcome::{complain, exit_code};
@@ -21,8 +22,11 @@ const PATIENCE: Duration = Duration::from_millis(700);
 pub fn handle(cancel: &Cancel, watch: &Watch) -> Result<()> {
     let ignored = ignored_signals();
     // Who started us under nohup, or in the background of a script, meant it.
-    let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    let wanted =
+        [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
     let mut signals = Signals::new(wanted)?;
+    // Past a limit on file sizes a write shall be an error like another, not the end.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let (cancel, watch) = (cancel.clone(), watch.clone());
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first = true;

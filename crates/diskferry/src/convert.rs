@@ -228,7 +228,8 @@ impl Convert {
             && let Ok(metadata) = path.metadata()
             && destination.id == Some(FileId::of(&metadata))
         {
-            return Err(same_file(&destination, &self.source.to_string()));
+            return Err(Error::misuse("the source and the target are the same file")
+                .in_file(&destination.name));
         }
         destination.check_replace(self.replace)?;
         if self.verify == Verify::ReadBack && destination.is_pipe() {
@@ -372,12 +373,9 @@ fn refuse_own_source(input: &Input, destination: &Destination) -> Result<()> {
         Input::Image(image) => image.file_in_use(id),
         Input::Stream(stream) => (stream.id == id).then(|| stream.name()),
     };
-    used.map_or(Ok(()), |name| Err(same_file(destination, name)))
-}
-
-fn same_file(destination: &Destination, source: &str) -> Error {
-    Error::misuse(format!("the target is the same file as '{source}', which the source needs"))
-        .in_file(&destination.name)
+    let Some(name) = used else { return Ok(()) };
+    Err(Error::misuse(format!("the target is the same file as '{name}', which the source needs"))
+        .in_file(&destination.name))
 }
 
 /// Compares the target with what was copied.

@@ -348,9 +348,6 @@ impl<'a> Check<'a> {
                     counts.as_ref().map_or(0, |counts| wire::refcount(counts, order, n as usize));
                 self.compare(first + n, stated);
             }
-            if let Some(counts) = counts {
-                self.beyond(&counts, first, per_block);
-            }
         }
         for cluster in blocks.len() as u64 * per_block..clusters {
             self.compare(cluster, 0);
@@ -372,23 +369,6 @@ impl<'a> Check<'a> {
                 at,
                 format!("cluster {at:#x} has refcount {stated}, and {found} references"),
             ),
-        }
-    }
-
-    /// Refcounts of clusters that the file does not reach.
-    fn beyond(&mut self, counts: &[u8], first: u64, per_block: u64) {
-        let order = self.image.header.refcount_order;
-        let clusters = self.references.len() as u64;
-        for n in clusters.saturating_sub(first).min(per_block)..per_block {
-            let stated = wire::refcount(counts, order, n as usize);
-            if stated != 0 {
-                let at = (first + n) * self.cluster;
-                self.say(
-                    ProblemKind::Leak,
-                    at,
-                    format!("cluster {at:#x}, past the end of the file, has refcount {stated}"),
-                );
-            }
         }
     }
 }

@@ -144,10 +144,9 @@ pub(crate) const FEATURE_NAMES: [(u8, u8, &str); 8] = [
 /// QEMU refuses longer names.
 const LONGEST_BACKING_NAME: u32 = 1023;
 
-/// Whether these are the first bytes of a qcow2 file.
+/// Whether these are the first bytes of a qcow file, of whatever version.
 pub(crate) fn probe(head: &[u8]) -> bool {
-    // Version 1 has the same magic and is another format, "qcow".
-    head.starts_with(&MAGIC) && head.get(4..8).is_some_and(|version| version != [0, 0, 0, 1])
+    head.starts_with(&MAGIC)
 }
 
 impl Header {
@@ -165,7 +164,8 @@ impl Header {
             3 if have >= HEADER_V3 => Version::V3,
             3 => return Err(Damage::ShortHeader.into()),
             1 => return Err(Error::unsupported("qcow version 1, the format before qcow2")),
-            other => return Err(Damage::Version(other).into()),
+            0 => return Err(Damage::Version(0).into()),
+            later => return Err(Error::unsupported(format!("qcow2 version {later}"))),
         };
         let cluster_bits =
             ClusterBits::new(raw.cluster_bits).ok_or(Damage::ClusterBits(raw.cluster_bits))?;

@@ -33,7 +33,7 @@ pub struct Qcow2 {
 pub(crate) const L1_MAX: u64 = 32 << 20;
 
 impl Qcow2 {
-    /// Whether a file that starts with these bytes (8 or more) says that it is qcow2.
+    /// Whether a file that starts with these bytes (4 or more) says that it is qcow2.
     pub fn probe(head: &[u8]) -> bool {
         header::probe(head)
     }

@@ -97,7 +97,7 @@ pub struct Options {
 /// The options by name.
 pub const OPTIONS: &[OptionSpec] = &[OptionSpec {
     key: "preallocation",
-    values: "off|falloc|full",
+    values: "off, falloc, full",
     about: "zeros become holes, get storage reserved, or are written",
 }];
 

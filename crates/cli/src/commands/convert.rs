@@ -1,0 +1,136 @@
+//! `diskferry convert`.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use diskferry::{
+    Backing, Compress, Error, Identity, Info, Location, Replace, Shrink, Summary, Verify, Watch,
+    Zeros,
+};
+
+use super::{Outcome, Pairs, print_json, stdout};
+use crate::args;
+use crate::human;
+use crate::outcome::{Answer, Failure, tell};
+use crate::progress::Display;
+
+/// Converts, and says what was done.
+pub fn convert(arguments: args::Convert) -> Outcome {
+    let watch = Watch::default();
+    let job = arguments.work.job(&watch)?;
+    let request = request(&arguments, &watch)?;
+    let (progress, quiet) = (arguments.work.progress, arguments.quiet);
+    let when =
+        if quiet && progress == args::Progress::Auto { args::Progress::Never } else { progress };
+    let display = Display::start(when, &job.progress, &watch);
+    let converted = request.run(&job);
+    drop(display);
+    let summary = converted?;
+    if quiet {
+        return Ok(Answer::Yes);
+    }
+    for warning in &summary.warnings {
+        tell(&format!("warning: {warning}"));
+    }
+    let to_stdout = match &request.target {
+        Location::Standard => false,
+        Location::Path(path) => !is_stdout(path),
+    };
+    if to_stdout {
+        report(&summary, arguments.json, &mut stdout())?;
+    } else {
+        report(&summary, arguments.json, &mut io::stderr())?;
+    }
+    Ok(Answer::Yes)
+}
+
+fn request(arguments: &args::Convert, watch: &Watch) -> Result<diskferry::Convert, Failure> {
+    Ok(diskferry::Convert {
+        source: Location::from_argument(&arguments.source),
+        target: Location::from_argument(&arguments.target),
+        open: arguments.from.open_options(Backing::Required),
+        to: arguments.to,
+        options: arguments.option.clone(),
+        compress: arguments.compress.map(|level| Compress { level }),
+        size: arguments.size,
+        shrink: if arguments.allow_shrink { Shrink::DropZeros } else { Shrink::Refuse },
+        zeros: if arguments.no_zero_scan { Zeros::Trust } else { Zeros::Scan },
+        digests: arguments.digest.clone(),
+        verify: if arguments.verify { Verify::ReadBack } else { Verify::Trust },
+        replace: if arguments.force { Replace::Allowed } else { Replace::Never },
+        identity: Identity { uuid: arguments.uuid, time: source_date_epoch()? },
+        watch: watch.clone(),
+    })
+}
+
+/// The time that goes into targets instead of now: <https://reproducible-builds.org/specs/source-date-epoch/>.
+fn source_date_epoch() -> Result<Option<u64>, Error> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let seconds = text.to_str().and_then(|text| text.parse().ok());
+    seconds.map(Some).ok_or_else(|| {
+        Error::misuse(format!("SOURCE_DATE_EPOCH: '{}' is no number of seconds", text.display()))
+    })
+}
+
+/// Whether a path leads to what stdout is, such as `/dev/stdout`: the disk is there, then.
+fn is_stdout(path: &Path) -> bool {
+    let Ok(handle) = io::stdout().as_fd().try_clone_to_owned() else { return false };
+    let (Ok(ours), Ok(theirs)) = (File::from(handle).metadata(), path.metadata()) else {
+        return false;
+    };
+    // What goes to a terminal or to /dev/null mixes with nothing.
+    !ours.file_type().is_char_device() && (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino())
+}
+
+fn report(summary: &Summary, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    if json {
+        print_json(out, summary)?;
+    } else {
+        describe(summary, out)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn describe(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    let Summary { source, target, copied, zeros, seconds, digests, verified, .. } = summary;
+    writeln!(out, "{} -> {}", human::plain(&source.file), human::plain(&target.file))?;
+    let mut lines = Pairs::new();
+    lines.add("formats", format!("{} -> {}", kind(source), kind(target)));
+    lines.add("virtual size", human::exact_size(target.virtual_size));
+    if source.virtual_size != target.virtual_size {
+        lines.more(format!("the source has {}", human::exact_size(source.virtual_size)));
+    }
+    lines.add("copied", human::size(*copied));
+    lines.add("zeros skipped", human::size(*zeros));
+    lines.add("target size", stored(target));
+    lines.add("time", format!("{}, {}", human::duration(*seconds), human::rate(*copied, *seconds)));
+    for (algorithm, digest) in digests {
+        lines.add(algorithm.name(), digest);
+    }
+    if *verified {
+        lines.add("verified", "the target reads back the same");
+    }
+    lines.print(out)
+}
+
+/// Format and subformat, the latter where it says more.
+pub(super) fn kind(info: &Info) -> String {
+    match &info.subformat {
+        Some(subformat) if subformat != info.format => format!("{} {subformat}", info.format),
+        _ => info.format.to_owned(),
+    }
+}
+
+fn stored(info: &Info) -> String {
+    let size = human::exact_size(info.file_size);
+    match info.allocated_size {
+        Some(allocated) if allocated < info.file_size => {
+            format!("{size}, {} on disk", human::size(allocated))
+        }
+        _ => size,
+    }
+}

@@ -1,0 +1,93 @@
+//! `diskferry info`.
+
+use std::io::{self, Write};
+
+use diskferry::{Backing, Info, Location, SnapshotInfo};
+
+use super::convert::kind;
+use super::{Outcome, Pairs, print_json, print_table, stdout};
+use crate::args;
+use crate::human;
+use crate::outcome::Answer;
+
+/// Says what an image is. A backing file that cannot be opened is a warning here.
+pub fn info(arguments: args::Info) -> Outcome {
+    let open = arguments.from.open_options(Backing::Lenient);
+    let info = open.open_image(&Location::from_argument(arguments.image))?.info();
+    let mut out = stdout();
+    if arguments.json {
+        print_json(&mut out, &info)?;
+    } else {
+        describe(&info, &mut out)?;
+    }
+    out.flush()?;
+    Ok(Answer::Yes)
+}
+
+fn describe(info: &Info, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{}", human::plain(&info.file))?;
+    let mut lines = Pairs::new();
+    let assumed = if info.assumed { " (assumed)" } else { "" };
+    lines.add("format", format!("{}{assumed}", kind(info)));
+    if let Some(snapshot) = &info.snapshot {
+        lines.add("snapshot", snapshot);
+    }
+    lines.add("virtual size", human::exact_size(info.virtual_size));
+    lines.add("file size", human::exact_size(info.file_size));
+    if let Some(allocated) = info.allocated_size {
+        lines.add("allocated", human::exact_size(allocated));
+    }
+    if info.grain > 1 {
+        lines.add("grain", human::size(info.grain));
+    }
+    if let Some(creator) = &info.creator {
+        lines.add("creator", creator);
+    }
+    if let Some(compression) = info.compression {
+        lines.add("compression", compression);
+    }
+    for (name, id) in &info.ids {
+        lines.add(name, id);
+    }
+    for (name, detail) in &info.details {
+        lines.add(name, detail.to_string());
+    }
+    add_chain(info, &mut lines);
+    for (index, warning) in info.warnings.iter().enumerate() {
+        if index == 0 { lines.add("warnings", warning) } else { lines.more(warning) }
+    }
+    lines.print(out)?;
+    if !info.snapshots.is_empty() {
+        writeln!(out, "\nSnapshots")?;
+        print_snapshots(&info.snapshots, out)?;
+    }
+    Ok(())
+}
+
+fn add_chain(info: &Info, lines: &mut Pairs) {
+    for (depth, link) in info.chain.iter().enumerate().skip(1) {
+        let format = link.format.as_deref().unwrap_or("unknown format");
+        let size = match (link.virtual_size, &link.error) {
+            (Some(size), _) => human::size(size),
+            (None, Some(_)) => "not opened".to_owned(),
+            (None, None) => "unknown size".to_owned(),
+        };
+        let text = format!("{} ({format}, {size})", link.file);
+        if depth == 1 { lines.add("backed by", text) } else { lines.more(text) }
+    }
+}
+
+fn print_snapshots(snapshots: &[SnapshotInfo], out: &mut impl Write) -> io::Result<()> {
+    let head = ["ID", "NAME", "TAKEN (UTC)", "DISK", "STATE"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for snapshot in snapshots {
+        rows.push(vec![
+            snapshot.id.clone(),
+            snapshot.name.clone(),
+            human::moment(snapshot.time),
+            snapshot.virtual_size.map_or_else(|| "-".to_owned(), human::size),
+            human::size(snapshot.state_size),
+        ]);
+    }
+    print_table(out, &rows, &[false, false, false, true, true])
+}

@@ -1,0 +1,141 @@
+//! The sub-commands.
+
+mod check;
+mod compare;
+mod convert;
+mod digest;
+mod formats;
+mod info;
+mod manual;
+mod map;
+
+pub use check::check;
+pub use compare::compare;
+pub use convert::convert;
+pub use digest::digest;
+pub use formats::formats;
+pub use info::info;
+pub use manual::{completions, man};
+pub use map::map;
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+use diskferry::{Backing, Job, Limits, OpenOptions, Policy, Watch};
+use serde::Serialize;
+
+use crate::args::{Source, Work};
+use crate::outcome::{Answer, Failure};
+use crate::signals;
+
+type Outcome = Result<Answer, Failure>;
+
+/// Stdout, to be flushed by whoever is done with it.
+fn stdout() -> BufWriter<StdoutLock<'static>> {
+    BufWriter::new(io::stdout().lock())
+}
+
+/// JSON as people can read it, and a line's end.
+fn print_json(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+impl Source {
+    fn open_options(&self, backing: Backing) -> OpenOptions {
+        OpenOptions {
+            format: self.from,
+            snapshot: self.snapshot.clone(),
+            limits: Limits::default(),
+            policy: Policy { allow: self.allow_path.clone() },
+            backing,
+            access: self.io.into(),
+        }
+    }
+}
+
+impl Work {
+    /// A job of that size, which signals stop.
+    fn job(&self, watch: &Watch) -> Result<Job, Failure> {
+        let mut job = Job::new(self.threads.unwrap_or(0).into())?;
+        job.memory = self.memory;
+        signals::handle(&job.cancel, watch)?;
+        Ok(job)
+    }
+}
+
+/// Lines of a name and a value, the values below each other.
+struct Pairs {
+    lines: Vec<(String, String)>,
+}
+
+impl Pairs {
+    fn new() -> Self {
+        Self { lines: Vec::new() }
+    }
+
+    fn add(&mut self, name: &str, value: impl Into<String>) {
+        self.lines.push((name.replace('_', " "), value.into()));
+    }
+
+    /// A further line of the last value.
+    fn more(&mut self, value: impl Into<String>) {
+        self.lines.push((String::new(), value.into()));
+    }
+
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let width = self.lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        for (name, value) in &self.lines {
+            writeln!(out, "  {name:width$}  {}", crate::human::plain(value))?;
+        }
+        Ok(())
+    }
+}
+
+/// Rows of cells, each column as wide as its widest cell; numbers to the right.
+fn print_table(out: &mut impl Write, rows: &[Vec<String>], right: &[bool]) -> io::Result<()> {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| crate::human::plain(cell)).collect()).collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
+        .collect();
+    for row in &rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .zip(right.iter().chain(std::iter::repeat(&false)))
+            .map(
+                |((cell, width), right)| {
+                    if *right { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+                },
+            )
+            .collect();
+        writeln!(out, "  {}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_and_columns_are_aligned() {
+        let mut pairs = Pairs::new();
+        pairs.add("virtual_size", "1");
+        pairs.add("ids", "a\n");
+        pairs.more("b");
+        let mut out = Vec::new();
+        pairs.print(&mut out).unwrap();
+        let rows = [vec!["ID".into(), "SIZE".into()], vec!["10".into(), "5".into()]];
+        print_table(&mut out, &rows, &[false, true]).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "  virtual size  1\n  ids           a\\n\n                b\n  ID  SIZE\n  10     5\n"
+        );
+    }
+}
