@@ -87,6 +87,11 @@ pub trait Image: Disk {
         None
     }
 
+    /// What a child of this image calls it, where the format has such an identity.
+    fn id(&self) -> Option<String> {
+        None
+    }
+
     /// Reads every table and reports each problem.
     ///
     /// # Errors
@@ -94,13 +99,23 @@ pub trait Image: Disk {
     fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()>;
 }
 
-/// The parent (backing file) that an image names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The parent (backing file) that an image names. All of it is the image's word: untrusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParentRef {
-    /// The name as the image has it. Untrusted.
-    pub name: String,
-    /// The format the image says it has, in this project's or its own words. Untrusted.
+    /// The names that the image has for it, the likeliest first. None where the format identifies
+    /// parents by [`id`](Self::id) alone; it is then looked for beside the image.
+    pub names: Vec<String>,
+    /// The format the image says it has, in this project's or its own words.
     pub format: Option<String>,
+    /// The [`Image::id`] that the parent must have, where the format knows such.
+    pub id: Option<String>,
+}
+
+impl ParentRef {
+    /// What to call it in a message.
+    pub fn name(&self) -> &str {
+        self.names.first().or(self.id.as_ref()).map_or("", String::as_str)
+    }
 }
 
 /// A source that can only be read forward, such as a pipe. Its size may be known only at its end.

@@ -27,4 +27,6 @@ pub use error::{Error, ErrorKind, Place, Result};
 pub use job::{Cancel, Progress};
 pub use limits::Limits;
 pub use options::{OptionSpec, parse_size};
-pub use plan::{Chunk, Flat, Form, Layout, Packed, Packer, Plan, Preallocation, Sink};
+pub use plan::{
+    Chunk, Flat, Form, Layout, Packed, Packer, Part, Plan, Preallocation, Sink, Split, Stamp,
+};

@@ -3,6 +3,7 @@
 //! A [`Flat`] plan keeps the disk's bytes in the file as they are. A [`Packed`] plan cuts the disk
 //! into chunks; each chunk that is not all zeros is packed by itself, on any thread, and laid out
 //! in the disk's order by a [`Layout`], which decides where bytes go and makes the tables.
+//! A [`Split`] plan stores the disk in several files, each by a plan of its own.
 
 use crate::Result;
 
@@ -12,6 +13,36 @@ pub enum Plan {
     Flat(Flat),
     /// The disk is cut into chunks that are laid out one after the other.
     Packed(Packed),
+    /// The disk is stored in several files.
+    Split(Split),
+}
+
+/// What a format may write beside the disk itself. The same stamp gives the same bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// An id for the image, as RFC 9562 has it.
+    pub uuid: [u8; 16],
+    /// When the image was made: seconds since 1970.
+    pub seconds: u64,
+}
+
+/// Several files: parts of the disk one after the other, and the target itself, which names them.
+pub struct Split {
+    /// The parts, in the disk's order; together they are the whole disk.
+    pub parts: Vec<Part>,
+    /// The target's own bytes, when the files of the parts have these names, in their order.
+    pub descriptor: Box<dyn FnOnce(&[String]) -> Result<Vec<u8>> + Send>,
+}
+
+/// A part of the disk in a file of its own, beside the target.
+pub struct Part {
+    /// What its file's name adds to the target's, before the extension: "-flat" makes
+    /// `disk-flat.vmdk` beside `disk.vmdk`.
+    pub suffix: String,
+    /// Bytes of the disk that it holds.
+    pub length: u64,
+    /// How; not another [`Split`].
+    pub plan: Plan,
 }
 
 /// The disk's bytes in the file as they are, from [`base`](Self::base) on.

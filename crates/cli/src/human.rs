@@ -14,8 +14,8 @@ pub fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    let digits = usize::from(value.fract() != 0.0);
-    format!("{value:.digits$} {}", UNITS[unit])
+    let value = format!("{value:.1}");
+    format!("{} {}", value.strip_suffix(".0").unwrap_or(&value), UNITS[unit])
 }
 
 /// A size for people and for scripts: `1.5 GiB (1610612736 bytes)`.
@@ -25,9 +25,11 @@ pub fn exact_size(bytes: u64) -> String {
 
 /// A time that passed: `0.42 s`, `3 min 7 s`.
 pub fn duration(seconds: f64) -> String {
+    if seconds < 59.995 {
+        return format!("{seconds:.2} s");
+    }
     let whole = seconds.round() as u64;
     match whole {
-        0..60 if seconds < 59.995 => format!("{seconds:.2} s"),
         0..3600 => format!("{} min {} s", whole / 60, whole % 60),
         _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
     }
@@ -86,6 +88,7 @@ mod tests {
             (1023, "1023 B"),
             (1024, "1 KiB"),
             (1536, "1.5 KiB"),
+            (196_616, "192 KiB"),
             ((1 << 20) - 1, "1 MiB"),
             (20 << 30, "20 GiB"),
             (5 << 39, "2.5 TiB"),

@@ -114,13 +114,18 @@ impl Bar {
 
     fn begin(&mut self, stage: Stage, total: u64) {
         let template = if total > 0 {
-            "{prefix} [{bar:32}] {percent:>3}%  {binary_bytes} of {binary_total_bytes}  \
-             {binary_bytes_per_sec}  {eta} left"
+            "{prefix} {percent:>3}% [{wide_bar}] {binary_bytes} of {binary_total_bytes}, \
+             {binary_bytes_per_sec}, {eta} left"
         } else {
-            "{prefix} {spinner} {binary_bytes}  {binary_bytes_per_sec}"
+            "{prefix} {spinner} {binary_bytes}, {binary_bytes_per_sec}"
         };
         let style = ProgressStyle::with_template(template).expect("the template is well-formed");
         self.bar.set_style(style.progress_chars("=> "));
+        self.bar.set_prefix(match stage {
+            // Only conversions have stages.
+            Stage::Opening => "reading",
+            other => other.as_str(),
+        });
         if self.stage != Some(stage) {
             self.bar.reset();
         }
@@ -128,11 +133,6 @@ impl Bar {
             0 => self.bar.unset_length(),
             total => self.bar.set_length(total),
         }
-        self.bar.set_prefix(match stage {
-            // Only conversions have stages.
-            Stage::Opening => "reading",
-            other => other.as_str(),
-        });
         (self.stage, self.total) = (Some(stage), total);
     }
 }

@@ -15,11 +15,11 @@ use crate::progress;
 const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Turns the first signal into a request to stop, and ends the process where that takes too long,
-/// or at the second signal.
+/// or at the second signal. What is said then names the `subject`.
 ///
 /// # Errors
 /// `Io` when signals cannot be handled.
-pub fn handle(cancel: &Cancel, watch: &Watch) -> Result<()> {
+pub fn handle(cancel: &Cancel, watch: &Watch, subject: &str) -> Result<()> {
     let ignored = ignored_signals();
     // Who started us under nohup, or in the background of a script, meant it.
     let wanted =
@@ -27,19 +27,19 @@ pub fn handle(cancel: &Cancel, watch: &Watch) -> Result<()> {
     let mut signals = Signals::new(wanted)?;
     // Past a limit on file sizes a write shall be an error like another, not the end.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
-    let (cancel, watch) = (cancel.clone(), watch.clone());
+    let (cancel, watch, subject) = (cancel.clone(), watch.clone(), subject.to_owned());
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first = true;
         for _ in signals.forever() {
             if !first {
-                end_now(&watch);
+                end_now(&watch, &subject);
             }
             first = false;
             cancel.cancel();
-            let watch = watch.clone();
+            let (watch, subject) = (watch.clone(), subject.clone());
             thread::spawn(move || {
                 thread::sleep(PATIENCE);
-                end_now(&watch);
+                end_now(&watch, &subject);
             });
         }
     })?;
@@ -47,7 +47,7 @@ pub fn handle(cancel: &Cancel, watch: &Watch) -> Result<()> {
 }
 
 /// Ends the process without the job's help, unless the job has just succeeded.
-fn end_now(watch: &Watch) {
+fn end_now(watch: &Watch, subject: &str) {
     while !watch.clean_up() {
         if watch.pace().stage == Stage::Done {
             return;
@@ -55,7 +55,7 @@ fn end_now(watch: &Watch) {
         thread::sleep(Duration::from_millis(10));
     }
     progress::clear();
-    complain(&Error::cancelled());
+    complain(&Error::cancelled().in_file(subject));
     std::process::exit(exit_code(ErrorKind::Cancelled).into());
 }
 

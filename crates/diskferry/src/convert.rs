@@ -142,6 +142,13 @@ impl Convert {
     /// source fails with; what the engine or the target's format fails with; `Io` when the target
     /// reads back differently; `Cancelled`.
     pub fn run(&self, job: &Job) -> Result<Summary> {
+        self.convert(job).map_err(|error| match error.kind() {
+            ErrorKind::Cancelled => error.in_file(&self.target.to_string()),
+            _ => error,
+        })
+    }
+
+    fn convert(&self, job: &Job) -> Result<Summary> {
         let started = Instant::now();
         self.watch.enter(Stage::Opening, &job.progress);
         let destination = self.destination()?;
@@ -154,7 +161,7 @@ impl Convert {
         let mut source = self.prepare(input, job)?;
         let plan = writing.plan(source.size(), &self.identity).map_err(in_target)?;
         let grain = match &plan {
-            Plan::Flat(_) => 1,
+            Plan::Flat(_) | Plan::Split(_) => 1,
             Plan::Packed(packed) => packed.chunk as u64,
         };
 

@@ -113,7 +113,7 @@ impl DiskImage {
             error: None,
         });
         let missing = self.missing().map(|missing| ChainLink {
-            file: missing.parent.name.clone(),
+            file: missing.parent.name().to_owned(),
             format: missing.parent.format.clone(),
             virtual_size: None,
             error: Some(missing.error.clone()),

@@ -1,6 +1,6 @@
 //! Looks at whole disks without converting them: comparing, digesting.
 
-use diskferry_block_stream::Result;
+use diskferry_block_stream::{ErrorKind, Result};
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{self as engine, Difference, Job, Source};
 
@@ -13,7 +13,10 @@ impl DiskImage {
     /// # Errors
     /// `Io` or `Damaged` when one of them cannot be read, `Cancelled`.
     pub fn compare(&self, other: &Self, job: &Job) -> Result<Option<Difference>> {
-        engine::compare(self.disk(), other.disk(), job)
+        engine::compare(self.disk(), other.disk(), job).map_err(|error| match error.kind() {
+            ErrorKind::Cancelled => error.in_file(self.name()),
+            _ => error,
+        })
     }
 }
 
@@ -36,13 +39,15 @@ impl Input {
         algorithms: &[Algorithm],
         job: &Job,
     ) -> Result<(u64, Vec<(Algorithm, String)>)> {
-        match self {
+        let name = self.name().to_owned();
+        let digested = match self {
             Self::Image(image) => {
                 engine::digest(Source::Disk(image.disk().as_ref()), algorithms, job)
             }
             Self::Stream(stream) => {
                 engine::digest(Source::Stream(stream.into_stream()), algorithms, job)
             }
-        }
+        };
+        digested.map_err(|error| error.in_file(&name))
     }
 }

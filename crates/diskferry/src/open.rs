@@ -160,8 +160,14 @@ pub struct Layer {
     image: Arc<dyn Image>,
     bytes: Arc<dyn Bytes>,
     id: FileId,
-    /// What its data files are.
-    others: Vec<FileId>,
+    /// Its data files.
+    others: Vec<Neighbour>,
+}
+
+/// A file that an image has beside it, other than its backing file.
+struct Neighbour {
+    id: FileId,
+    name: String,
 }
 
 /// A backing file that could not be opened.
@@ -218,8 +224,10 @@ impl DiskImage {
 
     /// The name of the file of the chain that `id` is, where it is one.
     pub(crate) fn file_in_use(&self, id: FileId) -> Option<&str> {
-        let uses = |layer: &&Layer| layer.id == id || layer.others.contains(&id);
-        self.layers.iter().find(uses).map(Layer::name)
+        let own = self.layers.iter().map(|layer| (layer.id, layer.name()));
+        let others = self.layers.iter().flat_map(|layer| &layer.others);
+        let mut files = own.chain(others.map(|other| (other.id, other.name.as_str())));
+        files.find(|(file, _)| *file == id).map(|(_, name)| name)
     }
 }
 
@@ -281,7 +289,7 @@ impl Opening<'_> {
             options: self.options,
             image: &name,
             path: path.as_deref(),
-            ids: RefCell::default(),
+            found: RefCell::default(),
             warnings: RefCell::default(),
         };
         let limits = &self.options.limits;
@@ -289,11 +297,11 @@ impl Opening<'_> {
         let format = told.unwrap_or(Format::RAW);
         let image =
             format.open(Arc::clone(&bytes), &context).map_err(|error| error.in_file(&name))?;
-        let Neighbours { ids, warnings, .. } = neighbours;
+        let Neighbours { found, warnings, .. } = neighbours;
         self.warnings.extend(warnings.into_inner());
         let described = image.describe().warnings.into_iter();
         self.warnings.extend(described.map(|warning| format!("{name}: {warning}")));
-        let (assumed, others) = (told.is_none(), ids.into_inner());
+        let (assumed, others) = (told.is_none(), found.into_inner());
         self.layers.push(Layer { name, path, format, assumed, image, bytes, id, others });
         Ok(())
     }
@@ -312,7 +320,7 @@ impl Opening<'_> {
                 .in_file(self.layers[0].name()));
         }
         let format = self.stated_format(parent, &name)?;
-        let found = open_named(self.options, child.path.as_deref(), "backing file", &parent.name)
+        let found = open_named(self.options, child.path.as_deref(), "backing file", parent.name())
             .map_err(|error| error.in_file(&name))?;
         if self.layers.iter().any(|layer| layer.id == found.opened.id) {
             return Err(Error::damaged(format!(
@@ -327,7 +335,8 @@ impl Opening<'_> {
             self.warnings.push(format!(
                 "{name}: it does not say which format its backing file '{}' has; taken for {}, by \
                  its content",
-                parent.name, opened.format
+                parent.name(),
+                opened.format
             ));
         }
         Ok(())
@@ -345,7 +354,7 @@ impl Opening<'_> {
         Format::from_name(name).map(Some).ok_or_else(|| {
             Error::unsupported(format!(
                 "its backing file '{}' has the format '{stated}', which diskferry does not read",
-                parent.name
+                parent.name()
             ))
             .in_file(child)
         })
@@ -381,14 +390,15 @@ struct Neighbours<'a> {
     options: &'a OpenOptions,
     image: &'a str,
     path: Option<&'a Path>,
-    ids: RefCell<Vec<FileId>>,
+    found: RefCell<Vec<Neighbour>>,
     warnings: RefCell<Vec<String>>,
 }
 
 impl OpenNamed for Neighbours<'_> {
     fn open_named(&self, role: &'static str, name: &str) -> Result<Option<Arc<dyn Bytes>>> {
         let opened = open_named(self.options, self.path, role, name).and_then(|found| {
-            self.ids.borrow_mut().push(found.opened.id);
+            let neighbour = Neighbour { id: found.opened.id, name: found.name.clone() };
+            self.found.borrow_mut().push(neighbour);
             self.options.access.bytes(&found.name, found.opened.file)
         });
         match opened {

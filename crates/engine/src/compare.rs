@@ -29,7 +29,8 @@ pub enum Difference {
 pub fn compare(a: &Arc<dyn Disk>, b: &Arc<dyn Disk>, job: &Job) -> Result<Option<Difference>> {
     let size = a.size().max(b.size());
     let both = Both { a: Pad::new(Arc::clone(a), size)?, b: Pad::new(Arc::clone(b), size)? };
-    let sequencer = Sequencer::<(), ()>::new(job.threads());
+    let permits = (job.memory / (2 * RUN)).clamp(1, job.threads() as u64);
+    let sequencer = Sequencer::<(), ()>::new(permits as usize);
     job.progress.expect(size);
     let scout = Mutex::new(Scout::new(Source::Disk(&both), GRAIN, RUN, &job.cancel)?);
     let first = AtomicU64::new(u64::MAX);

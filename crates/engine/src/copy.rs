@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use diskferry_block_stream::{
     Bytes, Cancel, Chunk, Cursor, Disk, Error, Flat, Form, Kind, Layout, Packed, Packer, Plan,
-    Preallocation, Result, Sink,
+    Preallocation, Result, Sink, Split,
 };
 use diskferry_codec::digest::{Algorithm, Crc32Part, Digest};
 use diskferry_codec::zeros;
 
+use crate::adapt::Slice;
 use crate::scout::{Scout, Segment, Source, Span, Ticket, spans};
 use crate::sequence::{Buffers, Sequencer, Step};
 use crate::{Job, Output};
@@ -62,9 +63,72 @@ pub fn copy(
     options: &CopyOptions,
     job: &Job,
 ) -> Result<Copied> {
+    if let Some(size) = source.size() {
+        job.progress.expect(size);
+    }
+    let digests = Digests::new(&options.digests);
+    let (copied, digests) = copy_file(source, plan, output, digests, options.zeros, job)?;
+    Ok(Copied { digests: digests.finish(), ..copied })
+}
+
+/// Moves the whole of `source` into several files: each part into its output, and then the
+/// descriptor into `output`. The parts' files have the names `names`.
+///
+/// # Errors
+/// As for [`copy`]; `Misuse` when the plan is for another size.
+pub fn copy_split(
+    source: &Arc<dyn Disk>,
+    split: Split,
+    parts: &[(&str, &dyn Output)],
+    output: &dyn Output,
+    options: &CopyOptions,
+    job: &Job,
+) -> Result<Copied> {
+    let planned = split.parts.iter().map(|part| part.length).sum::<u64>();
+    if planned != source.size() || split.parts.len() != parts.len() {
+        return Err(
+            Error::misuse("a plan for another disk, or for other files").in_file(output.name())
+        );
+    }
+    job.progress.expect(source.size());
+    let mut digests = Digests::new(&options.digests);
+    let mut total = Copied { size: source.size(), ..Copied::default() };
+    let mut at = 0;
+    for (part, (_, part_output)) in split.parts.into_iter().zip(parts) {
+        let slice = Slice::new(Arc::clone(source), at, part.length)?;
+        let disk = Source::Disk(&slice);
+        let copied;
+        (copied, digests) = copy_file(disk, part.plan, *part_output, digests, options.zeros, job)?;
+        total.copied += copied.copied;
+        total.zeros += copied.zeros;
+        total.target_size += copied.target_size;
+        at += part.length;
+    }
+    let names: Vec<String> = parts.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let descriptor = (split.descriptor)(&names)?;
+    output.write_at(0, &descriptor)?;
+    output.finish(descriptor.len() as u64, job)?;
+    total.target_size += descriptor.len() as u64;
+    Ok(Copied { digests: digests.finish(), ..total })
+}
+
+/// Moves a source into one file; `digests` go on from what came before it.
+fn copy_file(
+    source: Source<'_>,
+    plan: Plan,
+    output: &dyn Output,
+    digests: Digests,
+    zeros: Zeros,
+    job: &Job,
+) -> Result<(Copied, Digests)> {
     match plan {
-        Plan::Flat(flat) => copy_flat(source, flat, output, options, job),
-        Plan::Packed(packed) => copy_packed(source, packed, output, options, job),
+        Plan::Flat(flat) => copy_flat(source, flat, output, digests, zeros, job),
+        Plan::Packed(packed) => copy_packed(source, packed, output, digests, zeros, job),
+        Plan::Split(_) => Err(Error::unsupported(
+            "this subformat is several files; it cannot be written to a pipe or a device, nor \
+             from a pipe",
+        )
+        .in_file(output.name())),
     }
 }
 
@@ -77,15 +141,18 @@ pub fn digest(
     algorithms: &[Algorithm],
     job: &Job,
 ) -> Result<(u64, Vec<(Algorithm, String)>)> {
+    if let Some(size) = source.size() {
+        job.progress.expect(size);
+    }
+    let order = Order { digests: Digests::new(algorithms), place: Place::Nowhere };
     let work = Work {
         source: Shape::of(&source),
         chunk: FLAT_CHUNK,
         pack: Pack::Whole,
         zeros: Zeros::Trust,
         splice: false,
-        crc: algorithms.contains(&Algorithm::Crc32),
+        crc: order.digests.has_crc(),
     };
-    let order = Order { digests: Digests::new(algorithms), place: Place::Nowhere };
     let done = run(source, &work, None, Some(order), job)?;
     Ok((done.size, done.order.map_or_else(Vec::new, |order| order.digests.finish())))
 }
@@ -94,9 +161,10 @@ fn copy_flat(
     source: Source<'_>,
     flat: Flat,
     output: &dyn Output,
-    options: &CopyOptions,
+    digests: Digests,
+    zeros: Zeros,
     job: &Job,
-) -> Result<Copied> {
+) -> Result<(Copied, Digests)> {
     let known = source.size();
     let target_size = |size: u64| {
         flat.base
@@ -117,15 +185,12 @@ fn copy_flat(
         source: Shape::of(&source),
         chunk: FLAT_CHUNK,
         pack: Pack::Whole,
-        zeros: options.zeros,
-        splice: can_splice(options, output),
-        crc: options.digests.contains(&Algorithm::Crc32),
+        zeros,
+        splice: can_splice(&digests, zeros, output),
+        crc: digests.has_crc(),
     };
-    let ordered = output.forward_only() || !options.digests.is_empty();
-    let order = ordered.then(|| Order {
-        digests: Digests::new(&options.digests),
-        place: Place::Flat { base: flat.base },
-    });
+    let ordered = output.forward_only() || !digests.is_empty();
+    let order = ordered.then(|| Order { digests, place: Place::Flat { base: flat.base } });
     let writer = Writer::new(output, flat.base, work.zeros, Count::Written);
     let done = run(source, &work, Some(&writer), order, job)?;
     let len = target_size(done.size)?;
@@ -147,9 +212,10 @@ fn copy_packed(
     source: Source<'_>,
     packed: Packed,
     output: &dyn Output,
-    options: &CopyOptions,
+    digests: Digests,
+    zeros: Zeros,
     job: &Job,
-) -> Result<Copied> {
+) -> Result<(Copied, Digests)> {
     if output.forward_only() && !packed.streamable {
         return Err(Error::unsupported(
             "this format cannot be written to a pipe: its tables precede \
@@ -161,15 +227,12 @@ fn copy_packed(
     let work = Work {
         source: Shape::of(&source),
         chunk: chunk as u64,
-        zeros: options.zeros,
-        splice: packer.is_none() && can_splice(options, output),
+        zeros,
+        splice: packer.is_none() && can_splice(&digests, zeros, output),
         pack: Pack::Chunks { parts, packer },
-        crc: options.digests.contains(&Algorithm::Crc32),
+        crc: digests.has_crc(),
     };
-    let order = Order {
-        digests: Digests::new(&options.digests),
-        place: Place::Layout { layout, chunk: chunk as u64 },
-    };
+    let order = Order { digests, place: Place::Layout { layout, chunk: chunk as u64 } };
     let writer = Writer::new(output, 0, work.zeros, Count::Placed);
     let mut done = run(source, &work, Some(&writer), Some(order), job)?;
     let mut len = 0;
@@ -187,8 +250,8 @@ fn copy_packed(
 }
 
 /// Copies inside the kernel need bytes that nobody has to look at.
-fn can_splice(options: &CopyOptions, output: &dyn Output) -> bool {
-    options.zeros == Zeros::Trust && options.digests.is_empty() && !output.forward_only()
+fn can_splice(digests: &Digests, zeros: Zeros, output: &dyn Output) -> bool {
+    zeros == Zeros::Trust && digests.is_empty() && !output.forward_only()
 }
 
 /// What a worker does with a ticket.
@@ -308,9 +371,6 @@ fn run(
     let permit = run + if packs { packed_room(run) as u64 } else { 0 };
     let permits = (job.memory / permit).clamp(1, job.threads() as u64 * PERMITS_PER_THREAD);
     let sequencer = Sequencer::<Done, Placed>::new(permits as usize);
-    if let Some(size) = source.size() {
-        job.progress.expect(size);
-    }
     let files = source.files().to_vec();
     let scout = Mutex::new(Scout::new(source, work.chunk, run, &job.cancel)?);
     let ordered = order.is_some();
@@ -446,8 +506,9 @@ impl<'a> Worker<'a> {
         let chunk = self.work.chunk;
         self.work.splice
             && matches!(segment.kind, Kind::Plain { .. })
-            && segment.at % chunk == 0
-            && (segment.length % chunk == 0 && segment.end() <= ticket.at + ticket.length)
+            && segment.at.is_multiple_of(chunk)
+            && segment.length.is_multiple_of(chunk)
+            && segment.end() <= ticket.at + ticket.length
     }
 
     /// Fills the spans: the segments' bytes, and zeros around them.
@@ -855,15 +916,12 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn summary(&self, done: Finished, target_size: u64) -> Copied {
+    /// What was done, and the digests so far.
+    fn summary(&self, done: Finished, target_size: u64) -> (Copied, Digests) {
         let copied = self.copied.load(Ordering::Relaxed);
-        Copied {
-            size: done.size,
-            copied,
-            zeros: done.size.saturating_sub(copied),
-            target_size,
-            digests: done.order.map_or_else(Vec::new, |order| order.digests.finish()),
-        }
+        let zeros = done.size.saturating_sub(copied);
+        let copied = Copied { size: done.size, copied, zeros, target_size, ..Copied::default() };
+        (copied, done.order.map_or_else(|| Digests::new(&[]), |order| order.digests))
     }
 }
 
@@ -921,6 +979,14 @@ impl Digests {
             .map(|algorithm| Digest::new(*algorithm))
             .collect();
         Self { algorithms: algorithms.to_vec(), crc: Crc32Part::default(), serial }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.algorithms.is_empty()
+    }
+
+    fn has_crc(&self) -> bool {
+        self.algorithms.contains(&Algorithm::Crc32)
     }
 
     fn feed(&mut self, done: &Done, cancel: &Cancel) -> Result<()> {

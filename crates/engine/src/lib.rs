@@ -16,7 +16,7 @@ mod sequence;
 
 pub use adapt::{Chain, Pad, Slice};
 pub use compare::{Difference, compare};
-pub use copy::{Copied, CopyOptions, Zeros, copy, digest};
+pub use copy::{Copied, CopyOptions, Zeros, copy, copy_split, digest};
 pub use input::{FileBytes, ReadStream};
 pub use job::Job;
 pub use map::MappedBytes;

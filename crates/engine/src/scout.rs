@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cancel, Cursor, Disk, Extent, Kind, Piece, Result, Stream};
+use diskferry_block_stream::{
+    Bytes, Cancel, Cursor, Disk, Error, Extent, Kind, Piece, Result, Stream,
+};
 
 /// What is copied: a disk that any thread may read anywhere, or a stream.
 pub enum Source<'a> {
@@ -130,6 +132,9 @@ enum From<'a> {
     },
 }
 
+/// Bytes in a stream: as many as a file can have. Zeros cost a stream nothing, so it may say anything.
+const STREAM_MAX: u64 = 1 << 63;
+
 /// Segments in a ticket. More would only make its list longer; zero runs between them are free.
 const SEGMENTS: usize = 512;
 
@@ -195,7 +200,7 @@ fn claim_extents(
     let (mut touched, mut touched_to) = (0, *at);
     while *at < size {
         let full = touched >= run || segments.len() >= SEGMENTS;
-        if full && *at % chunk == 0 {
+        if full && at.is_multiple_of(chunk) {
             break;
         }
         cancel.check()?;
@@ -267,7 +272,13 @@ fn claim_bytes(
         }
         match stream.next(&mut buf[filled..])? {
             Piece::Data(count) => filled += count,
-            Piece::Zero(count) => *zeros += count,
+            Piece::Zero(count) => {
+                let passed = *at + filled as u64 + *zeros;
+                if passed.checked_add(count).is_none_or(|end| end > STREAM_MAX) {
+                    return Err(Error::limit("a stream of more than 2^63 bytes"));
+                }
+                *zeros += count;
+            }
             Piece::End => *over = true,
         }
     }
@@ -333,7 +344,10 @@ mod tests {
         for span in &spans {
             assert_eq!(span.start, start, "{name}: {span:?}");
             assert!(span.at >= from && span.at % chunk == 0, "{name}: {span:?}");
-            assert!(span.length > 0 && span.length as u64 % chunk == 0, "{name}: {span:?}");
+            assert!(
+                span.length > 0 && (span.length as u64).is_multiple_of(chunk),
+                "{name}: {span:?}"
+            );
             start += span.length;
             from = span.end();
         }

@@ -1,4 +1,5 @@
 //! Disks made of disks, and the comparison of two.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! A job that is told to stop does so soon, whatever it is at, and leaves nothing behind.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use diskferry_engine::{
     CopyOptions, FileOutput, Job, PipeOutput, Replace, Source, compare, copy, digest,
 };
 use diskferry_testkit::toy::{Packing, Toy, plan};
-use diskferry_testkit::{Discard, Model, StreamSize, Texture, qemu};
+use diskferry_testkit::{Discard, Model, StreamSize, Texture, qemu, within};
 
 /// More than any machine reads in the time of a test.
 const SIZE: u64 = 4 << 40;
@@ -22,23 +23,26 @@ fn noise() -> Model {
 fn stops(what: &str, threads: usize, work: impl FnOnce(&Job) -> Result<()> + Send) {
     let job = Job::new(threads).unwrap();
     let (cancel, progress) = (job.cancel.clone(), job.progress.clone());
-    std::thread::scope(|scope| {
-        let working = scope.spawn(|| {
-            let result = work(&job);
-            (result, Instant::now())
-        });
-        // In the midst of it: when something has passed, or nothing ever will.
-        let begun = Instant::now();
-        while progress.passed() == 0 && begun.elapsed() < Duration::from_millis(300) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let asked = Instant::now();
-        cancel.cancel();
-        let (result, ended) = working.join().unwrap();
-        assert_eq!(result.map_err(|error| error.kind()), Err(ErrorKind::Cancelled), "{what}");
-        let took = ended.duration_since(asked);
-        assert!(took < Duration::from_secs(1), "{what}, {threads} threads: {took:?}");
-    });
+    let stop = || {
+        std::thread::scope(|scope| {
+            let working = scope.spawn(|| {
+                let result = work(&job);
+                (result, Instant::now())
+            });
+            // In the midst of it: when something has passed, or nothing ever will.
+            let begun = Instant::now();
+            while progress.passed() == 0 && begun.elapsed() < Duration::from_millis(300) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let asked = Instant::now();
+            cancel.cancel();
+            let (result, ended) = working.join().unwrap();
+            assert_eq!(result.map_err(|error| error.kind()), Err(ErrorKind::Cancelled), "{what}");
+            let took = ended.duration_since(asked);
+            assert!(took < Duration::from_secs(1), "{what}, {threads} threads: {took:?}");
+        })
+    };
+    within(Duration::from_secs(60), what, stop);
 }
 
 #[test]

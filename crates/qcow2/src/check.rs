@@ -1,5 +1,7 @@
 //! Checking: every table read, every cluster's references counted and compared with its refcount.
 
+use std::collections::BTreeMap;
+
 use diskferry_block_stream::{Bytes, Error, Problem, ProblemKind, Result};
 
 use crate::header::{DataFile, TablePlace};
@@ -16,6 +18,7 @@ pub(crate) fn check(image: &Qcow2, report: &mut dyn FnMut(Problem)) -> Result<()
     for snapshot in &image.snapshots {
         check.l1(snapshot.l1, State::Snapshot)?;
     }
+    check.l2_tables()?;
     check.bitmaps()?;
     check.refcounts()
 }
@@ -27,6 +30,14 @@ enum State {
     Active,
     /// Nobody writes to it; QEMU does not look at its flags.
     Snapshot,
+}
+
+/// An L2 table, which the disk and its snapshots may share.
+struct Shared {
+    /// L1 entries that refer to it.
+    times: u32,
+    /// Of the disk, if one of them is.
+    state: State,
 }
 
 /// What uses a cluster.
@@ -47,6 +58,9 @@ struct Check<'a> {
     references: Vec<u32>,
     /// Whether a cluster is used as metadata, as data.
     uses: Vec<u8>,
+    /// The L2 tables, by offset. Each is read once, however many refer to it: or else a small image
+    /// could ask for years of work.
+    l2_tables: BTreeMap<u64, Shared>,
     /// Offsets of the refcount blocks; 0 where there is none.
     blocks: Vec<u64>,
     /// The refcount block looked at last, and its index.
@@ -57,6 +71,9 @@ struct Check<'a> {
 
 /// Memory for counting: QEMU images of up to 8 TiB of data in clusters of 64 KiB.
 const MEMORY_MAX: u64 = 640 << 20;
+
+/// L2 tables that are kept in mind, of some 40 bytes each: those of 2 PiB in clusters of 64 KiB.
+const L2_TABLES_MAX: usize = 4 << 20;
 
 impl<'a> Check<'a> {
     fn new(image: &'a Qcow2, report: &'a mut dyn FnMut(Problem)) -> Result<Self> {
@@ -76,6 +93,7 @@ impl<'a> Check<'a> {
             format: image.entry_format(),
             references: vec![0; clusters as usize],
             uses: vec![0; clusters as usize],
+            l2_tables: BTreeMap::new(),
             blocks: Vec::new(),
             block: Vec::new(),
             block_index: None,
@@ -94,10 +112,23 @@ impl<'a> Check<'a> {
     /// Counts a reference to each cluster that `length` bytes at `at` touch. `field` is the offset
     /// of what refers to them. Returns whether they lie within the file.
     fn refer(&mut self, what: &str, field: u64, at: u64, length: u64, used: Use) -> bool {
-        let Some(end) = at.checked_add(length).filter(|_| length > 0) else {
-            return length == 0;
-        };
-        let (first, last) = (at / self.cluster, (end - 1) / self.cluster);
+        self.refer_times(1, what, field, at, length, used)
+    }
+
+    /// The same for as many references at once.
+    fn refer_times(
+        &mut self,
+        times: u32,
+        what: &str,
+        field: u64,
+        at: u64,
+        length: u64,
+        used: Use,
+    ) -> bool {
+        if length == 0 {
+            return true;
+        }
+        let (first, last) = (at / self.cluster, at.saturating_add(length - 1) / self.cluster);
         if last >= self.references.len() as u64 {
             let file = self.file.len();
             self.corruption(
@@ -110,7 +141,7 @@ impl<'a> Check<'a> {
         }
         for index in first..=last {
             let slot = &mut self.references[index as usize];
-            *slot = slot.saturating_add(1);
+            *slot = slot.saturating_add(times);
             let bit = 1 << used as u8;
             let uses = &mut self.uses[index as usize];
             let before = std::mem::replace(uses, *uses | bit);
@@ -124,6 +155,22 @@ impl<'a> Check<'a> {
             }
         }
         true
+    }
+
+    /// As [`refer`](Self::refer), for a table that nothing else may be in. Returns whether it can
+    /// be read, and was not before.
+    fn refer_alone(&mut self, what: &str, field: u64, at: u64, length: u64) -> bool {
+        let (first, end) = (at / self.cluster, at.saturating_add(length).div_ceil(self.cluster));
+        let taken = (first..end.min(self.uses.len() as u64))
+            .find(|index| self.uses[*index as usize] & 1 << Use::Metadata as u8 != 0);
+        if !self.refer(what, field, at, length, Use::Metadata) {
+            return false;
+        }
+        if let Some(index) = taken {
+            let shared = index * self.cluster;
+            self.corruption(field, format!("{what} overlaps another table in cluster {shared:#x}"));
+        }
+        taken.is_none()
     }
 
     /// Whether an offset is aligned; reports it if not.
@@ -170,7 +217,7 @@ impl<'a> Check<'a> {
                 let block = entry & !0x1FF;
                 let usable = block != 0
                     && self.aligned("a refcount block", field, block)
-                    && self.refer("a refcount block", field, block, self.cluster, Use::Metadata);
+                    && self.refer_alone("a refcount block", field, block, self.cluster);
                 self.blocks.push(if usable { block } else { 0 });
             }
         }
@@ -189,7 +236,7 @@ impl<'a> Check<'a> {
         let field = L1_FIELD;
         if length == 0
             || !self.aligned("an L1 table", field, place.offset)
-            || !self.refer("an L1 table", field, place.offset, length, Use::Metadata)
+            || !self.refer_alone("an L1 table", field, place.offset, length)
         {
             return Ok(());
         }
@@ -211,12 +258,34 @@ impl<'a> Check<'a> {
             if state == State::Active {
                 self.copied("L1 entry", field, entry, at)?;
             }
-            self.l2(at, state)?;
+            self.share(at, state)?;
         }
         Ok(())
     }
 
-    fn l2(&mut self, table_at: u64, state: State) -> Result<()> {
+    /// Keeps an L2 table in mind.
+    fn share(&mut self, at: u64, state: State) -> Result<()> {
+        let shared = self.l2_tables.entry(at).or_insert(Shared { times: 0, state });
+        shared.times += 1;
+        if state == State::Active {
+            shared.state = state;
+        }
+        if self.l2_tables.len() > L2_TABLES_MAX {
+            return Err(
+                Error::limit(format!("more than {L2_TABLES_MAX} L2 tables")).doing("checking")
+            );
+        }
+        Ok(())
+    }
+
+    fn l2_tables(&mut self) -> Result<()> {
+        for (at, shared) in std::mem::take(&mut self.l2_tables) {
+            self.l2(at, shared)?;
+        }
+        Ok(())
+    }
+
+    fn l2(&mut self, table_at: u64, Shared { times, state }: Shared) -> Result<()> {
         let table = self.table(table_at)?;
         let words = if self.format.extended { 2 } else { 1 };
         for index in 0..table.len() / 8 / words {
@@ -231,17 +300,21 @@ impl<'a> Check<'a> {
                         let text = "a compressed cluster is flagged as COPIED".into();
                         self.corruption(field, text);
                     }
-                    self.compressed(field, offset, length);
+                    self.compressed(times, field, offset, length);
                 }
                 Ok(
                     Entry::Zero { offset } | Entry::Plain { offset } | Entry::Parts { offset, .. },
-                ) => self.data(field, entry, offset, state)?,
+                ) => {
+                    if self.data(times, field, offset) && state == State::Active {
+                        self.copied("L2 entry", field, entry, offset)?;
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    fn compressed(&mut self, field: u64, offset: u64, length: u64) {
+    fn compressed(&mut self, times: u32, field: u64, offset: u64, length: u64) {
         let end = self.file.len();
         if offset >= end {
             self.corruption(
@@ -251,20 +324,15 @@ impl<'a> Check<'a> {
             return;
         }
         // The last sector may go on past the end of the file, but not past its last cluster.
-        self.refer("a compressed cluster", field, offset, length, Use::Data);
+        self.refer_times(times, "a compressed cluster", field, offset, length, Use::Data);
     }
 
-    fn data(&mut self, field: u64, entry: u64, offset: u64, state: State) -> Result<()> {
-        if matches!(self.image.header.data_file, DataFile::External { .. }) {
-            return Ok(());
-        }
-        if self.aligned("a data cluster", field, offset)
-            && self.refer("a data cluster", field, offset, self.cluster, Use::Data)
-            && state == State::Active
-        {
-            self.copied("L2 entry", field, entry, offset)?;
-        }
-        Ok(())
+    /// Counts references to a cluster of the image's own file; returns whether it lies there.
+    fn data(&mut self, times: u32, field: u64, offset: u64) -> bool {
+        let what = "a data cluster";
+        self.image.header.data_file == DataFile::Own
+            && self.aligned(what, field, offset)
+            && self.refer_times(times, what, field, offset, self.cluster, Use::Data)
     }
 
     /// The COPIED flag must be there exactly when the refcount is 1: a guest's write relies on it.
@@ -284,13 +352,13 @@ impl<'a> Check<'a> {
     fn bitmaps(&mut self) -> Result<()> {
         let Some(bitmaps) = self.image.header.bitmaps else { return Ok(()) };
         let directory = (bitmaps.offset, bitmaps.size);
-        if !self.refer("the bitmap directory", 0, directory.0, directory.1, Use::Metadata) {
+        if !self.refer_alone("the bitmap directory", 0, directory.0, directory.1) {
             return Ok(());
         }
-        let (mut at, end) = (directory.0, directory.0 + directory.1);
+        let (mut at, end) = (directory.0, directory.0.saturating_add(directory.1));
         for _ in 0..bitmaps.count {
             let head = wire::BITMAP as u64;
-            if at + head > end.min(self.file.len()) {
+            if at.saturating_add(head) > end.min(self.file.len()) {
                 self.corruption(at, "the bitmap directory ends inside an entry".into());
                 break;
             }
@@ -306,7 +374,7 @@ impl<'a> Check<'a> {
     fn bitmap_table(&mut self, field: u64, table: u64, entries: u64) -> Result<()> {
         let length = entries * 8;
         let inside = table.checked_add(length).is_some_and(|end| end <= self.file.len());
-        if !self.refer("a bitmap table", field, table, length, Use::Metadata) || !inside {
+        if !self.refer_alone("a bitmap table", field, table, length) || !inside {
             return Ok(());
         }
         for (index, entry) in wire::entries(&self.read(table, length)?).into_iter().enumerate() {

@@ -234,6 +234,9 @@ impl<'a> Reader<'a> {
         let end = file.len();
         // The last sector that an entry counts may go on past the end of the file.
         let have = length.min(end.saturating_sub(offset));
+        if have == 0 {
+            return Err(Damage::CompressedCut { guest, at: offset, length, end }.into());
+        }
         let Self { unpacker, packed, .. } = self;
         let mut outcome = None;
         let seen = file.view(offset, have as usize, &mut |bytes| {

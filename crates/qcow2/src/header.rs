@@ -297,7 +297,7 @@ fn backing(
     let mut name = vec![0; length as usize];
     bytes.read_at(at, &mut name)?;
     let name = String::from_utf8(name).map_err(|_| Damage::NotText("backing file field"))?;
-    Ok(Some(ParentRef { name, format }))
+    Ok(Some(ParentRef { names: vec![name], format, id: None }))
 }
 
 #[derive(Default)]

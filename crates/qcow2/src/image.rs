@@ -210,7 +210,7 @@ impl Image for Qcow2 {
             details.push(("data_file_raw", Detail::Flag(*raw)));
         }
         if let Some(parent) = &header.backing {
-            details.push(("backing_file", Detail::Text(parent.name.clone())));
+            details.push(("backing_file", Detail::Text(parent.name().to_owned())));
             if let Some(format) = &parent.format {
                 details.push(("backing_format", Detail::Text(format.clone())));
             }

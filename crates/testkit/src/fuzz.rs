@@ -1,4 +1,15 @@
-//! Replays the inputs that fuzzing found, with the stable compiler.
+//! What the fuzz targets do with an input, so that the stable compiler can replay those they keep.
+//!
+//! A body knows no format: it is given the way to open an image, or to plan one. [`Choices`] turn
+//! an input into whatever it should decide.
+
+mod choices;
+mod reading;
+mod writing;
+
+pub use choices::Choices;
+pub use reading::{Views, any_image};
+pub use writing::{Chosen, any_disk};
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;

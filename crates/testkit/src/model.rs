@@ -357,7 +357,8 @@ impl Model {
             Texture::Noise => words(at, buf, |word| mix(self.seed ^ word).to_le_bytes()),
             Texture::Sparse => words(at, buf, |word| {
                 let (block, sector) = (word / 512, word / 64);
-                if mix(self.seed ^ block << 1) % 2 == 0 && mix(self.seed ^ sector << 2) % 4 == 0 {
+                let empty_block = mix(self.seed ^ (block << 1)) & 1 == 1;
+                if !empty_block && mix(self.seed ^ (sector << 2)) & 3 == 0 {
                     mix(self.seed ^ word).to_le_bytes()
                 } else {
                     [0; 8]

@@ -422,7 +422,7 @@ impl Base {
     fn fill_with(&self, zeroed: &Ranges, at: u64, buf: &mut [u8]) {
         let Some(seed) = self.garbage else { return buf.fill(0) };
         for (byte, at) in buf.iter_mut().zip(at..) {
-            *byte = mix(seed ^ at / 8).to_le_bytes()[(at % 8) as usize] | 1;
+            *byte = mix(seed ^ (at / 8)).to_le_bytes()[(at % 8) as usize] | 1;
         }
         let end = at + buf.len() as u64;
         for range in zeroed.within(at, end) {
@@ -480,7 +480,7 @@ impl Ranges {
     fn gaps(&self, len: u64) -> Vec<Range<u64>> {
         let mut gaps = Vec::new();
         let mut at = 0;
-        for range in self.iter().chain([len..len]) {
+        for range in self.iter().chain(std::iter::once(len..len)) {
             let start = range.start.min(len);
             if at < start {
                 gaps.push(at..start);

@@ -1,4 +1,5 @@
 //! The laws let an honest format through, and catch each way of being another.
+#![allow(clippy::unwrap_used)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -358,7 +359,7 @@ impl Cursor for LyingCursor<'_> {
         let first = *self.first.get_or_insert(at);
         self.inner.read(at, buf)?;
         let wrong = match self.lie {
-            Lie::AlignedOnly => at % 4096 != 0 && at > 1 << 20,
+            Lie::AlignedOnly => !at.is_multiple_of(4096) && at > 1 << 20,
             // Right only at the first place it is used.
             Lie::Sticky => at > 4 << 20 && first < 4096,
             _ => false,

@@ -14,7 +14,7 @@ use crate::progress::Display;
 /// Compares two disks and says where they differ first.
 pub fn compare(arguments: args::Compare) -> Outcome {
     let watch = Watch::default();
-    let job = arguments.work.job(&watch)?;
+    let job = arguments.work.job(&watch, &arguments.a)?;
     let open = arguments.from.open_options(Backing::Required);
     let a = open.open_image(&Location::from_argument(&arguments.a))?;
     let open = OpenOptions {

@@ -20,7 +20,7 @@ use crate::progress::Display;
 /// Converts, and says what was done.
 pub fn convert(arguments: args::Convert) -> Outcome {
     let watch = Watch::default();
-    let job = arguments.work.job(&watch)?;
+    let job = arguments.work.job(&watch, &arguments.target)?;
     let request = request(&arguments, &watch)?;
     let (progress, quiet) = (arguments.work.progress, arguments.quiet);
     let when =

@@ -14,7 +14,7 @@ use crate::progress::Display;
 /// Computes digests, and prints them as `sha256sum` does: each line when it is known.
 pub fn digest(arguments: args::Digest) -> Outcome {
     let watch = Watch::default();
-    let job = arguments.work.job(&watch)?;
+    let job = arguments.work.job(&watch, &arguments.images[0])?;
     let mut all = Vec::new();
     for image in &arguments.images {
         let open = arguments.from.open_options(Backing::Required);

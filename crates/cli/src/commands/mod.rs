@@ -19,6 +19,7 @@ pub use manual::{completions, man};
 pub use map::map;
 
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::path::Path;
 
 use diskferry::{Backing, Job, Limits, OpenOptions, Policy, Watch};
 use serde::Serialize;
@@ -55,11 +56,11 @@ impl Source {
 }
 
 impl Work {
-    /// A job of that size, which signals stop.
-    fn job(&self, watch: &Watch) -> Result<Job, Failure> {
+    /// A job of that size, which signals stop; `subject` is the file that messages name then.
+    fn job(&self, watch: &Watch, subject: &Path) -> Result<Job, Failure> {
         let mut job = Job::new(self.threads.unwrap_or(0).into())?;
         job.memory = self.memory;
-        signals::handle(&job.cancel, watch)?;
+        signals::handle(&job.cancel, watch, &subject.display().to_string())?;
         Ok(job)
     }
 }

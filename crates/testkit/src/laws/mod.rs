@@ -2,8 +2,6 @@
 //!
 //! A law panics at the first thing that is wrong, and says what, where and of which model.
 
-use std::time::Duration;
-
 mod faults;
 mod reading;
 mod writing;
@@ -11,6 +9,8 @@ mod writing;
 pub use faults::{faults, truncation};
 pub use reading::reading;
 pub use writing::writing;
+
+use std::time::Duration;
 
 /// No law takes longer, on the slowest machine.
 const LIMIT: Duration = Duration::from_secs(300);

@@ -24,6 +24,23 @@ pub fn reading(disk: &dyn Disk, model: &Model) {
     });
 }
 
+/// As [`reading`], but with one slicing only: for what is read many times.
+pub(super) fn content(disk: &dyn Disk, model: &Model) {
+    assert_eq!(disk.size(), model.size(), "{model}: the size");
+    let law = Law { disk, model, edges: edges(disk, model) };
+    law.map();
+    let mut cursor = law.cursor();
+    if disk.size() <= SMALL {
+        for at in (0..disk.size()).step_by(100_003) {
+            law.slice(cursor.as_mut(), at, 100_003);
+        }
+        return;
+    }
+    for &edge in &law.edges {
+        law.slice(cursor.as_mut(), edge.saturating_sub(1000), 3000);
+    }
+}
+
 struct Law<'a> {
     disk: &'a dyn Disk,
     model: &'a Model,

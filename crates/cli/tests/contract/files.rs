@@ -1,0 +1,225 @@
+//! Files that an image refers to.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::{Folder, disk};
+
+/// A folder with `base.raw`, and `mid.qcow2` and `top.qcow2` over it.
+fn chain() -> Folder {
+    let folder = Folder::new();
+    folder.write("base.raw", &disk(1 << 20));
+    for (image, backing, format) in
+        [("mid.qcow2", "base.raw", "raw"), ("top.qcow2", "mid.qcow2", "qcow2")]
+    {
+        folder.qemu_img(&["create", "-q", "-f", "qcow2", "-b", backing, "-F", format, image]);
+    }
+    folder
+}
+
+/// An image whose backing file has this name.
+fn naming(folder: &Folder, image: &str, backing: &str, format: Option<&str>) {
+    folder.qemu_img(&["create", "-q", "-f", "qcow2", image, "1M"]);
+    let mut arguments = vec!["rebase", "-u", "-f", "qcow2", "-b", backing];
+    arguments.extend(format.iter().flat_map(|format| ["-F", format]));
+    arguments.push(image);
+    folder.qemu_img(&arguments);
+}
+
+#[test]
+fn a_chain_is_read_through_and_shown() {
+    let folder = chain();
+    folder.done(&["convert", "top.qcow2", "flat.raw", "--verify"]);
+    assert_eq!(folder.read("flat.raw"), disk(1 << 20));
+    let info = folder.json(&["info", "--json", "top.qcow2"]);
+    let files: Vec<_> =
+        info["chain"].as_array().unwrap().iter().map(|link| &link["file"]).collect();
+    assert_eq!(files, ["top.qcow2", "mid.qcow2", "base.raw"]);
+    assert_eq!(info["chain"][2]["format"], "raw");
+    let ended = folder.done(&["info", "top.qcow2"]);
+    assert!(ended.stdout().contains("mid.qcow2 (qcow2, 1 MiB)"), "{}", ended.stdout());
+    let outside = Folder::new();
+    let top = folder.path("top.qcow2").display().to_string();
+    outside.done(&["convert", &top, "flat.raw"]);
+}
+
+#[test]
+fn no_file_of_the_chain_becomes_the_target() {
+    let folder = chain();
+    for target in ["base.raw", "mid.qcow2"] {
+        folder
+            .run(&["convert", "top.qcow2", target, "--force"])
+            .failed(2, &[target, "which the source needs"]);
+    }
+    folder.qemu_img(&[
+        "create",
+        "-q",
+        "-f",
+        "qcow2",
+        "-o",
+        "data_file=data.bin",
+        "ext.qcow2",
+        "1M",
+    ]);
+    folder
+        .run(&["convert", "ext.qcow2", "data.bin", "-O", "raw", "--force"])
+        .failed(2, &["data.bin", "which the source needs"]);
+}
+
+#[test]
+fn only_plain_names_beside_the_image_are_opened() {
+    let folder = Folder::new();
+    let outside = Folder::new();
+    outside.write("secret", &disk(1 << 20));
+    fs::create_dir(folder.path("sub")).unwrap();
+    fs::write(folder.path("sub/base.raw"), disk(1 << 20)).unwrap();
+    symlink(outside.path("secret"), folder.path("link.raw")).unwrap();
+    let secret = outside.path("secret").display().to_string();
+    for (name, hint) in [
+        (secret.as_str(), true),
+        ("sub/base.raw", true),
+        ("./sub/base.raw", true),
+        ("link.raw", true),
+        (
+            "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"/etc/passwd\"}}",
+            false,
+        ),
+        ("nbd://localhost/disk", false),
+        ("file:base.raw", false),
+    ] {
+        let _ = fs::remove_file(folder.path("a.qcow2"));
+        naming(&folder, "a.qcow2", name, Some("raw"));
+        let ended = folder.run(&["convert", "a.qcow2", "t.raw"]).failed(3, &["a.qcow2"]);
+        assert_eq!(ended.stderr.contains("--allow-path DIR"), hint, "{}", ended.stderr);
+        assert!(!folder.exists("t.raw"));
+        let info = folder.json(&["info", "--json", "a.qcow2"]);
+        assert!(info["chain"][1]["error"].is_string(), "{name}");
+        assert_eq!(info["warnings"].as_array().unwrap().len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_folder_can_be_allowed() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("bases")).unwrap();
+    fs::create_dir(folder.path("other")).unwrap();
+    fs::write(folder.path("bases/base.raw"), disk(1 << 20)).unwrap();
+    let absolute = folder.path("bases/base.raw").display().to_string();
+    for name in ["bases/base.raw", &absolute] {
+        let _ = fs::remove_file(folder.path("a.qcow2"));
+        naming(&folder, "a.qcow2", name, Some("raw"));
+        let with = |allowed| {
+            folder.run(&["convert", "a.qcow2", "t.raw", "--force", "--allow-path", allowed])
+        };
+        with("other").failed(3, &["--allow-path"]);
+        with("bases").coded(0);
+        assert_eq!(folder.read("t.raw"), disk(1 << 20));
+        folder.done(&["digest", "a.qcow2", "--allow-path", "other", "--allow-path", "bases"]);
+    }
+}
+
+#[test]
+fn pipes_and_devices_are_no_backing_files() {
+    let folder = Folder::new();
+    mknodat(CWD, folder.path("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    naming(&folder, "a.qcow2", "pipe", Some("raw"));
+    folder.run(&["convert", "a.qcow2", "t.raw"]).failed(5, &["a.qcow2", "pipe"]);
+    naming(&folder, "b.qcow2", "/dev/zero", Some("raw"));
+    folder.run(&["convert", "b.qcow2", "t.raw"]).failed(3, &["/dev/zero"]);
+    folder.run(&["convert", "b.qcow2", "t.raw", "--allow-path", "/dev"]).failed(5, &["/dev/zero"]);
+}
+
+#[test]
+fn what_is_missing_is_an_error_of_input_that_names_both() {
+    let folder = Folder::new();
+    naming(&folder, "a.qcow2", "gone.raw", Some("raw"));
+    for command in
+        [&["convert", "a.qcow2", "t.raw"][..], &["digest", "a.qcow2"], &["map", "a.qcow2"]]
+    {
+        folder.run(command).failed(5, &["a.qcow2", "backing file", "gone.raw"]);
+    }
+    folder.qemu_img(&["create", "-q", "-f", "qcow2", "-o", "data_file=data.bin", "e.qcow2", "1M"]);
+    fs::remove_file(folder.path("data.bin")).unwrap();
+    folder.run(&["convert", "e.qcow2", "t.raw"]).failed(5, &["e.qcow2", "data file", "data.bin"]);
+    let info = folder.json(&["info", "--json", "e.qcow2"]);
+    assert!(info["warnings"][0].as_str().unwrap().contains("data.bin"));
+}
+
+#[test]
+fn a_chain_that_comes_back_or_never_ends_is_refused() {
+    let folder = Folder::new();
+    naming(&folder, "a.qcow2", "b.qcow2", Some("qcow2"));
+    naming(&folder, "b.qcow2", "a.qcow2", Some("qcow2"));
+    naming(&folder, "self.qcow2", "self.qcow2", Some("qcow2"));
+    folder.run(&["convert", "a.qcow2", "t.raw"]).failed(4, &["b.qcow2", "comes back to 'a.qcow2'"]);
+    folder.run(&["convert", "self.qcow2", "t.raw"]).failed(4, &["comes back"]);
+    let mut image = Vec::new();
+    for layer in 0..70 {
+        let name = format!("layer{layer}.qcow2");
+        if layer == 0 {
+            naming(&folder, &name, "layer00000.qcow2", Some("qcow2"));
+            image = folder.read(&name);
+            continue;
+        }
+        let below = format!("layer{:05}.qcow2", layer - 1);
+        let at = image.windows(16).position(|bytes| bytes == b"layer00000.qcow2").unwrap();
+        let mut bytes = image.clone();
+        bytes[at..at + 16].copy_from_slice(below.as_bytes());
+        folder.write(&format!("layer{layer:05}.qcow2"), &bytes);
+    }
+    folder
+        .run(&["convert", "layer00069.qcow2", "t.raw"])
+        .failed(6, &["layer00069.qcow2", "64 layers"]);
+}
+
+#[test]
+fn a_stated_format_is_obeyed_and_an_unknown_one_is_refused() {
+    let folder = Folder::new();
+    // A guest has written a qcow2 header, which names a backing file, into its raw disk.
+    folder.write("secret.raw", b"secret");
+    naming(&folder, "guest.raw", "secret.raw", Some("raw"));
+    let guest = folder.read("guest.raw");
+    naming(&folder, "a.qcow2", "guest.raw", Some("raw"));
+    folder.done(&["convert", "a.qcow2", "t.raw"]);
+    assert!(folder.read("t.raw").starts_with(&guest));
+    naming(&folder, "b.qcow2", "guest.raw", Some("parallels"));
+    folder.run(&["convert", "b.qcow2", "u.raw"]).failed(3, &["b.qcow2", "parallels"]);
+}
+
+#[test]
+fn a_format_that_is_not_stated_is_found_by_content_with_a_warning() {
+    let folder = Folder::new();
+    folder.write("base.raw", &disk(1 << 20));
+    naming(&folder, "a.qcow2", "base.raw", None);
+    let ended = folder.done(&["convert", "a.qcow2", "t.raw"]);
+    assert_eq!(folder.read("t.raw"), disk(1 << 20));
+    assert!(ended.stderr.starts_with("diskferry: warning: a.qcow2: "), "{}", ended.stderr);
+    let summary = folder.json(&["convert", "a.qcow2", "u.raw", "--json"]);
+    assert_eq!(summary["warnings"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn snapshots_are_sources() {
+    let folder = Folder::new();
+    folder.write("old.raw", &disk(1 << 20));
+    folder.qemu_img(&["convert", "-f", "raw", "-O", "qcow2", "old.raw", "a.qcow2"]);
+    folder.qemu_img(&["snapshot", "-c", "before", "a.qcow2"]);
+    let status = std::process::Command::new("qemu-io")
+        .args(["-f", "qcow2", "-c", "write -q -P 7 0 64k", "a.qcow2"])
+        .current_dir(folder.root())
+        .status()
+        .expect("these tests need qemu-io (Debian: qemu-utils)");
+    assert!(status.success());
+    folder.done(&["convert", "a.qcow2", "new.raw", "--verify"]);
+    folder.done(&["convert", "a.qcow2", "before.raw", "--verify", "--snapshot", "before"]);
+    assert_eq!(folder.read("before.raw"), disk(1 << 20));
+    assert!(folder.read("new.raw").starts_with(&[7; 65536]));
+    folder.done(&["compare", "--snapshot", "1", "a.qcow2", "old.raw"]);
+    folder.run(&["compare", "a.qcow2", "old.raw"]).coded(1);
+    let info = folder.json(&["info", "--json", "a.qcow2"]);
+    assert_eq!(info["snapshots"][0]["name"], "before");
+    assert_eq!(info["snapshots"][0]["id"], "1");
+    assert!(folder.done(&["info", "a.qcow2"]).stdout().contains("before"));
+}
