@@ -6,7 +6,7 @@
 //! ```
 //! # fn main() -> diskferry::Result<()> {
 //! # let folder = tempfile::tempdir()?;
-//! # let (source, target) = (folder.path().join("disk.img"), folder.path().join("disk.raw"));
+//! # let (source, target) = (folder.path().join("disk.img"), folder.path().join("disk.qcow2"));
 //! # std::fs::write(&source, vec![7; 1 << 20])?;
 //! use diskferry::{Algorithm, Convert, Job, Verify};
 //!
@@ -15,6 +15,7 @@
 //! convert.verify = Verify::ReadBack;
 //! convert.digests = vec![Algorithm::Sha256];
 //! let summary = convert.run(&Job::new(0)?)?;
+//! assert_eq!((summary.source.format, summary.target.format), ("raw", "qcow2"));
 //! assert_eq!(summary.target.virtual_size, 8 << 20);
 //! assert_eq!((summary.copied, summary.zeros), (1 << 20, 7 << 20));
 //! # Ok(())

@@ -6,7 +6,9 @@ use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Error, Image, Limits, ParentRef, Problem, Result};
+use diskferry_block_stream::{
+    Bytes, Disk, Error, ErrorKind, Image, Limits, ParentRef, Problem, Result,
+};
 use diskferry_engine::Chain;
 
 use crate::file::{self, Access, FileId, Location, Opened, STDIN, Sort};
@@ -99,7 +101,7 @@ impl OpenOptions {
         let io = |error: std::io::Error| Error::from(error).doing("opening").in_file(&name);
         let metadata = path.metadata().map_err(io)?;
         if Sort::of(&metadata) != Sort::Stream {
-            let opened = file::open_random(path, &name)?;
+            let opened = file::open_random(path).map_err(io)?;
             return self.open_chain(&name, Some(path), opened).map(Input::Image);
         }
         let pipe = File::open(path).map_err(io)?;
@@ -378,7 +380,8 @@ fn open_named(
 ) -> Result<Found> {
     let Permitted { path, real, device } = options.policy.judge(image, role, name)?;
     let shown = path.display().to_string();
-    let opened = file::open_random(&real, &shown)?;
+    let opened = file::open_random(&real)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("{role} '{name}': {error}")))?;
     if matches!(opened.id, FileId::Block(_)) && !device {
         return Err(Error::unsupported(format!("the {role} '{name}' became a device")));
     }

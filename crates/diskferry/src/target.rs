@@ -201,7 +201,9 @@ impl Target {
         match self {
             Self::File(output) => output.reopen().map(Some),
             Self::Device(output, path) => {
-                file::open_random(path, output.name()).map(|opened| Some(opened.file))
+                let opened = file::open_random(path);
+                let opened = opened.map_err(|error| Error::from(error).in_file(output.name()))?;
+                Ok(Some(opened.file))
             }
             Self::Pipe(_) => Ok(None),
         }

@@ -1,5 +1,6 @@
 //! What scripts rely on, tried on the real program: exit codes, JSON keys, the one line on stderr,
 //! and that nothing is left behind. Images of other programs come from qemu-img, which must be here.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod conversion;
 mod files;

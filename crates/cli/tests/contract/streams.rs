@@ -12,14 +12,14 @@ use crate::{Ended, Folder, disk};
 #[test]
 fn a_raw_disk_comes_through_a_pipe() {
     let folder = Folder::new();
-    let disk = disk(3_000_064);
+    let disk = disk(3_000_320);
     for target in ["a.raw", "a.qcow2"] {
         let ended = folder
             .run_with(&["convert", "-", target, "--verify", "--json", "--digest", "crc32"], &disk);
         let summary = ended.coded(0).json();
         assert_eq!(summary["verified"], true);
         assert_eq!(summary["source"]["file"], "stdin");
-        assert_eq!(summary["source"]["virtual_size"], 3_000_064);
+        assert_eq!(summary["source"]["virtual_size"], 3_000_320);
         assert_eq!(summary["digests"].as_object().unwrap().len(), 1);
     }
     assert_eq!(folder.read("a.raw"), disk);
