@@ -1,6 +1,6 @@
 //! Sources on this machine: files and block devices by position, pipes in order.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
@@ -72,7 +72,8 @@ impl Bytes for FileBytes {
     }
 
     fn allocated(&self) -> Option<u64> {
-        self.file.metadata().ok().map(|metadata| metadata.blocks() * 512)
+        let metadata = self.file.metadata().ok().filter(Metadata::is_file);
+        metadata.map(|metadata| metadata.blocks() * 512)
     }
 
     fn file(&self) -> Option<&File> {

@@ -11,7 +11,7 @@ use diskferry::{
     Zeros,
 };
 
-use super::{Outcome, Pairs, print_json, stdout};
+use super::{Outcome, Pairs, print_json, stdout, unique};
 use crate::args;
 use crate::human;
 use crate::outcome::{Answer, Failure, tell};
@@ -58,7 +58,7 @@ fn request(arguments: &args::Convert, watch: &Watch) -> Result<diskferry::Conver
         size: arguments.size,
         shrink: if arguments.allow_shrink { Shrink::DropZeros } else { Shrink::Refuse },
         zeros: if arguments.no_zero_scan { Zeros::Trust } else { Zeros::Scan },
-        digests: arguments.digest.clone(),
+        digests: unique(&arguments.digest),
         verify: if arguments.verify { Verify::ReadBack } else { Verify::Trust },
         replace: if arguments.force { Replace::Allowed } else { Replace::Never },
         identity: Identity { uuid: arguments.uuid, time: source_date_epoch()? },

@@ -5,7 +5,7 @@ use std::io::Write;
 use diskferry::{Algorithm, Backing, Location, Watch};
 use serde_json::{Map, Value, json};
 
-use super::{Outcome, print_json, stdout};
+use super::{Outcome, print_json, stdout, unique};
 use crate::args;
 use crate::human::plain;
 use crate::outcome::Answer;
@@ -15,13 +15,14 @@ use crate::progress::Display;
 pub fn digest(arguments: args::Digest) -> Outcome {
     let watch = Watch::default();
     let job = arguments.work.job(&watch, &arguments.images[0])?;
+    let algorithms = unique(&arguments.algorithm);
     let mut all = Vec::new();
     for image in &arguments.images {
         let open = arguments.from.open_options(Backing::Required);
         let input = open.open(&Location::from_argument(image))?;
         let name = input.name().to_owned();
         let display = Display::start(arguments.work.progress, &job.progress, &watch);
-        let digested = input.digest(&arguments.algorithm, &job);
+        let digested = input.digest(&algorithms, &job);
         drop(display);
         let (size, digests) = digested?;
         if arguments.json {

@@ -21,7 +21,7 @@ pub use map::map;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
 
-use diskferry::{Backing, Job, Limits, OpenOptions, Policy, Watch};
+use diskferry::{Algorithm, Backing, Job, Limits, OpenOptions, Policy, Watch};
 use serde::Serialize;
 
 use crate::args::{Source, Work};
@@ -53,6 +53,17 @@ impl Source {
             access: self.io.into(),
         }
     }
+}
+
+/// Each algorithm once, in the order in which they were asked for first.
+fn unique(algorithms: &[Algorithm]) -> Vec<Algorithm> {
+    let mut unique = Vec::new();
+    for algorithm in algorithms {
+        if !unique.contains(algorithm) {
+            unique.push(*algorithm);
+        }
+    }
+    unique
 }
 
 impl Work {

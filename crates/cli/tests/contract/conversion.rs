@@ -279,8 +279,14 @@ fn digests_are_those_of_the_disk() {
         ("sha1", "f7c3bc1d808e04732adf679965ccc34ca7ae3441"),
         ("sha256", "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"),
     ];
-    let summary =
-        folder.json(&["convert", "a.raw", "b.raw", "--json", "--digest", "sha256,sha1,crc32,md5"]);
+    let summary = folder.json(&[
+        "convert",
+        "a.raw",
+        "b.raw",
+        "--json",
+        "--digest",
+        "sha256,sha1,crc32,md5,sha256",
+    ]);
     for (algorithm, digest) in expected {
         assert_eq!(summary["digests"][algorithm], digest);
         let ended = folder.done(&["digest", "-a", algorithm, "a.raw", "b.raw"]);
