@@ -28,5 +28,6 @@ pub use job::{Cancel, Progress};
 pub use limits::Limits;
 pub use options::{OptionSpec, parse_size};
 pub use plan::{
-    Chunk, Flat, Form, Layout, Packed, Packer, Part, Plan, Preallocation, Sink, Split, Stamp,
+    Chunk, Flat, Form, Layout, MakeDescriptor, MakePacker, Packed, Packer, Part, Plan,
+    Preallocation, Sink, Split, Stamp,
 };

@@ -31,8 +31,11 @@ pub struct Split {
     /// The parts, in the disk's order; together they are the whole disk.
     pub parts: Vec<Part>,
     /// The target's own bytes, when the files of the parts have these names, in their order.
-    pub descriptor: Box<dyn FnOnce(&[String]) -> Result<Vec<u8>> + Send>,
+    pub descriptor: MakeDescriptor,
 }
+
+/// Makes a [`Split`]'s own bytes from the names of its parts' files.
+pub type MakeDescriptor = Box<dyn FnOnce(&[String]) -> Result<Vec<u8>> + Send>;
 
 /// A part of the disk in a file of its own, beside the target.
 pub struct Part {
@@ -81,10 +84,13 @@ pub struct Packed {
     /// What to do with the parts of the file that hold zeros.
     pub preallocation: Preallocation,
     /// Makes a packer for a thread; `None` where chunks are always stored as they are.
-    pub packer: Option<Box<dyn Fn() -> Result<Box<dyn Packer>> + Send + Sync>>,
+    pub packer: Option<MakePacker>,
     /// Decides where everything goes.
     pub layout: Box<dyn Layout>,
 }
+
+/// Makes a session for a thread.
+pub type MakePacker = Box<dyn Fn() -> Result<Box<dyn Packer>> + Send + Sync>;
 
 /// One thread's session for packing chunks.
 pub trait Packer: Send {

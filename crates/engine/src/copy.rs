@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Chunk, Cursor, Disk, Error, Flat, Form, Kind, Layout, Packed, Packer, Plan,
-    Preallocation, Result, Sink, Split,
+    Bytes, Cancel, Chunk, Cursor, Disk, Error, Flat, Form, Kind, Layout, MakePacker, Packed,
+    Packer, Plan, Preallocation, Result, Sink, Split,
 };
 use diskferry_codec::digest::{Algorithm, Crc32Part, Digest};
 use diskferry_codec::zeros;
@@ -107,6 +107,7 @@ pub fn copy_split(
     let names: Vec<String> = parts.iter().map(|(name, _)| (*name).to_owned()).collect();
     let descriptor = (split.descriptor)(&names)?;
     output.write_at(0, &descriptor)?;
+    job.cancel.check()?;
     output.finish(descriptor.len() as u64, job)?;
     total.target_size += descriptor.len() as u64;
     Ok(Copied { digests: digests.finish(), ..total })
@@ -278,8 +279,6 @@ enum Pack {
         packer: Option<MakePacker>,
     },
 }
-
-type MakePacker = Box<dyn Fn() -> Result<Box<dyn Packer>> + Send + Sync>;
 
 /// What workers know of the source.
 #[derive(Clone)]

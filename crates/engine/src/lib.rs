@@ -20,5 +20,5 @@ pub use copy::{Copied, CopyOptions, Zeros, copy, copy_split, digest};
 pub use input::{FileBytes, ReadStream};
 pub use job::Job;
 pub use map::MappedBytes;
-pub use output::{DeviceOutput, FileOutput, Output, PipeOutput, Replace};
+pub use output::{DeviceOutput, Durability, FileOutput, Output, PipeOutput, Replace};
 pub use scout::Source;

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use diskferry_block_stream::{
-    Bytes, Chunk, Disk, Error, ErrorKind, Flat, Form, Layout, Packed, Packer, Piece, Plan,
-    Preallocation, Result, Sink, Stream,
+    Bytes, Chunk, Disk, Error, ErrorKind, Flat, Form, Layout, Packed, Packer, Part, Piece, Plan,
+    Preallocation, Result, Sink, Split, Stream,
 };
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_engine::{
     Copied, CopyOptions, FileBytes, FileOutput, Job, Output, ReadStream, Replace, Source, Zeros,
-    copy, digest,
+    copy, copy_split, digest,
 };
 use diskferry_testkit::toy::{Packing, Toy, ToyDisk, plan};
 use diskferry_testkit::{
@@ -438,12 +438,7 @@ fn layouts_get_every_chunk_once_in_order_whole() {
 
 #[test]
 fn digests_are_those_of_all_bytes_in_order() {
-    let mut models = Model::gallery(4096);
-    models.retain(|model| model.size() <= 64 << 20);
-    // Zeros longer than what a digest is fed at once.
-    let parts = [(Texture::Text, 4608), (Texture::Zero, 40 << 20), (Texture::Noise, 999)];
-    models.push(Model::of(5, 512, &parts));
-    for model in &models {
+    for model in Model::gallery(4096).iter().filter(|model| model.size() <= 64 << 20) {
         let whole = model.whole();
         let expected: Vec<_> = Algorithm::ALL
             .into_iter()
@@ -474,6 +469,16 @@ fn digests_are_those_of_all_bytes_in_order() {
             }
         }
     }
+}
+
+#[test]
+fn zeros_longer_than_a_digest_is_fed_at_once_count_in_full() {
+    let parts = [(Texture::Text, 4608), (Texture::Zero, 40 << 20), (Texture::Noise, 999)];
+    let model = Model::of(5, 512, &parts);
+    let mut expected = Digest::new(Algorithm::Sha1);
+    expected.update(&model.whole());
+    let (_, found) = digest(Source::Disk(&model), &[Algorithm::Sha1], &job(2)).unwrap();
+    assert_eq!(found, [(Algorithm::Sha1, expected.finish())]);
 }
 
 #[test]
@@ -599,6 +604,76 @@ fn the_error_of_a_stream_comes_out() {
             assert_eq!(error.kind(), kind, "{error}");
         }
     }
+}
+
+/// A part of each kind, cut where no chunk ends.
+fn split(lengths: [u64; 3]) -> Split {
+    let plans =
+        [flat(), Plan::Packed(plan(Toy::Table, 65536, Packing::Deflate)), flat()].into_iter();
+    let parts = plans.zip(lengths).zip(1..).map(|((plan, length), number)| Part {
+        suffix: format!("-{number}"),
+        length,
+        plan,
+    });
+    let descriptor = Box::new(|names: &[String]| Ok(names.join("\n").into_bytes()));
+    Split { parts: parts.collect(), descriptor }
+}
+
+const NAMES: [&str; 3] = ["disk-1", "disk-2", "disk-3"];
+
+#[test]
+fn a_split_disk_is_its_parts_and_a_descriptor() {
+    let model = Arc::new(Model::random(30, (9 << 20) + 77, 512));
+    let source: Arc<dyn Disk> = Arc::clone(&model) as _;
+    let lengths = [(2 << 20) + 5, 4 << 20, model.size() - (6 << 20) - 5];
+    let expected = digest(Source::Disk(model.as_ref()), &Algorithm::ALL, &job(1)).unwrap().1;
+    for threads in [1, 7] {
+        for (zeros, digests) in [(Zeros::Scan, Algorithm::ALL.to_vec()), (Zeros::Trust, Vec::new())]
+        {
+            let files = [Recorder::new(), Recorder::new(), Recorder::new()];
+            let outputs: Vec<_> =
+                NAMES.into_iter().zip(files.iter().map(|file| file as &dyn Output)).collect();
+            let target = Recorder::new();
+            let options = CopyOptions { zeros, digests };
+            let job = job(threads);
+            let copied =
+                copy_split(&source, split(lengths), &outputs, &target, &options, &job).unwrap();
+            assert_eq!(target.recorded().to_vec(), NAMES.join("\n").into_bytes());
+            let [first, second, third] = files.each_ref().map(Recorder::recorded);
+            let disk = ToyDisk::open(second).unwrap();
+            let mut packed = vec![0; disk.size() as usize];
+            disk.cursor().unwrap().read(0, &mut packed).unwrap();
+            let whole = [first.to_vec(), packed, third.to_vec()].concat();
+            assert!(whole == model.whole());
+            assert_eq!((copied.size, copied.copied + copied.zeros), (model.size(), model.size()));
+            let lengths: u64 =
+                files.iter().chain([&target]).map(|file| file.recorded().len()).sum();
+            assert_eq!(copied.target_size, lengths);
+            let wanted = if options.digests.is_empty() { &[][..] } else { &expected[..] };
+            assert_eq!(copied.digests, wanted);
+            assert_eq!((job.progress.passed(), job.progress.total()), (model.size(), model.size()));
+        }
+    }
+}
+
+#[test]
+fn a_split_plan_for_another_disk_is_misuse() {
+    let model = Model::random(30, 1 << 20, 512);
+    let source: Arc<dyn Disk> = Arc::new(model.plain());
+    let files = [Recorder::new(), Recorder::new(), Recorder::new()];
+    let outputs: Vec<_> =
+        NAMES.into_iter().zip(files.iter().map(|file| file as &dyn Output)).collect();
+    let target = Recorder::new();
+    let lengths = [1 << 19, 1 << 18, 1 << 18];
+    let other = [1 << 19, 1 << 19, 1 << 19];
+    for (plan, outputs) in [(split(other), &outputs[..]), (split(lengths), &outputs[..2])] {
+        let error = copy_split(&source, plan, outputs, &target, &scan(), &job(2)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misuse);
+    }
+    let plan = Plan::Split(split(lengths));
+    let error = copy(Source::Disk(&model), plan, &target, &scan(), &job(2)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(target.log().is_empty() && files.iter().all(|file| file.log().is_empty()));
 }
 
 #[test]

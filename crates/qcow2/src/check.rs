@@ -390,7 +390,7 @@ impl<'a> Check<'a> {
     /// The refcount that the image states for a cluster; 0 where it states none.
     fn refcount(&mut self, cluster: u64) -> Result<u64> {
         let order = self.image.header.refcount_order;
-        let per_block = self.cluster * 8 >> order;
+        let per_block = (self.cluster * 8) >> order;
         let index = cluster / per_block;
         let at = self.blocks.get(index as usize).copied().unwrap_or(0);
         if at == 0 {
@@ -405,7 +405,7 @@ impl<'a> Check<'a> {
 
     fn refcounts(&mut self) -> Result<()> {
         let order = self.image.header.refcount_order;
-        let per_block = self.cluster * 8 >> order;
+        let per_block = (self.cluster * 8) >> order;
         let blocks = std::mem::take(&mut self.blocks);
         let clusters = self.references.len() as u64;
         for (index, block) in blocks.iter().enumerate() {

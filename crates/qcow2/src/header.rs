@@ -171,7 +171,7 @@ impl Header {
             ClusterBits::new(raw.cluster_bits).ok_or(Damage::ClusterBits(raw.cluster_bits))?;
         let cluster = cluster_bits.size();
         let length = raw.header_length;
-        let long_enough = length as usize >= HEADER_V3 && length % 8 == 0;
+        let long_enough = length as usize >= HEADER_V3 && length.is_multiple_of(8);
         if version == Version::V3 && !(long_enough && u64::from(length) <= cluster) {
             return Err(Damage::HeaderLength(length).into());
         }

@@ -126,7 +126,7 @@ const REFCOUNT_ORDER: u32 = 4;
 impl Qcow2Layout {
     fn new(options: &Options) -> Self {
         let cluster = options.cluster_bits.size();
-        let range = cluster * 8 >> REFCOUNT_ORDER;
+        let range = (cluster * 8) >> REFCOUNT_ORDER;
         let mut counts = Vec::with_capacity(range as usize);
         // The header, and the block that counts it.
         counts.extend_from_slice(&[1, 1]);
@@ -222,7 +222,7 @@ impl Qcow2Layout {
     }
 
     fn set_tail(&mut self, at: u64) {
-        self.tail = (at % self.cluster != 0).then_some(at);
+        self.tail = (!at.is_multiple_of(self.cluster)).then_some(at);
     }
 
     /// Enters the next chunk's L2 entry; a full table is written.

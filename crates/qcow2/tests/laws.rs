@@ -1,4 +1,5 @@
 //! The laws that every format passes, for every way to write qcow2.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
 

@@ -36,7 +36,7 @@ fn toys_are_written_by_the_law() {
 fn toys_with_chunks_larger_than_a_run_are_written_by_the_law() {
     for (toy, packing) in TOYS {
         for model in [
-            Model::random(1, (20 << 20) + 511, 65536),
+            Model::random(1, (9 << 20) + 511, 65536),
             Model::fragmented(2, (5 << 20) - 1, 4096),
             Model::random(3, 2 << 20, 512),
         ] {

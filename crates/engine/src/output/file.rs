@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use diskferry_block_stream::{Bytes, Error, Result};
-use rustix::fs::{FallocateFlags, SeekFrom};
+use rustix::fs::{Advice, FallocateFlags, SeekFrom};
 use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
@@ -21,6 +23,20 @@ pub struct FileOutput {
     target: PathBuf,
     replace: bool,
     partial: NamedTempFile,
+    durability: Durability,
+    /// Bytes written since the kernel was last told to begin, and the end of what it was told of.
+    waiting: AtomicU64,
+    begun: AtomicU64,
+}
+
+/// What finishing a file waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// All bytes are on the disk: they survive a power failure once the file has its name.
+    #[default]
+    Synced,
+    /// The kernel has all bytes, and writes them when it likes.
+    Cached,
 }
 
 impl FileOutput {
@@ -47,10 +63,6 @@ impl FileOutput {
         }
         let base =
             target.file_name().ok_or_else(|| Error::misuse("no file name").in_file(&name))?;
-        let folder = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
         let mut prefix = OsString::from(base);
         if prefix.len() > LONGEST_BASE {
             prefix = OsString::from("target");
@@ -61,9 +73,23 @@ impl FileOutput {
             .suffix(SUFFIX)
             // The umask takes from this what it takes from every new file.
             .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)
+            .tempfile_in(folder_of(&target))
             .map_err(io)?;
-        Ok(Self { name, target, replace: replace == Replace::Allowed, partial })
+        Ok(Self {
+            name,
+            target,
+            replace: replace == Replace::Allowed,
+            partial,
+            durability: Durability::default(),
+            waiting: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+        })
+    }
+
+    /// The output with another durability.
+    #[must_use]
+    pub fn with_durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
     }
 
     /// Where the bytes are for now.
@@ -86,7 +112,7 @@ impl FileOutput {
     /// # Errors
     /// `Misuse` when the target exists by now and may not be replaced, `Io` when the folder refuses.
     pub fn keep(self) -> Result<()> {
-        let Self { name, target, replace, partial } = self;
+        let Self { name, target, replace, partial, durability, .. } = self;
         let kept =
             if replace { partial.persist(&target) } else { partial.persist_noclobber(&target) };
         kept.map_err(|failed| match failed.error.kind() {
@@ -94,7 +120,9 @@ impl FileOutput {
             _ => Error::from(failed.error).doing("renaming").in_file(&name),
         })?;
         // The name must last as well as the bytes. Not every file system can sync a folder.
-        if let Some(folder) = target.parent().and_then(|parent| File::open(parent).ok()) {
+        if durability == Durability::Synced
+            && let Ok(folder) = File::open(folder_of(&target))
+        {
             let _ = folder.sync_all();
         }
         Ok(())
@@ -102,6 +130,24 @@ impl FileOutput {
 
     fn file(&self) -> &File {
         self.partial.as_file()
+    }
+
+    /// Has the kernel begin to write what has come together. Left alone it would wait for much
+    /// more, and the sync at the end for all of that.
+    fn wrote(&self, at: u64, len: u64) {
+        if self.durability == Durability::Cached
+            || self.waiting.fetch_add(len, Ordering::Relaxed) + len < WRITE_BACK
+        {
+            return;
+        }
+        self.waiting.store(0, Ordering::Relaxed);
+        let end = at + len;
+        let begun = self.begun.fetch_max(end, Ordering::Relaxed);
+        let from = if begun < end { begun } else { at };
+        // That pages are not needed begins to write them back, which is all that is wanted; they
+        // stay in the cache meanwhile. It is a hint: an error means nothing.
+        let length = NonZeroU64::new(end - from);
+        let _ = rustix::fs::fadvise(self.file(), from, length, Advice::DontNeed);
     }
 
     fn io(&self, doing: &'static str, at: u64, len: u64) -> impl Fn(io::Error) -> Error {
@@ -118,11 +164,21 @@ pub enum Replace {
     Allowed,
 }
 
+/// Bytes after which the kernel is told to begin writing back.
+const WRITE_BACK: u64 = 8 << 20;
+
 /// Marks what an interrupted run could not remove.
 const SUFFIX: &str = ".diskferry-partial";
 
 /// Names have at most 255 bytes on Linux; this leaves room for the random part and the suffix.
 const LONGEST_BASE: usize = 220;
+
+fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
 
 fn exists(name: &str) -> Error {
     Error::misuse("the target exists; --force replaces it").in_file(name)
@@ -138,7 +194,10 @@ impl Output for FileOutput {
     }
 
     fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()> {
-        self.file().write_all_at(bytes, at).map_err(self.io("writing", at, bytes.len() as u64))
+        let len = bytes.len() as u64;
+        self.file().write_all_at(bytes, at).map_err(self.io("writing", at, len))?;
+        self.wrote(at, len);
+        Ok(())
     }
 
     fn zero(&self, _at: u64, _len: u64) -> Result<()> {
@@ -158,7 +217,10 @@ impl Output for FileOutput {
                 step,
             ) {
                 Ok(0) => break,
-                Ok(count) => done += count as u64,
+                Ok(count) => {
+                    self.wrote(at + done, count as u64);
+                    done += count as u64;
+                }
                 Err(Errno::INTR) => {}
                 Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::FBIG)) => {
                     return Err(self.io("writing", at + done, len - done)(errno.into()));
@@ -204,6 +266,9 @@ impl Output for FileOutput {
 
     fn finish(&self, len: u64, job: &Job) -> Result<()> {
         self.file().set_len(len).map_err(self.io("extending", 0, len))?;
+        if self.durability == Durability::Cached {
+            return Ok(());
+        }
         sync(self.file(), job).map_err(|error| error.at("syncing", 0, len).in_file(&self.name))
     }
 }

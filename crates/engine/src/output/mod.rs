@@ -5,7 +5,7 @@ mod file;
 mod pipe;
 
 pub use device::DeviceOutput;
-pub use file::{FileOutput, Replace};
+pub use file::{Durability, FileOutput, Replace};
 pub use pipe::PipeOutput;
 
 use std::fs::File;

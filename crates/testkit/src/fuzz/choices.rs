@@ -33,11 +33,6 @@ impl<'a> Choices<'a> {
         u64::from_be_bytes(self.bytes())
     }
 
-    /// Yes or no.
-    pub fn flag(&mut self) -> bool {
-        self.byte() % 2 == 1
-    }
-
     /// One of `items`, of which there are at most 256.
     pub fn pick<'b, T>(&mut self, items: &'b [T]) -> &'b T {
         &items[usize::from(self.byte()) % items.len()]
