@@ -1,13 +1,14 @@
-//! Raw deflate (RFC 1951, no zlib header), one finished stream for each unit.
+//! Deflate, one finished stream for each unit: raw (RFC 1951), or with zlib's header and checksum (RFC 1950).
 //!
 //! ```text
-//! | block | block | ... | block with BFINAL set | pad to a byte | whatever follows: the next unit, old bytes |
+//! raw:   | block | block | ... | block with BFINAL set | pad to a byte | whatever follows: the next unit, old bytes |
+//! zlib:  | 2 bytes: method, window, check | a raw stream | Adler-32 of what was packed, big-endian | whatever follows |
 //! ```
 //!
-//! Sources: RFC 1951 for the stream; `block/qcow2-threads.c` of qemu for what a reader of qcow2 accepts.
+//! Sources: RFC 1950 and RFC 1951 for the streams; `block/qcow2-threads.c` of qemu for what a reader of qcow2 accepts.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
-use libdeflater::Decompressor;
+use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
 use crate::{CodecError, UNIT_MAX};
 
@@ -144,6 +145,122 @@ impl std::fmt::Debug for Inflater {
     }
 }
 
+/// A session that packs units into streams with zlib's header and checksum.
+///
+/// libdeflate does the work: where the whole unit is at hand and any window will do, it is faster than zlib and its
+/// streams are smaller.
+pub struct ZlibPacker {
+    compressor: Compressor,
+}
+
+impl ZlibPacker {
+    /// The levels of libdeflate, which differ from zlib's: 1 (fast) to 12 (small).
+    pub const LEVELS: std::ops::RangeInclusive<u32> = 1..=12;
+
+    /// Makes a session of a level within [`LEVELS`](Self::LEVELS).
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::Level`] for another level.
+    pub fn new(level: u32) -> Result<Self, CodecError> {
+        let made = i32::try_from(level).ok().and_then(|level| CompressionLvl::new(level).ok());
+        let (first, last) = (*Self::LEVELS.start(), *Self::LEVELS.end());
+        let range = first.into()..=last.into();
+        let level = made.ok_or(CodecError::Level { codec: ZLIB, level: level.into(), range })?;
+        Ok(Self { compressor: Compressor::new(level) })
+    }
+
+    /// Appends the finished stream of `input` to `out`; a unit that does not shrink takes a few bytes more than it
+    /// has.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::Oversized`] if `input` has more than [`UNIT_MAX`] bytes; [`CodecError::Library`] if libdeflate
+    /// refuses, which no input is known to cause. `out` is as it was then.
+    pub fn compress(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
+        check_unit(input.len())?;
+        let start = out.len();
+        let bound = self.compressor.zlib_compress_bound(input.len());
+        out.resize(start + bound, 0);
+        let packed = self.compressor.zlib_compress(input, &mut out[start..]);
+        out.truncate(start + packed.as_ref().map_or(0, |len| *len));
+        packed
+            .map(drop)
+            .map_err(|error| CodecError::Library { codec: ZLIB, detail: error.to_string() })
+    }
+}
+
+impl std::fmt::Debug for ZlibPacker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ZlibPacker").finish_non_exhaustive()
+    }
+}
+
+/// A session that unpacks units from streams with zlib's header and checksum.
+///
+/// As with [`Inflater`], what libdeflate refuses is given to zlib-rs, which decides.
+pub struct ZlibUnpacker {
+    fast: Decompressor,
+    strict: Decompress,
+}
+
+impl ZlibUnpacker {
+    /// Makes a session.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { fast: Decompressor::new(), strict: Decompress::new(true) }
+    }
+
+    /// Unpacks the stream at the start of `input` to the start of `out`, and answers how many bytes it has. The stream
+    /// must end, and its checksum must be right; bytes of `input` after it are ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::Long`] if the stream has more bytes than `out`; [`CodecError::Short`] if `input` ends before
+    /// it; [`CodecError::Damaged`] if it is no such stream, or its checksum is another;
+    /// [`CodecError::Oversized`] if `input` or `out` has more than [`UNIT_MAX`] bytes. What `out` holds after an
+    /// error is unspecified.
+    pub fn decompress(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize, CodecError> {
+        check_unit(input.len().max(out.len()))?;
+        match self.fast.zlib_decompress(input, out) {
+            Ok(len) => Ok(len),
+            Err(_) => self.decompress_strictly(input, out),
+        }
+    }
+
+    fn decompress_strictly(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize, CodecError> {
+        self.strict.reset(true);
+        let status = self.strict.decompress(input, out, FlushDecompress::Finish);
+        let got = usize::try_from(self.strict.total_out()).unwrap_or(usize::MAX);
+        let read = usize::try_from(self.strict.total_in()).unwrap_or(usize::MAX);
+        match status {
+            Ok(Status::StreamEnd) => Ok(got),
+            Ok(Status::Ok | Status::BufError) if read == input.len() => {
+                Err(CodecError::Short { codec: ZLIB, got, want: out.len() })
+            }
+            Ok(Status::Ok | Status::BufError) => {
+                Err(CodecError::Long { codec: ZLIB, want: out.len() })
+            }
+            Err(error) => Err(CodecError::Damaged {
+                codec: ZLIB,
+                detail: error.message().unwrap_or("not a zlib stream").to_owned(),
+            }),
+        }
+    }
+}
+
+impl Default for ZlibUnpacker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for ZlibUnpacker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ZlibUnpacker").finish_non_exhaustive()
+    }
+}
+
 fn check_unit(len: usize) -> Result<(), CodecError> {
     if len > UNIT_MAX { Err(CodecError::Oversized { codec: CODEC, len }) } else { Ok(()) }
 }
@@ -165,6 +282,7 @@ fn damaged(error: &flate2::DecompressError) -> CodecError {
 }
 
 const CODEC: &str = "deflate";
+const ZLIB: &str = "zlib";
 const LEVEL_MAX: u32 = 9;
 
 #[cfg(test)]
@@ -396,6 +514,73 @@ mod tests {
                 "{stream:x?}"
             );
         }
+    }
+
+    fn zlib_packed(data: &[u8], level: u32) -> Vec<u8> {
+        let mut out = Vec::new();
+        ZlibPacker::new(level).unwrap().compress(data, &mut out).unwrap();
+        out
+    }
+
+    /// Both engines' answers, which must agree.
+    fn zlib_unpacked(input: &[u8], room: usize) -> Result<Vec<u8>, CodecError> {
+        let mut unpacker = ZlibUnpacker::new();
+        let (mut out, mut strict) = (vec![0xaa; room], vec![0x55; room]);
+        let got = unpacker.decompress(input, &mut out);
+        assert_eq!(unpacker.decompress_strictly(input, &mut strict), got);
+        let got = got?;
+        assert_eq!(out[..got], strict[..got]);
+        out.truncate(got);
+        Ok(out)
+    }
+
+    #[test]
+    fn zlib_streams_of_every_level_come_back() {
+        for level in ZlibPacker::LEVELS {
+            for data in [vec![], vec![7], vec![0; 65536], text(65536, 1), noise(65536, 2)] {
+                let stream = zlib_packed(&data, level);
+                assert_eq!(stream[0], 0x78, "deflate, a window of 32 KiB");
+                assert!(stream.len() <= data.len() + 32, "{} bytes at {level}", stream.len());
+                assert_eq!(zlib_unpacked(&stream, data.len()).unwrap(), data);
+                let longer = [&stream[..], &[0xff; 100]].concat();
+                assert_eq!(zlib_unpacked(&longer, data.len() + 9).unwrap(), data);
+            }
+        }
+        for level in [0, 13, u32::MAX] {
+            assert!(matches!(ZlibPacker::new(level), Err(CodecError::Level { .. })));
+        }
+    }
+
+    #[test]
+    fn a_zlib_packer_appends_and_forgets() {
+        let (a, b) = (text(65536, 3), noise(65536, 4));
+        let mut packer = ZlibPacker::new(6).unwrap();
+        let mut out = b"before".to_vec();
+        packer.compress(&a, &mut out).unwrap();
+        packer.compress(&b, &mut out).unwrap();
+        packer.compress(&a, &mut out).unwrap();
+        let parts = [zlib_packed(&a, 6), zlib_packed(&b, 6), zlib_packed(&a, 6)];
+        assert!(out == [&b"before"[..], &parts.concat()].concat());
+    }
+
+    #[test]
+    fn a_zlib_stream_that_is_not_as_it_should_be_is_an_error() {
+        let data = text(5000, 5);
+        let stream = zlib_packed(&data, 6);
+        let long = CodecError::Long { codec: ZLIB, want: 4999 };
+        assert_eq!(zlib_unpacked(&stream, 4999).unwrap_err(), long);
+        for len in 0..stream.len() {
+            let error = zlib_unpacked(&stream[..len], 5000).unwrap_err();
+            assert!(matches!(error, CodecError::Short { .. }), "{len}: {error}");
+        }
+        for at in [0, 1, stream.len() - 1, stream.len() - 4] {
+            let mut bad = stream.clone();
+            bad[at] ^= 0x10;
+            let error = zlib_unpacked(&bad, 5000).unwrap_err();
+            assert!(matches!(error, CodecError::Damaged { .. }), "{at}: {error}");
+        }
+        // A raw stream is none.
+        assert!(zlib_unpacked(&packed(&data, 6, 15), 5000).is_err());
     }
 
     proptest! {

@@ -9,7 +9,7 @@ pub enum CodecError {
     /// The packed bytes break the rules of their format.
     #[error("damaged {codec} data: {detail}")]
     Damaged {
-        /// `deflate` or `zstd`.
+        /// `deflate`, `zlib` or `zstd`.
         codec: &'static str,
         /// What the library says is wrong.
         detail: String,
@@ -17,7 +17,7 @@ pub enum CodecError {
     /// The packed bytes end, or end their stream, before the unit is full.
     #[error("{codec} data of {got:#x} bytes in place of {want:#x}")]
     Short {
-        /// `deflate` or `zstd`.
+        /// `deflate`, `zlib` or `zstd`.
         codec: &'static str,
         /// Bytes that were unpacked.
         got: usize,
@@ -27,7 +27,7 @@ pub enum CodecError {
     /// The unit is full, and its frame has not ended.
     #[error("{codec} data of more than {want:#x} bytes")]
     Long {
-        /// `deflate` or `zstd`.
+        /// `deflate`, `zlib` or `zstd`.
         codec: &'static str,
         /// Bytes that the unit has.
         want: usize,
@@ -35,7 +35,7 @@ pub enum CodecError {
     /// A unit has more bytes than [`UNIT_MAX`](crate::UNIT_MAX).
     #[error("{codec} unit of {len:#x} bytes, limit {:#x}", crate::UNIT_MAX)]
     Oversized {
-        /// `deflate` or `zstd`.
+        /// `deflate`, `zlib` or `zstd`.
         codec: &'static str,
         /// Bytes of the unit.
         len: usize,
@@ -43,7 +43,7 @@ pub enum CodecError {
     /// The codec has no such compression level.
     #[error("{codec} level {level}, not in {}..={}", .range.start(), .range.end())]
     Level {
-        /// `deflate` or `zstd`.
+        /// `deflate`, `zlib` or `zstd`.
         codec: &'static str,
         /// The level that was asked for.
         level: i64,
@@ -56,7 +56,7 @@ pub enum CodecError {
     /// The library refused for a reason of its own, such as want of memory.
     #[error("{codec} library: {detail}")]
     Library {
-        /// `deflate` or `zstd`.
+        /// `deflate`, `zlib` or `zstd`.
         codec: &'static str,
         /// What the library says.
         detail: String,

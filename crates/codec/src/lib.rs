@@ -1,6 +1,7 @@
 //! Compression sessions, zero scanning and digests: the only crate that names a compression library.
 //!
-//! A session ([`Deflater`], [`Inflater`], [`ZstdPacker`], [`ZstdUnpacker`]) is made once for each thread and packs or
+//! A session ([`Deflater`], [`Inflater`], [`ZlibPacker`], [`ZlibUnpacker`], [`ZstdPacker`],
+//! [`ZstdUnpacker`]) is made once for each thread and packs or
 //! unpacks *units* (clusters, grains, blocks), each on its own: what a session did before never changes what it does
 //! next. All lengths are in bytes.
 
@@ -10,13 +11,15 @@ pub mod digest;
 pub mod zeros;
 
 mod deflate;
+mod entropy;
 mod error;
 mod zstandard;
 
 #[cfg(test)]
 mod samples;
 
-pub use deflate::{Deflater, Ending, Inflater};
+pub use deflate::{Deflater, Ending, Inflater, ZlibPacker, ZlibUnpacker};
+pub use entropy::entropy;
 pub use error::CodecError;
 pub use zstandard::{ZstdPacker, ZstdUnpacker};
 

@@ -1,0 +1,173 @@
+//! What happens in the order of the disk: digests, and the place of each chunk.
+
+use std::ops::Range;
+
+use diskferry_block_stream::{Cancel, Chunk, Form, Layout, Result};
+
+use super::digests::Digests;
+use super::worker::{Done, Item};
+use super::write::{OutputSink, Writer};
+use crate::sequence::Buffers;
+
+/// What happens to results in the disk's order.
+pub(super) struct Order {
+    pub(super) digests: Digests,
+    pub(super) place: Place,
+}
+
+/// Where results go.
+pub(super) enum Place {
+    /// Nothing is written.
+    Nowhere,
+    /// At the disk's own offsets, after `base` bytes.
+    Flat { base: u64 },
+    /// Where the layout says.
+    Layout { layout: Box<dyn Layout>, chunk: u64 },
+}
+
+impl Order {
+    pub(super) fn place(
+        &mut self,
+        done: Done,
+        writer: Option<&Writer<'_>>,
+        cancel: &Cancel,
+    ) -> Result<Placed> {
+        self.digests.feed(&done, cancel)?;
+        match (&mut self.place, writer) {
+            (Place::Layout { layout, chunk }, Some(writer)) => {
+                place_chunks(done, layout.as_mut(), *chunk, writer, cancel)
+            }
+            (Place::Flat { base }, _) => Ok(place_flat(done, *base)),
+            _ => Ok(Placed { length: done.length, writes: Vec::new(), buffers: done.buffers }),
+        }
+    }
+}
+
+/// A flat file's places.
+pub(super) fn place_flat(done: Done, base: u64) -> Placed {
+    let end = base + done.at + done.length;
+    let mut at = base + done.at;
+    let mut writes = Vec::with_capacity(done.items.len());
+    for item in &done.items {
+        let left = end - at;
+        let length = match *item {
+            Item::Zeros(length) => {
+                writes.push(Write::Zeros { at, length: length.min(left) });
+                length
+            }
+            Item::Stored { start, length, .. } => {
+                let length = left.min(length as u64);
+                writes.push(Write::Input { at, range: start..start + length as usize });
+                length
+            }
+            Item::Splice { file, offset, length } => {
+                writes.push(Write::Splice { at, file, offset, length });
+                length
+            }
+            Item::Packed { .. } => unreachable!("a flat file packs nothing"),
+        };
+        at += length;
+    }
+    Placed { length: done.length, writes, buffers: done.buffers }
+}
+
+/// Asks the layout for each chunk's place; neighbours that stay neighbours become one write.
+pub(super) fn place_chunks(
+    done: Done,
+    layout: &mut dyn Layout,
+    chunk: u64,
+    writer: &Writer<'_>,
+    cancel: &Cancel,
+) -> Result<Placed> {
+    let mut sink = OutputSink { output: writer.output, cancel };
+    let mut writes: Vec<Write> = Vec::with_capacity(done.items.len());
+    let mut left = done.length;
+    let mut push = |write: Write| -> Result<()> {
+        // What the layout puts next must come after these bytes.
+        if writer.output.forward_only() {
+            return writer.write(&write, &done.buffers, &[], cancel);
+        }
+        if !writes.last_mut().is_some_and(|last| last.join(&write)) {
+            writes.push(write);
+        }
+        Ok(())
+    };
+    for item in &done.items {
+        match *item {
+            Item::Zeros(length) => {
+                layout.zeros(length.div_ceil(chunk), &mut sink)?;
+                left = left.saturating_sub(length);
+            }
+            Item::Stored { start, length, zero_parts } => {
+                debug_assert_eq!(length as u64, chunk);
+                let at =
+                    layout.chunk(Chunk { form: Form::Stored, length, zero_parts }, &mut sink)?;
+                push(Write::Input { at, range: start..start + length })?;
+                writer.count(chunk.min(left));
+                left = left.saturating_sub(chunk);
+            }
+            Item::Packed { ref packed, .. } => {
+                let range = packed.clone();
+                let form = Form::Packed;
+                let at =
+                    layout.chunk(Chunk { form, length: range.len(), zero_parts: 0 }, &mut sink)?;
+                push(Write::Packed { at, range })?;
+                writer.count(chunk.min(left));
+                left = left.saturating_sub(chunk);
+            }
+            Item::Splice { file, offset, length } => {
+                for step in (0..length).step_by(chunk as usize) {
+                    let stored =
+                        Chunk { form: Form::Stored, length: chunk as usize, zero_parts: 0 };
+                    let at = layout.chunk(stored, &mut sink)?;
+                    push(Write::Splice { at, file, offset: offset + step, length: chunk })?;
+                }
+                writer.count(length);
+                left = left.saturating_sub(length);
+            }
+        }
+    }
+    Ok(Placed { length: done.length, writes, buffers: done.buffers })
+}
+
+/// A ticket with places, to be written.
+pub(super) struct Placed {
+    pub(super) length: u64,
+    pub(super) writes: Vec<Write>,
+    pub(super) buffers: Buffers,
+}
+
+/// Bytes and their place in the file.
+#[derive(Clone, Debug)]
+pub(super) enum Write {
+    Input { at: u64, range: Range<usize> },
+    Packed { at: u64, range: Range<usize> },
+    Splice { at: u64, file: u32, offset: u64, length: u64 },
+    Zeros { at: u64, length: u64 },
+}
+
+impl Write {
+    /// Takes the next write in, where both its bytes and its place follow this one's.
+    pub(super) fn join(&mut self, next: &Write) -> bool {
+        match (self, next) {
+            (Self::Input { at, range }, Self::Input { at: next_at, range: next })
+            | (Self::Packed { at, range }, Self::Packed { at: next_at, range: next })
+                if range.end == next.start && *at + range.len() as u64 == *next_at =>
+            {
+                range.end = next.end;
+                true
+            }
+            (
+                Self::Splice { at, file, offset, length },
+                Self::Splice { at: next_at, file: next_file, offset: next_offset, length: next },
+            ) if file == next_file
+                && *at + *length == *next_at
+                && *offset + *length == *next_offset =>
+            {
+                *length += next;
+                true
+            }
+            _ => false,
+        }
+    }
+}
