@@ -16,7 +16,7 @@ pub fn read(input: &[u8]) {
 /// The input chooses one of a few good images, and what is replaced in it.
 pub fn tables(input: &[u8]) {
     let mut choices = Choices::new(input);
-    let mut image = choices.pick(&IMAGES).clone();
+    let mut image = IMAGES[usize::from(choices.byte()) % IMAGES.len()].clone();
     while !choices.is_over() {
         patch(&mut image, &mut choices);
     }
@@ -54,7 +54,7 @@ fn open(bytes: &Arc<dyn Bytes>, limits: &Limits) -> Result<Qcow2> {
 const DATA_FILE: u32 = 100_000;
 
 /// Good images, small enough that a change is likely to matter. What our writer does not make
-/// (snapshots, bitmaps, other refcount widths) is by qemu-img.
+/// (snapshots, bitmaps, an external data file) is by qemu-img.
 static IMAGES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let written = [
         "cluster_size=512",
@@ -143,7 +143,7 @@ fn value(image: &[u8], kind: u8, choices: &mut Choices<'_>) -> u64 {
             other.map_or(0, u64::from_be_bytes) ^ choices.pick(&[0, 1, 1 << 62, 1 << 63, 512, 8])
         }
         2 => u64::from(choices.short()) << 9 | u64::from(choices.byte()) << 56,
-        _ => *choices.pick(&[0, 1, u64::MAX, 1 << 62, 1 << 63, 1 << 55, 0x00ff_ffff_ffff_fe00]),
+        _ => choices.pick(&[0, 1, u64::MAX, 1 << 62, 1 << 63, 1 << 55, 0x00ff_ffff_ffff_fe00]),
     }
 }
 
@@ -151,28 +151,25 @@ fn value(image: &[u8], kind: u8, choices: &mut Choices<'_>) -> u64 {
 fn choose(choices: &mut Choices<'_>) -> Chosen {
     let mut options = Options::default();
     let mut set = |key, value| options.set(key, value).expect("an option that exists");
-    let (size, chunk) = *choices.pick(&[
-        ("512", 512),
-        ("4K", 4096),
-        ("64K", 65536),
-        ("16K", 16384),
-        ("1K", 1024),
-        ("32K", 32768),
-        ("256K", 256 << 10),
-        ("2M", 2 << 20),
-    ]);
-    set("cluster_size", size);
+    // Small clusters are quick, and fill many tables.
+    let bits = choices.pick(&[9_u32, 9, 9, 9, 10, 10, 12, 12, 12, 14, 14, 15, 16, 16, 16, 18]);
+    let chunk = 1 << bits;
+    let size = chunk.to_string();
+    set("cluster_size", &size);
     set("compat", choices.pick(&["1.1", "0.10"]));
     set("extended_l2", choices.pick(&["off", "on"]));
     set("lazy_refcounts", choices.pick(&["off", "on"]));
     set("compression_type", choices.pick(&["zlib", "zstd"]));
     let preallocation = choices.pick(&["off", "off", "off", "metadata", "falloc", "full"]);
     set("preallocation", preallocation);
-    match choices.byte() {
+    let compression = choices.byte();
+    match compression {
         0..0x60 => {}
         0x60..0xa0 => options.compress(None),
         level => options.compress(Some(u32::from(level % 11))),
     }
-    let most = if *preallocation == "off" { chunk << 20 } else { (chunk << 12).min(2 << 20) };
-    Chosen { chunk, most, plan: Box::new(move |size| plan(size, &options)) }
+    let most = if preallocation == "off" { chunk << 20 } else { (chunk << 12).min(2 << 20) };
+    let chunks = if compression < 0x60 { 600 } else { 48 };
+    let most_stored = (chunks * chunk).min(256 << 10).max(2 * chunk);
+    Chosen { chunk, most, most_stored, plan: Box::new(move |size| plan(size, &options)) }
 }

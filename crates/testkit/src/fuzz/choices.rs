@@ -34,8 +34,8 @@ impl<'a> Choices<'a> {
     }
 
     /// One of `items`, of which there are at most 256.
-    pub fn pick<'b, T>(&mut self, items: &'b [T]) -> &'b T {
-        &items[usize::from(self.byte()) % items.len()]
+    pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[usize::from(self.byte()) % items.len()]
     }
 
     fn bytes<const N: usize>(&mut self) -> [u8; N] {

@@ -86,14 +86,14 @@ impl Way {
     fn choose(choices: &mut Choices<'_>) -> Self {
         use Origin::{Disk, Plain, Stream};
         Self {
-            zeros: *choices.pick(&[Zeros::Scan, Zeros::Trust]),
-            source: *choices.pick(&[
+            zeros: choices.pick(&[Zeros::Scan, Zeros::Trust]),
+            source: choices.pick(&[
                 Disk,
                 Plain,
                 Stream(StreamSize::Known),
                 Stream(StreamSize::Unknown),
             ]),
-            copying: *choices.pick(&[Copying::Refused, Copying::Whole, Copying::Half]),
+            copying: choices.pick(&[Copying::Refused, Copying::Whole, Copying::Half]),
             garbage: (choices.byte() % 8 == 7).then_some(7),
         }
     }
@@ -119,7 +119,7 @@ impl Way {
 /// Parts of all textures. Stored ones are short; those that hold nothing may be very long.
 fn model(chosen: &Chosen, choices: &mut Choices<'_>) -> Model {
     let chunk = chosen.chunk;
-    let grain = *choices.pick(&[chunk, 512, 4096, 1]);
+    let grain = choices.pick(&[chunk, 512, 4096, 1]);
     let seed = u64::from(choices.byte());
     let mut parts = Vec::new();
     let (mut stored, mut size) = (0, 0);
@@ -131,7 +131,7 @@ fn model(chosen: &Chosen, choices: &mut Choices<'_>) -> Model {
         let length = if texture.is_stored() {
             (number & 0xff) * unit
         } else {
-            (number & 0xfff) * unit << (number >> 12)
+            ((number & 0xfff) * unit) << (number >> 12)
         };
         let length = length.next_multiple_of(grain);
         size += length;
