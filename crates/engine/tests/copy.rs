@@ -587,10 +587,13 @@ impl Stream for GoesOn<'_> {
     }
 }
 
+/// What a stream says, and the error that makes.
+type StreamCase = (fn() -> Result<Piece>, ErrorKind);
+
 #[test]
 fn the_error_of_a_stream_comes_out() {
     let model = Model::random(8, (5 << 20) + 3, 512);
-    let cases: [(fn() -> Result<Piece>, ErrorKind); 3] = [
+    let cases: [StreamCase; 3] = [
         (|| Err(Error::damaged("a word")), ErrorKind::Damaged),
         // Zeros without end are no reason to count past the last number there is.
         (|| Ok(Piece::Zero(u64::MAX - 100)), ErrorKind::Limit),

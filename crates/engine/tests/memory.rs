@@ -118,8 +118,11 @@ fn memory_stays_within_the_permits() {
     }
 }
 
+/// A name, and what makes a plan.
+type Case = (&'static str, fn() -> Plan);
+
 fn copies(name: &str, model: &Arc<Model>, threads: usize, memory: u64) {
-    let plans: [(&str, fn() -> Plan); 4] = [
+    let plans: [Case; 4] = [
         ("flat", || Plan::Flat(Flat::default())),
         ("deflate", || Plan::Packed(plan(Toy::Stream, 65536, Packing::Deflate))),
         ("small chunks", || Plan::Packed(plan(Toy::Stream, 512, Packing::None))),
