@@ -23,6 +23,16 @@ pub fn exact_size(bytes: u64) -> String {
     if bytes < 1024 { format!("{bytes} bytes") } else { format!("{} ({bytes} bytes)", size(bytes)) }
 }
 
+/// The size of a file, and what it takes where that is less: `1 GiB (1073741824 bytes), 4 KiB on disk`.
+pub fn file_size(bytes: u64, allocated: Option<u64>) -> String {
+    match allocated {
+        Some(allocated) if allocated < bytes => {
+            format!("{}, {} on disk", exact_size(bytes), size(allocated))
+        }
+        _ => exact_size(bytes),
+    }
+}
+
 /// A time that passed: `0.42 s`, `3 min 7 s`.
 pub fn duration(seconds: f64) -> String {
     if seconds < 59.995 {

@@ -6,6 +6,7 @@ mod commands;
 mod human;
 mod outcome;
 mod progress;
+mod rlimit;
 mod signals;
 
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use clap::Parser;
 use args::{Arguments, Command};
 
 fn main() -> ExitCode {
+    rlimit::allow_many_files();
     let outcome = match Arguments::parse().command {
         Command::Convert(arguments) => commands::convert(arguments),
         Command::Info(arguments) => commands::info(arguments),

@@ -1,14 +1,14 @@
 //! A conversion from a source to a target.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use diskferry_block_stream::{Disk, Error, ErrorKind, Plan, Result, Stream};
+use diskferry_block_stream::{Disk, Error, ErrorKind, Plan, Result, Stamp, Stream};
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{
-    self as engine, Copied, CopyOptions, Difference, Job, Pad, Replace, Slice, Source, Zeros,
+    self as engine, Copied, CopyOptions, Difference, Durability, Job, Pad, Replace, Slice, Source,
+    Zeros,
 };
 use diskferry_raw::Raw;
 use serde::Serialize;
@@ -16,9 +16,10 @@ use serde::ser::Serializer;
 use uuid::Uuid;
 
 use crate::file::{FileId, Location};
-use crate::format::{Compress, Format};
+use crate::format::{Compress, Format, Naming};
 use crate::info::{Info, as_map};
-use crate::open::{Backing, DiskImage, Input, OpenOptions};
+use crate::open::{Backing, DiskImage, Input, OpenOptions, Written};
+use crate::split::{self, PartPlace};
 use crate::stream::{StreamInput, not_zero};
 use crate::target::{Destination, Target};
 use crate::watch::{Stage, Watch};
@@ -52,6 +53,8 @@ pub struct Convert {
     pub verify: Verify,
     /// What to do with an existing target.
     pub replace: Replace,
+    /// Whether the target is to survive a power failure once it has its name.
+    pub durability: Durability,
     /// Ids and times that go into the target.
     pub identity: Identity,
     /// A window into the running conversion.
@@ -86,6 +89,17 @@ pub struct Identity {
     pub uuid: Option<Uuid>,
     /// When it was made, in seconds since 1970.
     pub time: Option<u64>,
+}
+
+impl Identity {
+    /// What goes into the target; a second call may give another.
+    fn stamp(&self) -> Stamp {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        Stamp {
+            uuid: self.uuid.unwrap_or_else(Uuid::new_v4).into_bytes(),
+            seconds: self.time.unwrap_or_else(now),
+        }
+    }
 }
 
 /// What a conversion did.
@@ -126,6 +140,7 @@ impl Convert {
             digests: Vec::new(),
             verify: Verify::default(),
             replace: Replace::Never,
+            durability: Durability::default(),
             identity: Identity::default(),
             watch: Watch::default(),
         }
@@ -133,6 +148,10 @@ impl Convert {
 
     /// Converts. Either the target is there afterwards, whole and durable, or nothing is; a pipe or
     /// a device that was the target has then had a part of it.
+    ///
+    /// A target of several files gets all its names or none: the parts first, then the file that
+    /// names them. Where older files are being replaced and one of the names is refused, those that
+    /// were replaced before it are lost, and so is the older disk.
     ///
     /// All that is wrong with the request or the target is found before the source's data is read
     /// and before anything is created.
@@ -155,28 +174,25 @@ impl Convert {
         let name = destination.name.clone();
         let in_target = |error: Error| error.in_file(&name);
         let format = self.target_format(&destination)?;
+        destination.check_holds(format)?;
         let writing = format.writing(&self.options, self.compress).map_err(in_target)?;
         let input = self.open.open(&self.source)?;
         refuse_own_source(&input, &destination)?;
+        let naming = Naming { stamp: self.identity.stamp(), file: destination.file_name() };
+        let plan = writing.plan(self.size.or(input.size()), &naming).map_err(in_target)?;
+        let parts = self.parts(&plan, &input, &destination)?;
+        let (unit, grain) = (writing.unit(&plan), chunk(&plan));
         let mut source = self.prepare(input, job)?;
-        let plan = writing.plan(source.size(), &self.identity).map_err(in_target)?;
-        let grain = match &plan {
-            Plan::Flat(_) | Plan::Split(_) => 1,
-            Plan::Packed(packed) => packed.chunk as u64,
-        };
 
-        let target = destination.create(self.replace)?;
-        let guard = self.watch.guard(target.partial_path());
+        let target = destination.create(parts, self.replace, self.durability)?;
+        let guard = self.watch.guard(target.partial_paths());
         target.check_fits(&plan, source.size())?;
         self.watch.enter(Stage::Copying, &job.progress);
-        let options = self.copy_options(&source);
-        let copied = engine::copy(source.take(), plan, target.output(), &options, job)?;
+        let copied = self.copy(&mut source, plan, &target, job)?;
+        let held = copied.size.checked_next_multiple_of(unit).unwrap_or(copied.size);
         let (target_info, odd) = match target.read_back()? {
-            Some(file) => self.look_back(&source, format, file, &target, &copied, job)?,
-            None => {
-                let Copied { size, target_size, .. } = copied;
-                (Info::of_stream(&name, format, size, target_size, grain), None)
-            }
+            Some(written) => self.look_back(&source, format, written, &target, &copied, job)?,
+            None => (Info::of_stream(&name, format, held, copied.target_size, grain), None),
         };
         job.cancel.check()?;
         self.watch.finish(|| target.keep())?;
@@ -184,6 +200,7 @@ impl Convert {
 
         let (source_info, mut warnings) = source.into_info(copied.size);
         warnings.extend(odd);
+        warnings.extend(rounding(&name, format, copied.size, unit));
         let asked = |(kind, _): &(Algorithm, String)| self.digests.contains(kind);
         Ok(Summary {
             source: source_info,
@@ -197,20 +214,37 @@ impl Convert {
         })
     }
 
+    fn copy(
+        &self,
+        source: &mut Prepared,
+        plan: Plan,
+        target: &Target,
+        job: &Job,
+    ) -> Result<Copied> {
+        let options = self.copy_options(source);
+        match (plan, target, &*source) {
+            (Plan::Split(split), Target::Split(files), Prepared::Disk { disk, .. }) => {
+                let (parts, descriptor) = (files.parts(), files.descriptor());
+                engine::copy_split(disk, split, &parts, descriptor, &options, job)
+            }
+            (plan, ..) => engine::copy(source.take(), plan, target.output(), &options, job),
+        }
+    }
+
     /// Opens the target through its own reader, and compares it where that is asked for. Returns
     /// what it says of itself, and what is odd about it.
     fn look_back(
         &self,
         source: &Prepared,
         format: Format,
-        file: File,
+        written: Written,
         target: &Target,
         copied: &Copied,
         job: &Job,
     ) -> Result<(Info, Option<String>)> {
         let open =
             OpenOptions { format: Some(format), backing: Backing::Ignored, ..Default::default() };
-        let image = open.open_file(target.output().name(), file)?;
+        let image = open.open_written(target.output().name(), written)?;
         let is_device = matches!(target, Target::Device(..));
         if self.verify == Verify::ReadBack {
             self.watch.enter(Stage::Verifying, &job.progress);
@@ -246,6 +280,30 @@ impl Convert {
         Ok(destination)
     }
 
+    /// The further files of the target as they are, once nothing speaks against them; `None` where
+    /// it is a file alone.
+    fn parts(
+        &self,
+        plan: &Plan,
+        input: &Input,
+        destination: &Destination,
+    ) -> Result<Option<Vec<PartPlace>>> {
+        let Plan::Split(split) = plan else { return Ok(None) };
+        if let Input::Stream(stream) = input {
+            return Err(Error::unsupported(format!(
+                "this subformat is several files; it cannot be written from a pipe ('{}')",
+                stream.name()
+            ))
+            .in_file(&destination.name));
+        }
+        let parts = split::places(destination, split)?;
+        for part in &parts {
+            refuse_own_source(input, &part.destination)?;
+            part.destination.check_replace(self.replace)?;
+        }
+        Ok(Some(parts))
+    }
+
     fn target_format(&self, destination: &Destination) -> Result<Format> {
         let told = self.to.or_else(|| Format::from_extension(destination.path()?));
         told.ok_or_else(|| {
@@ -261,7 +319,7 @@ impl Convert {
     /// The source at the size that the target is to have.
     fn prepare(&self, input: Input, job: &Job) -> Result<Prepared> {
         match input {
-            Input::Stream(stream) => Ok(self.prepare_stream(stream)),
+            Input::Stream(stream) => self.prepare_stream(stream),
             Input::Image(image) => {
                 let disk = Arc::clone(image.disk());
                 let own = disk.size();
@@ -275,27 +333,36 @@ impl Convert {
         }
     }
 
-    fn prepare_stream(&self, stream: StreamInput) -> Prepared {
-        let info = stream.info();
-        match self.size {
-            None => Prepared::Stream { info, stream: Some(stream.into_stream()), sized: None },
-            Some(size) => {
-                let resized = stream.into_resized(size, self.shrink);
-                let sized = Some((size, resized.arrived()));
-                Prepared::Stream { info, stream: Some(Box::new(resized)), sized }
-            }
+    fn prepare_stream(&self, stream: StreamInput) -> Result<Prepared> {
+        let (info, own, read) = (stream.info(), stream.size(), stream.read());
+        let Some(size) = self.size else {
+            let stream = Some(stream.into_stream());
+            return Ok(Prepared::Stream { info, stream, size: own, arrived: None, read });
+        };
+        if let Some(own) = own {
+            self.check_shrink(own, size).map_err(|error| error.in_file(stream.name()))?;
         }
+        let resized = stream.into_resized(size, self.shrink);
+        let arrived = Some(resized.arrived()).filter(|_| own.is_none());
+        let stream: Option<Box<dyn Stream>> = Some(Box::new(resized));
+        Ok(Prepared::Stream { info, stream, size: Some(size), arrived, read })
+    }
+
+    /// # Errors
+    /// `Misuse` when a disk of `own` bytes is to be made smaller without leave.
+    fn check_shrink(&self, own: u64, size: u64) -> Result<()> {
+        if size < own && self.shrink == Shrink::Refuse {
+            return Err(Error::misuse(format!(
+                "a size of {size} bytes is less than the disk's {own}; --allow-shrink drops the \
+                 rest, where it is zeros"
+            )));
+        }
+        Ok(())
     }
 
     fn shrunk(&self, image: &DiskImage, size: u64, job: &Job) -> Result<Arc<dyn Disk>> {
         let own = image.disk().size();
-        if self.shrink == Shrink::Refuse {
-            return Err(Error::misuse(format!(
-                "a size of {size} bytes is less than the disk's {own}; --allow-shrink drops the \
-                 rest, where it is zeros"
-            ))
-            .in_file(image.name()));
-        }
+        self.check_shrink(own, size).map_err(|error| error.in_file(image.name()))?;
         self.watch.enter(Stage::Shrinking, &job.progress);
         let rest: Arc<dyn Disk> = Arc::new(Slice::new(Arc::clone(image.disk()), size, own - size)?);
         let nothing: Arc<dyn Disk> = Arc::new(Raw::open(Arc::new(Vec::new())));
@@ -333,8 +400,12 @@ enum Prepared {
         info: Info,
         /// Taken by the copy.
         stream: Option<Box<dyn Stream>>,
-        /// The size asked for, and how many bytes arrived.
-        sized: Option<(u64, Arc<AtomicU64>)>,
+        /// The virtual size, where it is known beforehand.
+        size: Option<u64>,
+        /// How many bytes of the disk arrived, where that may be fewer than were asked for.
+        arrived: Option<Arc<AtomicU64>>,
+        /// How many bytes of the pipe were read.
+        read: Arc<AtomicU64>,
     },
 }
 
@@ -342,7 +413,7 @@ impl Prepared {
     fn size(&self) -> Option<u64> {
         match self {
             Self::Disk { disk, .. } => Some(disk.size()),
-            Self::Stream { sized, .. } => sized.as_ref().map(|(size, _)| *size),
+            Self::Stream { size, .. } => *size,
         }
     }
 
@@ -359,8 +430,8 @@ impl Prepared {
     fn into_info(self, size: u64) -> (Info, Vec<String>) {
         match self {
             Self::Disk { image, .. } => (image.info(), image.warnings().to_vec()),
-            Self::Stream { info, sized, .. } => {
-                let arrived = sized.map_or(size, |(_, arrived)| arrived.load(Ordering::Relaxed));
+            Self::Stream { info, arrived, read, .. } => {
+                let arrived = arrived.map_or(size, |arrived| arrived.load(Ordering::Relaxed));
                 let mut warnings = Vec::new();
                 if arrived < size {
                     warnings.push(format!(
@@ -368,10 +439,28 @@ impl Prepared {
                         info.file
                     ));
                 }
-                (info.with_size(arrived), warnings)
+                (info.with_size(arrived, read.load(Ordering::Relaxed)), warnings)
             }
         }
     }
+}
+
+/// The unit in which a plan stores a disk, in bytes; 1 where there is none.
+fn chunk(plan: &Plan) -> u64 {
+    match plan {
+        Plan::Flat(_) | Plan::Split(_) => 1,
+        Plan::Packed(packed) => packed.chunk as u64,
+    }
+}
+
+/// Says that the target's virtual size is not the one asked for, where it is not.
+fn rounding(name: &str, format: Format, size: u64, unit: u64) -> Option<String> {
+    let held = size.checked_next_multiple_of(unit).filter(|held| *held != size)?;
+    let what = if unit == 512 { "sectors" } else { "grains" };
+    Some(format!(
+        "{name}: the virtual size was rounded up from {size} to {held} bytes, as {format} holds \
+         whole {what} of {unit} bytes only"
+    ))
 }
 
 fn refuse_own_source(input: &Input, destination: &Destination) -> Result<()> {
@@ -428,4 +517,36 @@ fn digests_as_map<S: Serializer>(
 ) -> Result<S::Ok, S::Error> {
     let named: Vec<_> = digests.iter().map(|(kind, digest)| (kind.name(), digest)).collect();
     as_map(&named, serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_kept_and_what_it_lacks_is_new() {
+        let told = Identity { uuid: Some(Uuid::from_u128(7)), time: Some(8) };
+        assert_eq!(told.stamp().uuid, Uuid::from_u128(7).into_bytes());
+        assert_eq!(told.stamp().seconds, 8);
+        let new = Identity::default().stamp();
+        assert_eq!(Uuid::from_bytes(new.uuid).get_version_num(), 4);
+        assert_ne!(new.uuid, Identity::default().stamp().uuid);
+        assert!(new.seconds > 1_700_000_000);
+    }
+
+    #[test]
+    fn only_a_size_that_is_rounded_is_a_warning() {
+        for (size, unit, text) in [
+            (1000, 1, None),
+            (1024, 512, None),
+            (0, 65536, None),
+            (1000, 512, Some("from 1000 to 1024 bytes, as vmdk holds whole sectors of 512")),
+            (1024, 65536, Some("from 1024 to 65536 bytes, as vmdk holds whole grains of 65536")),
+            (u64::MAX, 512, None),
+        ] {
+            let warning = rounding("t.vmdk", Format::VMDK, size, unit);
+            assert_eq!(warning.is_some(), text.is_some(), "{size}");
+            assert!(warning.unwrap_or_default().contains(text.unwrap_or_default()), "{size}");
+        }
+    }
 }

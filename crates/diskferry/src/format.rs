@@ -5,14 +5,18 @@
 
 mod qcow2;
 mod raw;
+mod vdi;
+mod vhd;
+mod vmdk;
 
 use std::fmt;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Image, Limits, OptionSpec, Plan, Result};
-
-use crate::Identity;
+use diskferry_block_stream::{
+    Bytes, Error, Image, Limits, OptionSpec, Plan, Result, Stamp, Stream,
+};
 
 /// A format that diskferry knows.
 #[derive(Clone, Copy)]
@@ -30,20 +34,27 @@ struct Row {
     reads: &'static str,
     /// What is written, in a line.
     writes: &'static str,
+    /// Whether readers look for something at the end of the file. A device goes on after it.
+    ends_with_file: bool,
     /// The options of the format as a target.
     options: &'static [OptionSpec],
     /// Whether the file that these bytes are from says it is this format.
     probe: fn(&Sample<'_>) -> bool,
     /// Opens one layer.
     open: Open,
+    /// Reads an image front to back, where the format has a kind that can be.
+    stream: Option<OpenStream>,
     /// Default options, to be set.
     writing: fn() -> Box<dyn Writing>,
 }
 
 type Open = fn(Arc<dyn Bytes>, &Context<'_>) -> Result<Arc<dyn Image>>;
 
+/// Takes the name that messages use, and all of the image's bytes.
+type OpenStream = fn(&str, Box<dyn Read + Send>, &Limits) -> Result<Box<dyn Stream>>;
+
 /// Every format. The raw one is last, for it is what an image is that bears no signature.
-static FORMATS: [Format; 2] = [Format::QCOW2, Format::RAW];
+static FORMATS: [Format; 5] = [Format::QCOW2, Format::VHD, Format::VMDK, Format::VDI, Format::RAW];
 
 /// Every format.
 pub fn formats() -> &'static [Format] {
@@ -55,6 +66,12 @@ impl Format {
     pub const QCOW2: Self = Self(&qcow2::ROW);
     /// The disk's bytes as they are.
     pub const RAW: Self = Self(&raw::ROW);
+    /// VirtualBox's VDI.
+    pub const VDI: Self = Self(&vdi::ROW);
+    /// Microsoft's VHD, which QEMU calls vpc.
+    pub const VHD: Self = Self(&vhd::ROW);
+    /// VMware's VMDK.
+    pub const VMDK: Self = Self(&vmdk::ROW);
 
     /// The name that users write and scripts read.
     pub fn name(self) -> &'static str {
@@ -86,6 +103,11 @@ impl Format {
         self.0.options
     }
 
+    /// Whether an image of it must be a file, which ends where it ends; a device goes on.
+    pub(crate) fn ends_with_file(self) -> bool {
+        self.0.ends_with_file
+    }
+
     /// The format of that name or alias.
     pub fn from_name(name: &str) -> Option<Self> {
         let named = |format: &Self| format.name() == name || format.aliases().contains(&name);
@@ -100,8 +122,13 @@ impl Format {
     }
 
     /// The format whose signature the sample bears; `None` where it bears none, as raw images do.
+    ///
+    /// A signature at the front wins over one at the end: what a guest or a later tool leaves at the
+    /// end of a file does not change what the file is.
     pub(crate) fn probe(sample: &Sample<'_>) -> Option<Self> {
-        FORMATS.into_iter().find(|format| (format.0.probe)(sample))
+        let bears =
+            |sample: &Sample<'_>| FORMATS.into_iter().find(|format| (format.0.probe)(sample));
+        bears(&Sample { tail: &[], ..*sample }).or_else(|| bears(sample))
     }
 
     pub(crate) fn open(
@@ -110,6 +137,16 @@ impl Format {
         context: &Context<'_>,
     ) -> Result<Arc<dyn Image>> {
         (self.0.open)(bytes, context)
+    }
+
+    /// Reads an image front to back; `None` where no image of the format can be.
+    pub(crate) fn stream(
+        self,
+        name: &str,
+        reader: Box<dyn Read + Send>,
+        limits: &Limits,
+    ) -> Option<Result<Box<dyn Stream>>> {
+        self.0.stream.map(|open| open(name, reader, limits))
     }
 
     /// The target's options, set.
@@ -170,14 +207,20 @@ pub struct Compress {
 }
 
 /// The parts of a file that tell its format.
+#[derive(Clone, Copy)]
 pub(crate) struct Sample<'a> {
     /// The first bytes, [`HEAD`](Self::HEAD) of them where the file has as many.
     pub head: &'a [u8],
+    /// The last bytes, [`TAIL`](Self::TAIL) of them where the file has as many.
+    pub tail: &'a [u8],
 }
 
 impl Sample<'_> {
     /// Bytes of [`head`](Self::head): every signature at the front of a file is in its first 64 KiB.
     pub const HEAD: usize = 64 << 10;
+
+    /// Bytes of [`tail`](Self::tail): a fixed VHD has its only signature in its last 512 bytes.
+    pub const TAIL: usize = 4 << 10;
 }
 
 /// What opening a layer may need besides its bytes.
@@ -193,6 +236,14 @@ pub(crate) trait OpenNamed {
     /// The file called `name`, which the image needs as its `role` ("data file"). `None` where it
     /// cannot be had and the caller goes without.
     fn open_named(&self, role: &'static str, name: &str) -> Result<Option<Arc<dyn Bytes>>>;
+}
+
+/// What a target is called, in itself and outside.
+pub(crate) struct Naming<'a> {
+    /// The ids and times that go into it.
+    pub stamp: Stamp,
+    /// The name of its file, without the folder; `None` where it has none, or none that is text.
+    pub file: Option<&'a str>,
 }
 
 /// A format's options as a target.
@@ -213,7 +264,25 @@ pub(crate) trait Writing {
     ///
     /// # Errors
     /// `Misuse`, `Limit` or `Unsupported` where the format cannot hold that.
-    fn plan(&self, size: Option<u64>, identity: &Identity) -> Result<Plan>;
+    fn plan(&self, size: Option<u64>, naming: &Naming<'_>) -> Result<Plan>;
+
+    /// What the virtual sizes of such a plan are multiples of, in bytes. A size between two of them
+    /// is rounded up, with zeros.
+    fn unit(&self, plan: &Plan) -> u64;
+}
+
+/// The unit in which most formats count a disk's size, in bytes.
+const SECTOR: u64 = 512;
+
+/// # Errors
+/// `Misuse` when a snapshot is wanted of a format that has none.
+fn no_snapshots(format: &str, bytes: &dyn Bytes, context: &Context<'_>) -> Result<()> {
+    match context.snapshot {
+        None => Ok(()),
+        Some(_) => {
+            Err(Error::misuse(format!("a {format} image has no snapshots")).in_file(bytes.name()))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -247,6 +316,10 @@ mod tests {
             ("dir.qcow2/a.IMG", Some(Format::RAW)),
             ("a.tar.qcow2", Some(Format::QCOW2)),
             ("a.qcow", Some(Format::QCOW2)),
+            ("a.vhd", Some(Format::VHD)),
+            ("a.VPC", Some(Format::VHD)),
+            ("a.vmdk", Some(Format::VMDK)),
+            ("a.vdi", Some(Format::VDI)),
             ("qcow2", None),
             (".raw", None),
             ("a.txt", None),
@@ -257,13 +330,39 @@ mod tests {
 
     #[test]
     fn content_tells_the_format() {
+        let mut vdi = vec![0; 0x44];
+        vdi[0x40..].copy_from_slice(&[0x7f, 0x10, 0xda, 0xbe]);
         for (head, format) in [
             (&b"QFI\xfb\0\0\0\x03"[..], Some(Format::QCOW2)),
             (b"QFI", None),
+            (b"conectix", Some(Format::VHD)),
+            (b"KDMV\x01\0\0\0", Some(Format::VMDK)),
+            (b"# Disk DescriptorFile\nversion=1\nCID=1\n", Some(Format::VMDK)),
+            (&vdi, Some(Format::VDI)),
             (b"", None),
             (b"\xeb\x63\x90 a boot sector", None),
         ] {
-            assert_eq!(Format::probe(&Sample { head }), format, "{head:?}");
+            assert_eq!(Format::probe(&Sample { head, tail: head }), format, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_file_tells_its_format_where_its_front_does_not() {
+        let plan = Format::VHD.writing(&[("subformat".into(), "fixed".into())], None).unwrap();
+        let naming = Naming { stamp: Stamp::default(), file: None };
+        let Ok(Plan::Flat(flat)) = plan.plan(Some(SECTOR), &naming) else {
+            panic!("a fixed disk is its bytes, and a footer");
+        };
+        let tail = [vec![0; 3584], flat.tail].concat();
+        for (head, format) in [
+            (&b"\xeb\x63\x90 a boot sector"[..], Format::VHD),
+            (b"QFI\xfb\0\0\0\x03", Format::QCOW2),
+        ] {
+            assert_eq!(Format::probe(&Sample { head, tail: &tail }), Some(format));
+            // Cut, it is none.
+            let cut = &tail[..tail.len() - 2];
+            let none = Some(format).filter(|format| *format != Format::VHD);
+            assert_eq!(Format::probe(&Sample { head, tail: cut }), none);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What there is to say about an image, in the form that scripts read.
 
-use diskferry_block_stream::{Description, Detail, Snapshot};
+use diskferry_block_stream::{Bytes, Description, Detail, Snapshot};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -25,6 +25,8 @@ pub struct Info {
     pub file_size: u64,
     /// Storage that the file takes, in bytes, where that is known.
     pub allocated_size: Option<u64>,
+    /// The further files that the image has beside it, without those of its backing chain.
+    pub data_files: Vec<DataFile>,
     /// The unit in which the disk is stored, in bytes; 1 where there is none.
     pub grain: u64,
     /// The program that made it, where the format records one.
@@ -45,6 +47,17 @@ pub struct Info {
     /// What else the format has to say.
     #[serde(serialize_with = "as_details")]
     pub details: Vec<(&'static str, Detail)>,
+}
+
+/// A file that holds a part of an image.
+#[derive(Clone, Debug, Serialize)]
+pub struct DataFile {
+    /// The file's name, as the image has it, in the image's folder.
+    pub file: String,
+    /// Length of the file, in bytes.
+    pub file_size: u64,
+    /// Storage that the file takes, in bytes, where that is known.
+    pub allocated_size: Option<u64>,
 }
 
 /// One image of a backing chain.
@@ -93,6 +106,7 @@ impl DiskImage {
             virtual_size: self.disk().size(),
             file_size: top.bytes().len(),
             allocated_size: top.bytes().allocated(),
+            data_files: top.data_files().map(|bytes| DataFile::of(bytes.as_ref())).collect(),
             grain: top.image().grain(),
             creator,
             ids,
@@ -119,6 +133,16 @@ impl DiskImage {
             error: Some(missing.error.clone()),
         });
         opened.chain(missing).collect()
+    }
+}
+
+impl DataFile {
+    fn of(bytes: &dyn Bytes) -> Self {
+        Self {
+            file: bytes.name().to_owned(),
+            file_size: bytes.len(),
+            allocated_size: bytes.allocated(),
+        }
     }
 }
 
@@ -151,6 +175,7 @@ impl Info {
             virtual_size,
             file_size,
             allocated_size: None,
+            data_files: Vec::new(),
             grain,
             creator: None,
             ids: Vec::new(),
@@ -170,11 +195,11 @@ impl Info {
 }
 
 impl Info {
-    /// The same of a raw stream that is known to hold `size` bytes now.
-    pub(crate) fn with_size(mut self, size: u64) -> Self {
-        self.virtual_size = size;
-        self.file_size = size;
-        self.chain.iter_mut().for_each(|link| link.virtual_size = Some(size));
+    /// The same of a stream that is over: what its disk and what the pipe had, in bytes.
+    pub(crate) fn with_size(mut self, virtual_size: u64, read: u64) -> Self {
+        self.virtual_size = virtual_size;
+        self.file_size = read;
+        self.chain.iter_mut().for_each(|link| link.virtual_size = Some(virtual_size));
         self
     }
 }
@@ -246,6 +271,7 @@ mod tests {
             "virtual_size",
             "file_size",
             "allocated_size",
+            "data_files",
             "grain",
             "creator",
             "ids",

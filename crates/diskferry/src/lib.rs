@@ -31,6 +31,7 @@
 //! [`block_stream`] vocabulary.
 #![forbid(unsafe_code)]
 
+mod beside;
 mod convert;
 mod file;
 mod format;
@@ -39,6 +40,7 @@ mod look;
 mod map;
 mod open;
 mod policy;
+mod split;
 mod stream;
 mod target;
 mod watch;
@@ -50,10 +52,10 @@ pub use diskferry_block_stream::{
     Progress, Result, parse_size,
 };
 pub use diskferry_codec::digest::{Algorithm, UnknownAlgorithm};
-pub use diskferry_engine::{Difference, Job, Replace, Zeros};
+pub use diskferry_engine::{Difference, Durability, Job, Replace, Zeros};
 pub use file::{Access, Location};
 pub use format::{Compress, Format, formats};
-pub use info::{ChainLink, Info, SnapshotInfo};
+pub use info::{ChainLink, DataFile, Info, SnapshotInfo};
 pub use map::{MapEntry, MapKind};
 pub use open::{Backing, DiskImage, Input, Layer, OpenOptions};
 pub use policy::Policy;

@@ -29,6 +29,14 @@ impl Input {
         }
     }
 
+    /// The virtual disk's size in bytes, where it is known beforehand.
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Self::Image(image) => Some(image.disk().size()),
+            Self::Stream(stream) => stream.size(),
+        }
+    }
+
     /// Digests of the virtual disk's content, in hexadecimal, in the order of `algorithms`; and its
     /// size in bytes. They are the same whatever format the disk is stored in.
     ///

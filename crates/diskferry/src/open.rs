@@ -11,6 +11,7 @@ use diskferry_block_stream::{
 };
 use diskferry_engine::Chain;
 
+use crate::beside;
 use crate::file::{self, Access, FileId, Location, Opened, STDIN, Sort};
 use crate::format::{Context, Format, OpenNamed, Sample};
 use crate::policy::{Permitted, Policy};
@@ -80,8 +81,14 @@ impl OpenOptions {
     /// # Errors
     /// As for [`open`](Self::open).
     pub fn open_file(&self, name: &str, file: File) -> Result<DiskImage> {
+        self.open_written(name, Written { file, parts: Vec::new() })
+    }
+
+    /// Opens an image that was just written, by handles, as its files have no names yet.
+    pub(crate) fn open_written(&self, name: &str, written: Written) -> Result<DiskImage> {
+        let Written { file, parts } = written;
         let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
-        self.open_chain(name, None, Opened { file, id })
+        self.open_chain(name, None, Opened { file, id }, parts)
     }
 
     fn open_stdin(&self) -> Result<Input> {
@@ -91,9 +98,9 @@ impl OpenOptions {
         let id = FileId::of(&metadata);
         // Where somebody has read from it already, the disk is what is left.
         if Sort::of(&metadata).is_random() && file.stream_position().map_err(io)? == 0 {
-            return self.open_chain(STDIN, None, Opened { file, id }).map(Input::Image);
+            return self.open_chain(STDIN, None, Opened { file, id }, Vec::new()).map(Input::Image);
         }
-        StreamInput::new(STDIN, file, id, self.format).map(Input::Stream)
+        StreamInput::new(STDIN, file, id, self.format, &self.limits).map(Input::Stream)
     }
 
     fn open_path(&self, path: &Path) -> Result<Input> {
@@ -102,14 +109,21 @@ impl OpenOptions {
         let metadata = path.metadata().map_err(io)?;
         if Sort::of(&metadata) != Sort::Stream {
             let opened = file::open_random(path).map_err(io)?;
-            return self.open_chain(&name, Some(path), opened).map(Input::Image);
+            return self.open_chain(&name, Some(path), opened, Vec::new()).map(Input::Image);
         }
         let pipe = File::open(path).map_err(io)?;
-        StreamInput::new(&name, pipe, FileId::of(&metadata), self.format).map(Input::Stream)
+        let id = FileId::of(&metadata);
+        StreamInput::new(&name, pipe, id, self.format, &self.limits).map(Input::Stream)
     }
 
-    fn open_chain(&self, name: &str, path: Option<&Path>, opened: Opened) -> Result<DiskImage> {
-        let mut chain = Opening { options: self, layers: Vec::new(), warnings: Vec::new() };
+    fn open_chain(
+        &self,
+        name: &str,
+        path: Option<&Path>,
+        opened: Opened,
+        parts: Vec<WrittenPart>,
+    ) -> Result<DiskImage> {
+        let mut chain = Opening { options: self, parts, layers: Vec::new(), warnings: Vec::new() };
         let top = Found { name: name.to_owned(), path: path.map(Path::to_owned), opened };
         chain.open_layer(top, self.format, self.snapshot.as_deref())?;
         let mut missing = None;
@@ -135,11 +149,26 @@ impl OpenOptions {
     }
 }
 
+/// An image that was just written.
+pub(crate) struct Written {
+    pub file: File,
+    pub parts: Vec<WrittenPart>,
+}
+
+/// A file that such an image names.
+pub(crate) struct WrittenPart {
+    /// The name by which the image calls it.
+    pub name: String,
+    /// What messages call it.
+    pub shown: String,
+    pub file: File,
+}
+
 /// An opened source.
 pub enum Input {
     /// An image that can be read anywhere.
     Image(DiskImage),
-    /// A raw disk that arrives in order.
+    /// A disk that arrives in order.
     Stream(StreamInput),
 }
 
@@ -169,7 +198,7 @@ pub struct Layer {
 /// A file that an image has beside it, other than its backing file.
 struct Neighbour {
     id: FileId,
-    name: String,
+    bytes: Arc<dyn Bytes>,
 }
 
 /// A backing file that could not be opened.
@@ -228,7 +257,7 @@ impl DiskImage {
     pub(crate) fn file_in_use(&self, id: FileId) -> Option<&str> {
         let own = self.layers.iter().map(|layer| (layer.id, layer.name()));
         let others = self.layers.iter().flat_map(|layer| &layer.others);
-        let mut files = own.chain(others.map(|other| (other.id, other.name.as_str())));
+        let mut files = own.chain(others.map(|other| (other.id, other.bytes.name())));
         files.find(|(file, _)| *file == id).map(|(_, name)| name)
     }
 }
@@ -258,20 +287,20 @@ impl Layer {
     pub fn bytes(&self) -> &Arc<dyn Bytes> {
         &self.bytes
     }
+
+    /// The bytes of the files that it has beside it, other than its backing file.
+    pub fn data_files(&self) -> impl Iterator<Item = &Arc<dyn Bytes>> {
+        self.others.iter().map(|other| &other.bytes)
+    }
 }
 
 /// A chain that is being opened, from the top down.
 struct Opening<'a> {
     options: &'a OpenOptions,
+    /// What the top layer names is here, where it was just written.
+    parts: Vec<WrittenPart>,
     layers: Vec<Layer>,
     warnings: Vec<String>,
-}
-
-/// An open file that is to be a layer.
-struct Found {
-    name: String,
-    path: Option<PathBuf>,
-    opened: Opened,
 }
 
 impl Opening<'_> {
@@ -291,6 +320,7 @@ impl Opening<'_> {
             options: self.options,
             image: &name,
             path: path.as_deref(),
+            parts: &self.parts,
             found: RefCell::default(),
             warnings: RefCell::default(),
         };
@@ -322,8 +352,7 @@ impl Opening<'_> {
                 .in_file(self.layers[0].name()));
         }
         let format = self.stated_format(parent, &name)?;
-        let found = open_named(self.options, child.path.as_deref(), "backing file", parent.name())
-            .map_err(|error| error.in_file(&name))?;
+        let found = self.find_parent(parent, format).map_err(|error| error.in_file(&name))?;
         if self.layers.iter().any(|layer| layer.id == found.opened.id) {
             return Err(Error::damaged(format!(
                 "the backing chain comes back to '{}'",
@@ -332,6 +361,7 @@ impl Opening<'_> {
             .in_file(&name));
         }
         self.open_layer(found, format, None)?;
+        self.check_identity(parent, &name)?;
         if format.is_none() {
             let opened = self.layers.last().expect("it was opened just now");
             self.warnings.push(format!(
@@ -342,6 +372,54 @@ impl Opening<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// The file that the child says is its parent: the first of its names that leads to one, or,
+    /// where it has no name for it, the file beside it that has the id.
+    ///
+    /// Formats with ids have names without folders, for images move. What is not beside the child
+    /// may then be in a folder that the caller allows; its id tells whether it is the one.
+    fn find_parent(&self, parent: &ParentRef, format: Option<Format>) -> Result<Found> {
+        let child = self.layers.last().expect("a parent is a layer's");
+        let (path, policy) = (child.path.as_deref(), &self.options.policy);
+        let allowed = policy.allow.iter().filter(|_| parent.id.is_some());
+        let folders: Vec<PathBuf> = allowed.filter_map(|it| it.canonicalize().ok()).collect();
+        let elsewhere = folders.iter().flat_map(|folder| {
+            parent.names.iter().filter_map(|name| Some(folder.join(name).to_str()?.to_owned()))
+        });
+        let mut refused = None;
+        for name in parent.names.iter().cloned().chain(elsewhere) {
+            match policy.judge(path, BACKING, &name) {
+                Ok(permitted) => return open_permitted(permitted, BACKING, &name),
+                // The likeliest name is the one to complain about.
+                Err(error) => _ = refused.get_or_insert(error),
+            }
+        }
+        match (refused, &parent.id) {
+            (Some(error), _) => Err(error),
+            (None, Some(id)) => {
+                let format = format.unwrap_or(child.format);
+                beside::find(self.options, path, format, id)
+            }
+            (None, None) => Err(Error::damaged("a parent without a name")),
+        }
+    }
+
+    /// Makes sure that the layer opened last is the one that its child was made over, as far as the
+    /// format tells; else drops it.
+    fn check_identity(&mut self, parent: &ParentRef, child: &str) -> Result<()> {
+        let opened = self.layers.last().expect("it was opened just now");
+        let (Some(wanted), Some(found)) = (&parent.id, opened.image.id()) else { return Ok(()) };
+        if *wanted == found {
+            return Ok(());
+        }
+        let error = Error::damaged(format!(
+            "its backing file '{}' has the id {found}, and not {wanted}: it is another image, or \
+             was changed since",
+            opened.name
+        ));
+        self.layers.pop();
+        Err(error.in_file(child))
     }
 
     /// The format that the child says its parent has. It is obeyed: a raw backing file holds
@@ -363,22 +441,40 @@ impl Opening<'_> {
     }
 }
 
+/// What messages call a parent's file.
+pub(crate) const BACKING: &str = "backing file";
+
 /// The format whose signature the bytes bear.
-fn probe(bytes: &dyn Bytes) -> Result<Option<Format>> {
-    let len = usize::try_from(bytes.len()).map_or(Sample::HEAD, |len| len.min(Sample::HEAD));
-    let mut head = vec![0; len];
-    bytes.read_at(0, &mut head)?;
-    Ok(Format::probe(&Sample { head: &head }))
+pub(crate) fn probe(bytes: &dyn Bytes) -> Result<Option<Format>> {
+    let len = bytes.len();
+    let part = |at, most: usize| {
+        let mut part = vec![0; usize::try_from(len).map_or(most, |len| len.min(most))];
+        bytes.read_at(at, &mut part).map(|()| part)
+    };
+    let head = part(0, Sample::HEAD)?;
+    let tail = part(len.saturating_sub(Sample::TAIL as u64), Sample::TAIL)?;
+    Ok(Format::probe(&Sample { head: &head, tail: &tail }))
+}
+
+/// An open file that is to be a layer.
+pub(crate) struct Found {
+    pub name: String,
+    pub path: Option<PathBuf>,
+    pub opened: Opened,
 }
 
 /// Opens a file that an image names, if the policy has it.
-fn open_named(
+pub(crate) fn open_named(
     options: &OpenOptions,
     image: Option<&Path>,
     role: &'static str,
     name: &str,
 ) -> Result<Found> {
-    let Permitted { path, real, device } = options.policy.judge(image, role, name)?;
+    open_permitted(options.policy.judge(image, role, name)?, role, name)
+}
+
+fn open_permitted(permitted: Permitted, role: &'static str, name: &str) -> Result<Found> {
+    let Permitted { path, real, device } = permitted;
     let shown = path.display().to_string();
     let opened = file::open_random(&real)
         .map_err(|error| Error::new(ErrorKind::Io, format!("{role} '{name}': {error}")))?;
@@ -393,18 +489,33 @@ struct Neighbours<'a> {
     options: &'a OpenOptions,
     image: &'a str,
     path: Option<&'a Path>,
+    parts: &'a [WrittenPart],
     found: RefCell<Vec<Neighbour>>,
     warnings: RefCell<Vec<String>>,
 }
 
+impl Neighbours<'_> {
+    fn open(&self, role: &'static str, name: &str) -> Result<Arc<dyn Bytes>> {
+        let (shown, opened) = match self.parts.iter().find(|part| part.name == name) {
+            Some(part) => {
+                let file = part.file.try_clone()?;
+                let id = FileId::of(&file.metadata()?);
+                (part.shown.clone(), Opened { file, id })
+            }
+            None => {
+                let found = open_named(self.options, self.path, role, name)?;
+                (found.name, found.opened)
+            }
+        };
+        let bytes = self.options.access.bytes(&shown, opened.file)?;
+        self.found.borrow_mut().push(Neighbour { id: opened.id, bytes: Arc::clone(&bytes) });
+        Ok(bytes)
+    }
+}
+
 impl OpenNamed for Neighbours<'_> {
     fn open_named(&self, role: &'static str, name: &str) -> Result<Option<Arc<dyn Bytes>>> {
-        let opened = open_named(self.options, self.path, role, name).and_then(|found| {
-            let neighbour = Neighbour { id: found.opened.id, name: found.name.clone() };
-            self.found.borrow_mut().push(neighbour);
-            self.options.access.bytes(&found.name, found.opened.file)
-        });
-        match opened {
+        match self.open(role, name) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if self.options.backing == Backing::Lenient => {
                 let error = error.in_file(self.image);

@@ -19,7 +19,8 @@ use crate::file::Sort;
 /// [`ErrorKind::Unsupported`], and nothing was opened then.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Folders under which any file may be referred to, also by an absolute or a relative path.
+    /// Folders under which any file may be referred to, also by an absolute or a relative path. A
+    /// parent that is known by its id is looked for in the folders themselves, too.
     pub allow: Vec<PathBuf>,
 }
 

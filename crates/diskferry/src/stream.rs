@@ -1,23 +1,25 @@
-//! A raw disk that arrives in order, through a pipe.
+//! A disk that arrives in order, through a pipe.
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use diskferry_block_stream::{Error, Piece, Result, Stream};
+use diskferry_block_stream::{Error, Limits, Piece, Result, Stream};
 use diskferry_codec::zeros;
-use diskferry_engine::ReadStream;
 
 use crate::file::FileId;
 use crate::format::{Format, Sample};
 use crate::{Info, Shrink};
 
-/// A source that can only be read once, front to back. It is a raw disk.
+/// A source that can only be read once, front to back: a raw disk, or an image of a kind that is
+/// made for that.
 pub struct StreamInput {
-    name: String,
-    reader: Box<dyn Read + Send>,
+    stream: Box<dyn Stream>,
+    format: Format,
     assumed: bool,
+    /// Bytes of the pipe that were read.
+    read: Arc<AtomicU64>,
     pub(crate) id: FileId,
 }
 
@@ -25,60 +27,146 @@ impl StreamInput {
     /// Looks at the first bytes of a pipe.
     ///
     /// # Errors
-    /// `Unsupported` when it is to be, or is, an image of a format that needs random access; `Io`
-    /// when it cannot be read.
+    /// `Unsupported` when it is to be, or is, an image that needs random access; `Damaged` or
+    /// `Limit` where its first bytes are no good; `Io` when it cannot be read.
     pub(crate) fn new(
         name: &str,
-        mut pipe: File,
+        pipe: File,
         id: FileId,
         format: Option<Format>,
+        limits: &Limits,
     ) -> Result<Self> {
-        let reader: Box<dyn Read + Send> = match format {
-            Some(format) if format == Format::RAW => Box::new(pipe),
-            Some(format) => return Err(needs_a_file(name, format)),
-            None => {
-                let mut head = Vec::with_capacity(Sample::HEAD);
-                (&mut pipe)
-                    .take(Sample::HEAD as u64)
-                    .read_to_end(&mut head)
-                    .map_err(|error| Error::from(error).doing("reading").in_file(name))?;
-                if let Some(format) = Format::probe(&Sample { head: &head }) {
-                    return Err(needs_a_file(name, format));
-                }
-                Box::new(Cursor::new(head).chain(pipe))
-            }
-        };
-        Ok(Self { name: name.to_owned(), reader, assumed: format.is_none(), id })
+        let read = Arc::new(AtomicU64::new(0));
+        let mut pipe = Counted { inner: pipe, count: Arc::clone(&read) };
+        if let Some(format) = format {
+            let stream = open(name, format, Box::new(pipe), limits)?;
+            return Ok(Self { stream, format, assumed: false, read, id });
+        }
+        let mut head = Vec::with_capacity(Sample::HEAD);
+        (&mut pipe)
+            .take(Sample::HEAD as u64)
+            .read_to_end(&mut head)
+            .map_err(|error| Error::from(error).doing("reading").in_file(name))?;
+        let told = Format::probe(&Sample { head: &head, tail: &[] });
+        let format = told.unwrap_or(Format::RAW);
+        let whole = Box::new(Cursor::new(head).chain(pipe));
+        let mut stream = open(name, format, whole, limits)?;
+        if told.is_none() {
+            stream = Box::new(Assumed { inner: stream, tail: Vec::new() });
+        }
+        Ok(Self { stream, format, assumed: told.is_none(), read, id })
     }
 
     /// What messages call it.
     pub fn name(&self) -> &str {
-        &self.name
+        self.stream.name()
+    }
+
+    /// The virtual disk's size in bytes, where it is known beforehand.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.stream.size()
+    }
+
+    /// How many bytes of the pipe were read so far.
+    pub(crate) fn read(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.read)
     }
 
     /// What there is to say about it before it is read: not its size.
     pub(crate) fn info(&self) -> Info {
-        Info { assumed: self.assumed, ..Info::of_stream(&self.name, Format::RAW, 0, 0, 1) }
+        Info { assumed: self.assumed, ..Info::of_stream(self.name(), self.format, 0, 0, 1) }
     }
 
-    /// The disk as it arrives; its size is known at its end.
+    /// The disk as it arrives; its size may be known only at its end.
     pub fn into_stream(self) -> Box<dyn Stream> {
-        Box::new(ReadStream::new(self.name, self.reader, None))
+        self.stream
     }
 
     /// The disk made `size` bytes long: zeros are added at its end, or cut off there.
     pub(crate) fn into_resized(self, size: u64, shrink: Shrink) -> Resized {
-        let arrived = Arc::default();
-        Resized { inner: self.into_stream(), size, shrink, passed: 0, over: false, arrived }
+        Resized {
+            inner: self.stream,
+            size,
+            shrink,
+            passed: 0,
+            over: false,
+            arrived: Arc::default(),
+        }
     }
 }
 
-fn needs_a_file(name: &str, format: Format) -> Error {
-    Error::unsupported(format!(
-        "a {format} image cannot be read from a pipe, for its tables point back and forth; give a \
-         file, or redirect it with '<'"
-    ))
-    .in_file(name)
+fn open(
+    name: &str,
+    format: Format,
+    reader: Box<dyn Read + Send>,
+    limits: &Limits,
+) -> Result<Box<dyn Stream>> {
+    match format.stream(name, reader, limits) {
+        Some(opened) => opened.map_err(|error| error.in_file(name)),
+        None => Err(Error::unsupported(format!(
+            "a {format} image cannot be read from a pipe, for its tables point back and forth; \
+             give a file, or redirect it with '<'"
+        ))
+        .in_file(name)),
+    }
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    inner: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buf)?;
+        self.count.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// A stream that is taken for raw. Should it end in a format's signature, it was none.
+struct Assumed {
+    inner: Box<dyn Stream>,
+    /// The last bytes, at most [`Sample::TAIL`].
+    tail: Vec<u8>,
+}
+
+impl Assumed {
+    fn remember(&mut self, data: &[u8]) {
+        let data = &data[data.len().saturating_sub(Sample::TAIL)..];
+        let over = (self.tail.len() + data.len()).saturating_sub(Sample::TAIL);
+        self.tail.drain(..over);
+        self.tail.extend_from_slice(data);
+    }
+}
+
+impl Stream for Assumed {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.inner.size()
+    }
+
+    fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        let piece = self.inner.next(buf)?;
+        match piece {
+            Piece::Data(count) => self.remember(&buf[..count]),
+            Piece::Zero(_) => self.tail.clear(),
+            Piece::End => {
+                if let Some(format) = Format::probe(&Sample { head: &[], tail: &self.tail }) {
+                    return Err(Error::unsupported(format!(
+                        "no raw disk but a {format} image, by its last bytes, which came too late; \
+                         give a file, or take those bytes for a part of the disk with -f raw"
+                    ))
+                    .in_file(self.name()));
+                }
+            }
+        }
+        Ok(piece)
+    }
 }
 
 /// A stream that is made longer or shorter.
@@ -180,20 +268,23 @@ pub(crate) fn not_zero(at: u64, size: u64) -> Error {
 #[cfg(test)]
 mod tests {
     use diskferry_block_stream::ErrorKind;
+    use diskferry_engine::ReadStream;
 
     use super::*;
 
     fn resized(bytes: &[u8], size: u64, shrink: Shrink) -> Resized {
+        let reader = Cursor::new(bytes.to_vec());
         let input = StreamInput {
-            name: "pipe".to_owned(),
-            reader: Box::new(Cursor::new(bytes.to_vec())),
-            assumed: true,
+            stream: Box::new(ReadStream::new("pipe", reader, None)),
+            format: Format::RAW,
+            assumed: false,
+            read: Arc::default(),
             id: FileId::Inode { device: 0, inode: 0 },
         };
         input.into_resized(size, shrink)
     }
 
-    fn read(mut stream: Resized) -> Result<Vec<u8>> {
+    fn read(mut stream: impl Stream) -> Result<Vec<u8>> {
         let mut all = Vec::new();
         let mut buf = [0xff; 3];
         loop {
@@ -228,6 +319,17 @@ mod tests {
             let error = read(resized(bytes, 3, shrink)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Misuse);
             assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_last_bytes_are_remembered_however_they_come() {
+        let bytes: Vec<u8> = (0..3 * Sample::TAIL).map(|index| (index % 251) as u8).collect();
+        for step in [1, 7, Sample::TAIL - 1, Sample::TAIL, 2 * Sample::TAIL + 5] {
+            let inner = Box::new(ReadStream::new("pipe", Cursor::new(Vec::new()), None));
+            let mut stream = Assumed { inner, tail: Vec::new() };
+            bytes.chunks(step).for_each(|piece| stream.remember(piece));
+            assert!(stream.tail == bytes[2 * Sample::TAIL..], "in pieces of {step}");
         }
     }
 

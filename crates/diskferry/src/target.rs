@@ -7,9 +7,12 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use diskferry_block_stream::{Error, Plan, Result};
-use diskferry_engine::{DeviceOutput, FileOutput, Output, PipeOutput, Replace};
+use diskferry_engine::{DeviceOutput, Durability, FileOutput, Output, PipeOutput, Replace};
 
 use crate::file::{self, FileId, Location, STDOUT, Sort};
+use crate::format::Format;
+use crate::open::Written;
+use crate::split::{PartPlace, SplitOutput};
 
 /// A target as it was found, with nothing done to it.
 pub(crate) struct Destination {
@@ -102,6 +105,18 @@ impl Destination {
         }
     }
 
+    /// # Errors
+    /// `Unsupported` for a format that a place such as this one cannot hold.
+    pub fn check_holds(&self, format: Format) -> Result<()> {
+        match self.place {
+            Place::Device(_) if format.ends_with_file() => Err(Error::unsupported(format!(
+                "a {format} image ends with its file, and a device goes on; write it to a file"
+            ))
+            .in_file(&self.name)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether what is written can be read back.
     pub fn is_pipe(&self) -> bool {
         matches!(self.place, Place::Pipe(_) | Place::Stdout)
@@ -115,14 +130,40 @@ impl Destination {
         }
     }
 
-    /// Starts writing.
+    /// The path of a regular file, there or not.
+    pub fn file_path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File { path, .. } => Some(path),
+            Place::Device(_) | Place::Pipe(_) | Place::Stdout => None,
+        }
+    }
+
+    /// The name of the file, without the folder. What goes through a pipe gets a name from whoever
+    /// receives it.
+    pub fn file_name(&self) -> Option<&str> {
+        self.file_path()?.file_name()?.to_str()
+    }
+
+    /// Starts writing; the `parts` are files of their own beside it.
     ///
     /// # Errors
     /// `Io` when the system refuses, `Misuse` when the target exists by now and may not be replaced.
-    pub fn create(self, replace: Replace) -> Result<Target> {
+    pub fn create(
+        self,
+        parts: Option<Vec<PartPlace>>,
+        replace: Replace,
+        durability: Durability,
+    ) -> Result<Target> {
         let name = self.name;
         Ok(match self.place {
-            Place::File { path, .. } => Target::File(FileOutput::create(&path, replace)?),
+            Place::File { path, .. } => match parts {
+                Some(parts) => {
+                    Target::Split(SplitOutput::create(&path, parts, replace, durability)?)
+                }
+                None => {
+                    Target::File(FileOutput::create(&path, replace)?.with_durability(durability))
+                }
+            },
             Place::Device(path) => Target::Device(DeviceOutput::open(&path)?, path),
             Place::Pipe(path) => {
                 let opened = OpenOptions::new().write(true).open(&path);
@@ -155,6 +196,7 @@ fn check_folder(path: &Path) -> Result<()> {
 /// A target that is being written.
 pub(crate) enum Target {
     File(FileOutput),
+    Split(SplitOutput),
     Device(DeviceOutput, PathBuf),
     Pipe(PipeOutput<File>),
 }
@@ -163,16 +205,18 @@ impl Target {
     pub fn output(&self) -> &dyn Output {
         match self {
             Self::File(file) => file,
+            Self::Split(files) => files.descriptor(),
             Self::Device(device, _) => device,
             Self::Pipe(pipe) => pipe,
         }
     }
 
     /// Where its bytes are for now, if that is not where they are meant to be.
-    pub fn partial_path(&self) -> Option<&Path> {
+    pub fn partial_paths(&self) -> Vec<PathBuf> {
         match self {
-            Self::File(file) => Some(file.partial_path()),
-            Self::Device(..) | Self::Pipe(_) => None,
+            Self::File(file) => vec![file.partial_path().to_owned()],
+            Self::Split(files) => files.partial_paths(),
+            Self::Device(..) | Self::Pipe(_) => Vec::new(),
         }
     }
 
@@ -193,17 +237,19 @@ impl Target {
         Ok(())
     }
 
-    /// A handle to read back what was written; `None` for pipes.
+    /// Handles to read back what was written; `None` for pipes.
     ///
     /// # Errors
     /// `Io` when it cannot be opened.
-    pub fn read_back(&self) -> Result<Option<File>> {
+    pub fn read_back(&self) -> Result<Option<Written>> {
+        let alone = |file| Written { file, parts: Vec::new() };
         match self {
-            Self::File(output) => output.reopen().map(Some),
+            Self::File(output) => output.reopen().map(alone).map(Some),
+            Self::Split(files) => files.read_back().map(Some),
             Self::Device(output, path) => {
                 let opened = file::open_random(path);
                 let opened = opened.map_err(|error| Error::from(error).in_file(output.name()))?;
-                Ok(Some(opened.file))
+                Ok(Some(alone(opened.file)))
             }
             Self::Pipe(_) => Ok(None),
         }
@@ -212,10 +258,11 @@ impl Target {
     /// All is well: gives the target its name.
     ///
     /// # Errors
-    /// As for [`FileOutput::keep`].
+    /// As for [`FileOutput::keep`] and [`SplitOutput::keep`].
     pub fn keep(self) -> Result<()> {
         match self {
             Self::File(file) => file.keep(),
+            Self::Split(files) => files.keep(),
             Self::Device(..) | Self::Pipe(_) => Ok(()),
         }
     }
@@ -254,6 +301,22 @@ mod tests {
         ] {
             let Err(error) = Destination::find(&target) else { panic!("{target} was taken") };
             assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_device_does_not_hold_what_ends_with_its_file() {
+        let place = |place| Destination { name: "sda".into(), place, id: None };
+        let device = place(Place::Device("sda".into()));
+        let file = place(Place::File { path: "a".into(), exists: false });
+        for (format, held) in [
+            (Format::RAW, true),
+            (Format::QCOW2, true),
+            (Format::VHD, false),
+            (Format::VMDK, false),
+        ] {
+            assert_eq!(device.check_holds(format).is_ok(), held, "{format}");
+            assert!(file.check_holds(format).is_ok(), "{format}");
         }
     }
 

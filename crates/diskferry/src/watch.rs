@@ -1,6 +1,6 @@
 //! What a conversion shares with whoever watches it, or has to end it at once.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use diskferry_block_stream::{Progress, Result};
@@ -16,8 +16,9 @@ pub struct Watch(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     pace: Pace,
-    /// The temporary file, while there is one. Whoever holds the lock may give it its final name.
-    partial: Option<PathBuf>,
+    /// The temporary files, while there are any. Whoever holds the lock may give them their final
+    /// names.
+    partial: Vec<PathBuf>,
 }
 
 /// What a conversion is doing, and what its `Progress` counted before that. A stage's own part is
@@ -67,7 +68,7 @@ impl Watch {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pace
     }
 
-    /// Removes the temporary file, if there is one. The conversion cannot succeed after that.
+    /// Removes the temporary files, if there are any. The conversion cannot succeed after that.
     ///
     /// Returns false when it is too late: the target has its name, or is being given it.
     pub fn clean_up(&self) -> bool {
@@ -79,7 +80,7 @@ impl Watch {
         if state.pace.stage == Stage::Done {
             return false;
         }
-        if let Some(partial) = state.partial.take() {
+        for partial in state.partial.drain(..) {
             // Nobody is left to be told that it cannot be removed.
             let _ = std::fs::remove_file(partial);
         }
@@ -92,19 +93,19 @@ impl Watch {
         state.pace = Pace { stage, total_before, passed_before };
     }
 
-    /// Names the temporary file for as long as the guard lives.
-    pub(crate) fn guard(&self, partial: Option<&Path>) -> PartialGuard<'_> {
+    /// Names the temporary files for as long as the guard lives.
+    pub(crate) fn guard(&self, partial: Vec<PathBuf>) -> PartialGuard<'_> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.partial = partial.map(Path::to_owned);
+        state.partial = partial;
         PartialGuard(self)
     }
 
-    /// Runs what gives the target its name; nobody cleans up meanwhile.
+    /// Runs what gives the target its names; nobody cleans up meanwhile.
     pub(crate) fn finish(&self, keep: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         keep()?;
         state.pace.stage = Stage::Done;
-        state.partial = None;
+        state.partial.clear();
         Ok(())
     }
 }
@@ -113,7 +114,7 @@ pub(crate) struct PartialGuard<'a>(&'a Watch);
 
 impl Drop for PartialGuard<'_> {
     fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).partial = None;
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).partial.clear();
     }
 }
 
@@ -122,18 +123,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_temporary_file_is_removed_until_the_target_has_its_name() {
+    fn temporary_files_are_removed_until_the_target_has_its_name() {
         let folder = tempfile::tempdir().unwrap();
-        let partial = folder.path().join("partial");
+        let partial = ["one", "two"].map(|name| folder.path().join(name));
         let watch = Watch::default();
         for kept in [false, true] {
-            std::fs::write(&partial, b"").unwrap();
-            let _guard = watch.guard(Some(&partial));
+            partial.iter().for_each(|path| std::fs::write(path, b"").unwrap());
+            let _guard = watch.guard(partial.to_vec());
             if kept {
                 watch.finish(|| Ok(())).unwrap();
             }
             assert_eq!(watch.clean_up(), !kept);
-            assert_eq!(partial.exists(), kept);
+            assert!(partial.iter().all(|path| path.exists() == kept));
         }
     }
 

@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use diskferry::{
-    Backing, Compress, Error, Identity, Info, Location, Replace, Shrink, Summary, Verify, Watch,
-    Zeros,
+    Backing, Compress, Durability, Error, Identity, Info, Location, Replace, Shrink, Summary,
+    Verify, Watch, Zeros,
 };
 
 use super::{Outcome, Pairs, print_json, stdout, unique};
@@ -61,6 +61,7 @@ fn request(arguments: &args::Convert, watch: &Watch) -> Result<diskferry::Conver
         digests: unique(&arguments.digest),
         verify: if arguments.verify { Verify::ReadBack } else { Verify::Trust },
         replace: if arguments.force { Replace::Allowed } else { Replace::Never },
+        durability: if arguments.no_sync { Durability::Cached } else { Durability::Synced },
         identity: Identity { uuid: arguments.uuid, time: source_date_epoch()? },
         watch: watch.clone(),
     })
@@ -125,12 +126,15 @@ pub(super) fn kind(info: &Info) -> String {
     }
 }
 
+/// What its files take together.
 fn stored(info: &Info) -> String {
-    let size = human::exact_size(info.file_size);
-    match info.allocated_size {
-        Some(allocated) if allocated < info.file_size => {
-            format!("{size}, {} on disk", human::size(allocated))
-        }
-        _ => size,
+    let further = &info.data_files;
+    let length = info.file_size + further.iter().map(|file| file.file_size).sum::<u64>();
+    let allocated: Option<u64> = further.iter().map(|file| file.allocated_size).sum();
+    let allocated = info.allocated_size.zip(allocated).map(|(own, others)| own + others);
+    let mut text = human::file_size(length, allocated);
+    if !further.is_empty() {
+        text.push_str(&format!(", in {} files", further.len() + 1));
     }
+    text
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use diskferry::{Backing, Info, Location, SnapshotInfo};
+use diskferry::{Backing, DataFile, Info, Location, SnapshotInfo};
 
 use super::convert::kind;
 use super::{Outcome, Pairs, print_json, print_table, stdout};
@@ -37,6 +37,7 @@ fn describe(info: &Info, out: &mut impl Write) -> io::Result<()> {
     if let Some(allocated) = info.allocated_size {
         lines.add("allocated", human::exact_size(allocated));
     }
+    add_data_files(info, &mut lines);
     if info.grain > 1 {
         lines.add("grain", human::size(info.grain));
     }
@@ -62,6 +63,20 @@ fn describe(info: &Info, out: &mut impl Write) -> io::Result<()> {
         print_snapshots(&info.snapshots, out)?;
     }
     Ok(())
+}
+
+/// A split image has thousands of them: what is alike is not all shown.
+fn add_data_files(info: &Info, lines: &mut Pairs) {
+    const SHOWN: usize = 16;
+    for (index, DataFile { file, file_size, allocated_size }) in
+        info.data_files.iter().take(SHOWN).enumerate()
+    {
+        let text = format!("{file}: {}", human::file_size(*file_size, *allocated_size));
+        if index == 0 { lines.add("data files", text) } else { lines.more(text) }
+    }
+    if info.data_files.len() > SHOWN {
+        lines.more(format!("and {} more", info.data_files.len() - SHOWN));
+    }
 }
 
 fn add_chain(info: &Info, lines: &mut Pairs) {

@@ -4,6 +4,7 @@
 
 mod conversion;
 mod files;
+mod formats;
 mod looking;
 mod signals;
 mod streams;

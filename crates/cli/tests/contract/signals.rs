@@ -34,7 +34,8 @@ fn interrupt(arguments: &[&str], signals: &[Signal], bound: Duration) {
         std::thread::sleep(Duration::from_millis(50));
     }
     let ended = Ended::of(arguments, child.wait_with_output().unwrap());
-    ended.failed(130, &["t.raw", "cancelled"]);
+    let target = arguments.iter().find(|argument| argument.starts_with("t.")).unwrap();
+    ended.failed(130, &[target, "cancelled"]);
     assert!(begun.elapsed() < bound, "{:?}", begun.elapsed());
     assert_eq!(folder.names(), ["a.raw"]);
     drop(stdin);
@@ -47,6 +48,15 @@ fn a_working_conversion_stops_and_leaves_nothing() {
     let arguments = ["convert", "a.raw", "t.raw", "--size", "900G", "--digest", "sha256"];
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         interrupt(&arguments, &[signal], SECOND);
+    }
+}
+
+#[test]
+fn a_conversion_into_several_files_leaves_none_of_them() {
+    for subformat in ["subformat=monolithicFlat", "subformat=twoGbMaxExtentSparse"] {
+        let arguments =
+            ["convert", "a.raw", "t.vmdk", "-o", subformat, "--size", "300G", "--digest", "sha256"];
+        interrupt(&arguments, &[Signal::INT], SECOND);
     }
 }
 

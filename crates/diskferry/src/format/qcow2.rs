@@ -5,8 +5,7 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Image, Plan, Result};
 use diskferry_qcow2 as qcow2;
 
-use super::{Compress, Context, Row, Writing};
-use crate::Identity;
+use super::{Compress, Context, Naming, Row, SECTOR, Writing};
 
 pub(super) static ROW: Row = Row {
     name: "qcow2",
@@ -15,9 +14,11 @@ pub(super) static ROW: Row = Row {
     reads: "versions 2 and 3: zlib and zstd clusters, extended L2, external data file, backing \
             chain, internal snapshots",
     writes: "version 3 or 2, compressed or not",
+    ends_with_file: false,
     options: qcow2::OPTIONS,
     probe: |sample| qcow2::Qcow2::probe(sample.head),
     open,
+    stream: None,
     writing: || Box::new(Qcow2Writing::default()),
 };
 
@@ -47,7 +48,11 @@ impl Writing for Qcow2Writing {
         Ok(())
     }
 
-    fn plan(&self, size: Option<u64>, _identity: &Identity) -> Result<Plan> {
+    fn plan(&self, size: Option<u64>, _naming: &Naming<'_>) -> Result<Plan> {
         qcow2::plan(size, &self.0)
+    }
+
+    fn unit(&self, _plan: &Plan) -> u64 {
+        SECTOR
     }
 }

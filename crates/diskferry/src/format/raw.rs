@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Image, Plan, Result};
+use diskferry_engine::ReadStream;
 use diskferry_raw as raw;
 
-use super::{Compress, Context, Row, Writing};
-use crate::Identity;
+use super::{Compress, Context, Naming, Row, Writing, no_snapshots};
 
 pub(super) static ROW: Row = Row {
     name: "raw",
@@ -14,16 +14,16 @@ pub(super) static ROW: Row = Row {
     extensions: &["raw", "img", "dd", "bin"],
     reads: "any file, block device or pipe, sparse or not",
     writes: "file (sparse), block device, pipe",
+    ends_with_file: false,
     options: raw::OPTIONS,
     probe: |_| false,
     open,
+    stream: Some(|name, reader, _| Ok(Box::new(ReadStream::new(name, reader, None)))),
     writing: || Box::new(RawWriting::default()),
 };
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
-    if context.snapshot.is_some() {
-        return Err(Error::misuse("a raw image has no snapshots").in_file(bytes.name()));
-    }
+    no_snapshots("raw", bytes.as_ref(), context)?;
     context.limits.check_virtual_size(bytes.len()).map_err(|error| error.in_file(bytes.name()))?;
     Ok(Arc::new(raw::Raw::open(bytes)))
 }
@@ -40,7 +40,11 @@ impl Writing for RawWriting {
         Err(Error::misuse("a raw image cannot be compressed; qcow2 can"))
     }
 
-    fn plan(&self, size: Option<u64>, _identity: &Identity) -> Result<Plan> {
+    fn plan(&self, size: Option<u64>, _naming: &Naming<'_>) -> Result<Plan> {
         raw::plan(size, &self.0)
+    }
+
+    fn unit(&self, _plan: &Plan) -> u64 {
+        1
     }
 }

@@ -1,0 +1,357 @@
+//! Images over parents: by name, by id, and when the parent is not the one they were made over.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use diskferry::{
+    Algorithm, Backing, Convert, DiskImage, ErrorKind, Format, Identity, Input, Job, Location,
+    OpenOptions, Policy, Replace, Result, Uuid,
+};
+use diskferry_testkit::{Model, qemu};
+
+const SIZE: u64 = 2 << 20;
+
+/// Blocks of the differencing VHD, the smallest that the writer makes.
+const VHD_BLOCK: usize = 512 << 10;
+
+const BASE: Uuid = Uuid::from_u128(0x0123_4567_89ab_4cde_8f01_2345_6789_abcd);
+const OTHER: Uuid = Uuid::from_u128(0x1111_1111_2222_4333_8444_5555_5555_5555);
+
+/// Writes a disk as an image with that id.
+fn write(path: &Path, disk: &[u8], id: Uuid, options: &[(&str, &str)]) {
+    let raw = path.with_extension("source");
+    fs::write(&raw, disk).unwrap();
+    let mut convert = Convert::new(raw.as_path(), path);
+    convert.options = options.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    convert.identity = Identity { uuid: Some(id), time: Some(1_700_000_000) };
+    convert.replace = Replace::Allowed;
+    convert.open.format = Some(Format::RAW);
+    convert.run(&Job::new(2).unwrap()).unwrap();
+    fs::remove_file(raw).unwrap();
+}
+
+fn patch(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}
+
+fn open(path: &Path) -> Result<DiskImage> {
+    OpenOptions::default().open_image(&Location::from(path))
+}
+
+fn read(image: &DiskImage) -> Vec<u8> {
+    let mut whole = vec![0; image.disk().size() as usize];
+    image.disk().cursor().unwrap().read(0, &mut whole).unwrap();
+    whole
+}
+
+#[track_caller]
+fn refused(path: &Path, kind: ErrorKind, texts: &[&str]) {
+    let error = open(path).err().expect("it was opened");
+    assert_eq!(error.kind(), kind, "{error}");
+    for text in texts {
+        assert!(error.to_string().contains(text), "no '{text}' in: {error}");
+    }
+}
+
+/// The base's disk, and a disk that differs in its second block and has zeros elsewhere.
+fn disks(block: usize) -> (Vec<u8>, Vec<u8>) {
+    let base = Model::random(1, SIZE, 4096).whole();
+    let mut top = vec![0; SIZE as usize];
+    top[block..2 * block].fill(0x77);
+    (base, top)
+}
+
+mod vhd {
+    use super::*;
+
+    /// The names that a child has for its parent: in the header, and in a locator for Windows.
+    struct Names<'a> {
+        header: &'a str,
+        locator: &'a str,
+    }
+
+    const BY_HEADER: Names<'_> = Names { header: "base.vhd", locator: "" };
+
+    fn checksum(bytes: &mut [u8], field: usize) {
+        bytes[field..field + 4].fill(0);
+        let sum: u32 = bytes.iter().map(|byte| u32::from(*byte)).sum();
+        bytes[field..field + 4].copy_from_slice(&(!sum).to_be_bytes());
+    }
+
+    /// Makes a dynamic disk a differencing one.
+    fn make_child(path: &Path, parent: Uuid, names: &Names<'_>) {
+        patch(path, |bytes| {
+            let end = bytes.len();
+            for footer in [0..512, end - 512..end] {
+                let footer = &mut bytes[footer];
+                footer[60..64].copy_from_slice(&4_u32.to_be_bytes());
+                checksum(footer, 64);
+            }
+            // Nothing is between the table and the first block.
+            let locator: Vec<u8> =
+                names.locator.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            bytes[2048..2048 + locator.len()].copy_from_slice(&locator);
+            let header = &mut bytes[512..1536];
+            header[40..56].copy_from_slice(parent.as_bytes());
+            for (index, unit) in names.header.encode_utf16().enumerate() {
+                header[64 + 2 * index..][..2].copy_from_slice(&unit.to_be_bytes());
+            }
+            if !names.locator.is_empty() {
+                header[576..580].copy_from_slice(b"W2ku");
+                header[584..588].copy_from_slice(&(locator.len() as u32).to_be_bytes());
+                header[592..600].copy_from_slice(&2048_u64.to_be_bytes());
+            }
+            checksum(header, 36);
+        });
+    }
+
+    /// A folder with `base.vhd` and `top.vhd` over it; and what that reads as.
+    fn chain(folder: &Path, names: &Names<'_>) -> (PathBuf, Vec<u8>) {
+        let (base, top) = disks(VHD_BLOCK);
+        write(&folder.join("base.vhd"), &base, BASE, &[("subformat", "fixed")]);
+        let path = folder.join("top.vhd");
+        write(&path, &top, OTHER, &[("block_size", "512K")]);
+        make_child(&path, BASE, names);
+        let mut expected = base;
+        expected[VHD_BLOCK..2 * VHD_BLOCK].fill(0x77);
+        (path, expected)
+    }
+
+    #[test]
+    fn what_a_child_lacks_is_its_parents() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, mut expected) = chain(folder.path(), &BY_HEADER);
+        let image = open(&path).unwrap();
+        assert_eq!(image.layers().len(), 2);
+        assert!(read(&image) == expected);
+        // Sectors 8 to 15 of the block are not in the child after all.
+        patch(&path, |bytes| {
+            let block = u32::from_be_bytes(bytes[1540..1544].try_into().unwrap());
+            bytes[block as usize * 512 + 1] = 0;
+        });
+        let base = read(&open(&folder.path().join("base.vhd")).unwrap());
+        let hole = VHD_BLOCK + 8 * 512..VHD_BLOCK + 16 * 512;
+        expected[hole.clone()].copy_from_slice(&base[hole]);
+        assert!(read(&open(&path).unwrap()) == expected);
+        // Converted, it needs nobody.
+        let flat = folder.path().join("flat.qcow2");
+        Convert::new(path.as_path(), flat.as_path()).run(&Job::new(2).unwrap()).unwrap();
+        assert!(read(&open(&flat).unwrap()) == expected);
+        let job = Job::new(2).unwrap();
+        let algorithms = [Algorithm::Sha256];
+        let digest = |image| Input::Image(image).digest(&algorithms, &job).unwrap().1.remove(0).1;
+        assert_eq!(digest(open(&path).unwrap()), qemu::sha256(&flat, "qcow2"));
+    }
+
+    #[test]
+    fn names_are_tried_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = Names { header: "gone.vhd", locator: "C:\\Images\\base.vhd" };
+        let (path, expected) = chain(folder.path(), &names);
+        assert!(read(&open(&path).unwrap()) == expected);
+        fs::rename(folder.path().join("base.vhd"), folder.path().join("third.vhd")).unwrap();
+        refused(&path, ErrorKind::Io, &["top.vhd", "backing file 'gone.vhd'"]);
+        // The first that is there is the one, though a later one would fit better.
+        fs::rename(folder.path().join("third.vhd"), folder.path().join("base.vhd")).unwrap();
+        fs::copy(&path, folder.path().join("gone.vhd")).unwrap();
+        refused(&path, ErrorKind::Damaged, &["gone.vhd", &OTHER.to_string(), &BASE.to_string()]);
+    }
+
+    #[test]
+    fn a_changed_parent_is_damage_that_names_both_ids() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, _) = chain(folder.path(), &BY_HEADER);
+        make_child(&path, Uuid::from_u128(7), &BY_HEADER);
+        let wanted = Uuid::from_u128(7).to_string();
+        refused(&path, ErrorKind::Damaged, &["top.vhd", "base.vhd", &BASE.to_string(), &wanted]);
+        let lenient = OpenOptions { backing: Backing::Lenient, ..Default::default() };
+        let info = lenient.open_image(&Location::from(path.as_path())).unwrap().info();
+        assert_eq!(info.chain.len(), 2);
+        assert!(info.chain[1].error.as_ref().unwrap().contains(&wanted), "{:?}", info.chain[1]);
+        assert!(info.chain[1].virtual_size.is_none());
+    }
+}
+
+mod vdi {
+    use super::*;
+
+    const BLOCK: usize = 1 << 20;
+
+    fn on_disk(id: Uuid) -> [u8; 16] {
+        id.to_bytes_le()
+    }
+
+    /// Makes a dynamic image a differencing one.
+    fn make_child(path: &Path, parent: Uuid) {
+        patch(path, |bytes| {
+            bytes[0x4c..0x50].copy_from_slice(&4_u32.to_le_bytes());
+            bytes[0x1a8..0x1b8].copy_from_slice(&on_disk(parent));
+        });
+    }
+
+    /// A folder with `base.vdi` and `top.vdi` over it; and what that reads as.
+    fn chain(folder: &Path) -> (PathBuf, Vec<u8>) {
+        let (base, top) = disks(BLOCK);
+        write(&folder.join("base.vdi"), &base, BASE, &[]);
+        let path = folder.join("top.vdi");
+        write(&path, &top, OTHER, &[]);
+        make_child(&path, BASE);
+        let mut expected = base;
+        expected[BLOCK..].fill(0x77);
+        (path, expected)
+    }
+
+    #[test]
+    fn a_parent_is_known_by_its_id_whatever_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, expected) = chain(folder.path());
+        assert!(read(&open(&path).unwrap()) == expected);
+        fs::rename(folder.path().join("base.vdi"), folder.path().join("zebra.VDI")).unwrap();
+        // What else there is: no image, a damaged one, a folder, a link.
+        fs::write(folder.path().join("a.vdi"), b"no image").unwrap();
+        write(&folder.path().join("b.vdi"), &vec![1; BLOCK], BASE, &[]);
+        patch(&folder.path().join("b.vdi"), |bytes| bytes.truncate(600));
+        fs::create_dir(folder.path().join("c.vdi")).unwrap();
+        symlink("/dev/zero", folder.path().join("d.vdi")).unwrap();
+        let image = open(&path).unwrap();
+        assert_eq!(image.layers()[1].name(), folder.path().join("zebra.VDI").display().to_string());
+        assert!(read(&image) == expected);
+    }
+
+    #[test]
+    fn a_parent_that_is_not_there_is_named_by_its_id() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (path, expected) = chain(folder.path());
+        let base = folder.path().join("base.vdi");
+        for hidden in [elsewhere.path().join("base.vdi"), folder.path().join("base.img")] {
+            fs::rename(&base, &hidden).unwrap();
+            refused(&path, ErrorKind::Io, &["top.vdi", &BASE.to_string(), "1 file looked at"]);
+            // A link is not followed.
+            symlink(&hidden, &base).unwrap();
+            refused(&path, ErrorKind::Io, &[&BASE.to_string()]);
+            fs::remove_file(&base).unwrap();
+            fs::rename(&hidden, &base).unwrap();
+        }
+        // Unless the caller allows the folder.
+        fs::rename(&base, elsewhere.path().join("base.vdi")).unwrap();
+        let options = OpenOptions {
+            policy: Policy { allow: vec![elsewhere.path().to_owned()] },
+            ..Default::default()
+        };
+        let image = options.open_image(&Location::from(path.as_path())).unwrap();
+        assert!(read(&image) == expected);
+        let options = OpenOptions::default();
+        let error = options.open_file("stdin", fs::File::open(&path).unwrap()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains(&BASE.to_string()), "{error}");
+    }
+
+    #[test]
+    fn only_so_many_files_are_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, _) = chain(folder.path());
+        for index in 0..1024 {
+            fs::write(folder.path().join(format!("a{index:04}.vdi")), b"").unwrap();
+        }
+        refused(&path, ErrorKind::Io, &["the first 1024 files looked at"]);
+    }
+
+    #[test]
+    fn an_image_that_is_its_own_parent_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, _) = chain(folder.path());
+        make_child(&path, OTHER);
+        refused(&path, ErrorKind::Damaged, &["comes back to"]);
+    }
+}
+
+mod vmdk {
+    use super::*;
+
+    const GRAIN: usize = 64 << 10;
+
+    /// Makes a monolithicSparse image a delta link.
+    fn make_child(path: &Path, parent: &str, name: &str) {
+        patch(path, |bytes| {
+            let place = &mut bytes[512..21 * 512];
+            let text = String::from_utf8(place.to_vec()).unwrap();
+            let lines = text.trim_end_matches('\0').lines().filter_map(|line| match line {
+                line if line.starts_with("parentFileNameHint=") => None,
+                line if line.starts_with("parentCID=") => {
+                    Some(format!("parentCID={parent}\nparentFileNameHint=\"{name}\"\n"))
+                }
+                line => Some(format!("{line}\n")),
+            });
+            let text: String = lines.collect();
+            place.fill(0);
+            place[..text.len()].copy_from_slice(text.as_bytes());
+        });
+    }
+
+    /// A folder with `base.vmdk`, in that subformat, and `top.vmdk` over it; what that reads as,
+    /// and the base's content id.
+    fn chain(folder: &Path, subformat: &str) -> (PathBuf, Vec<u8>, String) {
+        let (base, top) = disks(GRAIN);
+        write(&folder.join("base.vmdk"), &base, BASE, &[("subformat", subformat)]);
+        let id = open(&folder.join("base.vmdk")).unwrap().layers()[0].image().id().unwrap();
+        let path = folder.join("top.vmdk");
+        write(&path, &top, OTHER, &[("subformat", "monolithicSparse")]);
+        make_child(&path, &id, "base.vmdk");
+        let mut expected = base;
+        expected[GRAIN..2 * GRAIN].fill(0x77);
+        (path, expected, id)
+    }
+
+    #[test]
+    fn a_delta_link_reads_through_a_parent_of_any_kind() {
+        for subformat in [
+            "streamOptimized",
+            "monolithicSparse",
+            "monolithicFlat",
+            "twoGbMaxExtentSparse",
+            "twoGbMaxExtentFlat",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let (path, expected, _) = chain(folder.path(), subformat);
+            assert!(read(&open(&path).unwrap()) == expected, "{subformat}");
+            assert!(qemu::to_raw(&path, "vmdk") == expected, "{subformat}, as qemu-img reads it");
+        }
+    }
+
+    #[test]
+    fn a_changed_parent_is_damage_that_names_both_ids() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, _, id) = chain(folder.path(), "monolithicSparse");
+        make_child(&path, "1234abcd", "base.vmdk");
+        refused(&path, ErrorKind::Damaged, &["top.vmdk", "base.vmdk", &id, "1234abcd"]);
+    }
+
+    #[test]
+    fn a_parent_is_beside_its_child_or_where_the_caller_allows() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (path, expected, id) = chain(folder.path(), "monolithicSparse");
+        let allowing = |folder: &Path| {
+            let policy = Policy { allow: vec![folder.to_owned()] };
+            let options = OpenOptions { policy, ..Default::default() };
+            options.open_image(&Location::from(path.as_path()))
+        };
+        for name in ["base.vmdk", "../base.vmdk", "/vmfs/volumes/one/base.vmdk"] {
+            make_child(&path, &id, name);
+            assert!(read(&open(&path).unwrap()) == expected, "{name}");
+            let (here, there) =
+                (folder.path().join("base.vmdk"), elsewhere.path().join("base.vmdk"));
+            fs::rename(&here, &there).unwrap();
+            refused(&path, ErrorKind::Io, &["top.vmdk", "'base.vmdk'"]);
+            assert!(read(&allowing(elsewhere.path()).unwrap()) == expected, "{name}");
+            fs::rename(&there, &here).unwrap();
+        }
+        for name in ["/etc/passwd", "../../etc/passwd"] {
+            make_child(&path, &id, name);
+            refused(&path, ErrorKind::Io, &["top.vmdk", "'passwd'"]);
+        }
+    }
+}

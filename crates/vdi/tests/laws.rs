@@ -1,0 +1,200 @@
+//! The laws that every format passes, for every way to write VDI.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use diskferry_block_stream::{
+    Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Problem, Result, Stamp,
+};
+use diskferry_engine::{CopyOptions, Job, Slice, Source, copy};
+use diskferry_testkit::{Model, Recorder, Texture, laws};
+use diskferry_vdi::{Options, Vdi, plan};
+
+const UUID: [u8; 16] = *b"\x01\x23\x45\x67\x89\xab\x4d\xef\x80\x11\x22\x33\x44\x55\x66\x77";
+const STAMP: Stamp = Stamp { uuid: UUID, seconds: 0 };
+
+/// Options as on the command line.
+fn options(text: &str) -> Options {
+    let mut options = Options::default();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let (key, value) = part.split_once('=').unwrap();
+        options.set(key, value).unwrap();
+    }
+    options
+}
+
+fn make(text: &str, size: u64) -> Plan {
+    plan(Some(size), &options(text), &STAMP).unwrap()
+}
+
+/// The disk that was asked for. The image's own size is that in whole sectors, the rest zeros.
+fn open(bytes: Arc<dyn Bytes>, size: u64) -> Result<Arc<dyn Disk>> {
+    let image = Vdi::open(bytes, &Limits::default())?;
+    assert_eq!(image.size(), size.next_multiple_of(512));
+    let mut rest = vec![1; (image.size() - size) as usize];
+    image.cursor()?.read(size, &mut rest)?;
+    assert!(rest.iter().all(|byte| *byte == 0), "what rounding adds is zeros");
+    Ok(Arc::new(Slice::new(Arc::new(image), 0, size)?))
+}
+
+fn write(text: &str, model: &Model) -> Arc<dyn Bytes> {
+    let recorder = Recorder::new();
+    let job = Job::new(2).unwrap();
+    let plan = make(text, model.size());
+    copy(Source::Disk(model), plan, &recorder, &CopyOptions::default(), &job).unwrap();
+    recorder.recorded()
+}
+
+fn problems(image: &Vdi) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    image.check(&mut |problem| problems.push(problem)).unwrap();
+    problems
+}
+
+const WAYS: &[&str] = &[
+    "",
+    "subformat=dynamic,preallocation=off",
+    "subformat=static",
+    "subformat=static,preallocation=falloc",
+    "subformat=static,preallocation=full",
+];
+
+#[test]
+fn every_way_to_write_passes_the_laws_of_writing() {
+    for text in WAYS {
+        for model in Model::gallery(1 << 20) {
+            let size = model.size();
+            laws::writing(|| make(text, size), |bytes| open(bytes, size), &model);
+        }
+    }
+}
+
+#[test]
+fn a_disk_of_4_tib_passes_the_laws_of_writing() {
+    // A whole number of map pages, and a map that ends inside one.
+    for size in [4 << 40, (4 << 40) - (70 << 20) + 512] {
+        let model = Model::sparse(6, size, 65536);
+        laws::writing(|| make("", size), |bytes| open(bytes, size), &model);
+    }
+}
+
+#[test]
+fn whatever_fails_fails_cleanly() {
+    for text in ["", "subformat=static"] {
+        let model = Model::random(7, (5 << 20) + 512, 65536);
+        let size = model.size();
+        laws::faults(|| make(text, size), |bytes| open(bytes, size), &model);
+    }
+}
+
+#[test]
+fn an_image_cut_short_is_damaged_or_whole() {
+    for text in ["", "subformat=static"] {
+        let model = Model::random(8, (5 << 20) + 512, 65536);
+        let size = model.size();
+        laws::truncation(&write(text, &model), |bytes| open(bytes, size), &model);
+    }
+}
+
+#[test]
+fn what_is_written_has_no_problems() {
+    for text in WAYS {
+        for model in Model::gallery(1 << 20) {
+            let image = Vdi::open(write(text, &model), &Limits::default()).unwrap();
+            assert_eq!(problems(&image), [], "{text}: {model}");
+            assert_eq!(image.describe().warnings, [""; 0], "{text}: {model}");
+        }
+    }
+}
+
+#[test]
+fn the_ids_are_the_stamp_and_what_is_made_from_it() {
+    let model = Model::random(1, 3 << 20, 4096);
+    for text in ["", "subformat=static"] {
+        let image = Vdi::open(write(text, &model), &Limits::default()).unwrap();
+        let id = "01234567-89ab-4def-8011-223344556677";
+        assert_eq!(image.id().as_deref(), Some(id));
+        assert!(image.parent().is_none());
+        let description = image.describe();
+        let ids: Vec<_> = description.ids.iter().map(|id| id.0).collect();
+        assert_eq!(ids, ["uuid", "modification_uuid"]);
+        assert_ne!(description.ids[1].1, id);
+        assert_eq!(description.creator.as_deref(), Some("diskferry VirtualBox Disk Image"));
+    }
+}
+
+#[test]
+fn an_empty_dynamic_disk_is_a_header_and_a_map() {
+    let model = Model::empty(256 << 30, 65536);
+    let bytes = write("", &model);
+    assert_eq!(bytes.len(), 2 << 20);
+    let image = Vdi::open(bytes, &Limits::default()).unwrap();
+    let extent = image.cursor().unwrap().extent(0, image.size()).unwrap();
+    assert_eq!((extent.length, extent.kind), (256 << 30, Kind::Absent));
+}
+
+#[test]
+fn stored_blocks_are_plain_extents_at_whole_mib() {
+    let model = Model::full(1, (8 << 20) + 512, 65536, Texture::Noise);
+    for text in ["", "subformat=static"] {
+        let bytes = write(text, &model);
+        assert_eq!(bytes.len(), 11 << 20, "{text}: blocks are whole in the file");
+        let image = Vdi::open(bytes, &Limits::default()).unwrap();
+        let extent = image.cursor().unwrap().extent(0, image.size()).unwrap();
+        assert_eq!(extent.length, (8 << 20) + 512, "{text}: neighbours in the file are one extent");
+        assert_eq!(extent.kind, Kind::Plain { file: 0, offset: 2 << 20 }, "{text}");
+    }
+}
+
+#[test]
+fn holes_of_a_static_image_are_zeros_of_the_disk() {
+    let parts = [(Texture::Noise, 1 << 20), (Texture::Absent, 1 << 30), (Texture::Text, 1 << 20)];
+    let model = Model::of(3, 1 << 20, &parts);
+    let image = Vdi::open(write("subformat=static", &model), &Limits::default()).unwrap();
+    let mut cursor = image.cursor().unwrap();
+    let extent = cursor.extent(1 << 20, 1 << 31).unwrap();
+    assert_eq!((extent.length, extent.kind), (1 << 30, Kind::Zero));
+    assert_eq!(problems(&image), []);
+}
+
+#[test]
+fn what_cannot_be_planned_is_refused_before_any_work() {
+    let most = 0x1fff_ff80 << 20;
+    assert!(plan(Some(most), &options(""), &STAMP).is_ok());
+    for (size, text, stamp, kind, word) in [
+        (None, "", STAMP, ErrorKind::Unsupported, "size"),
+        (Some(most + 1), "", STAMP, ErrorKind::Unsupported, "at most"),
+        (Some(u64::MAX), "", STAMP, ErrorKind::Unsupported, "at most"),
+        (Some(1), "", Stamp::default(), ErrorKind::Misuse, "uuid"),
+        (Some(1), "preallocation=full", STAMP, ErrorKind::Misuse, "subformat=static"),
+    ] {
+        let error = plan(size, &options(text), &stamp).err().expect(word);
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    for (key, value) in
+        [("subformat", "fixed"), ("preallocation", "metadata"), ("block_size", "2M")]
+    {
+        let error = Options::default().set(key, value).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misuse, "{key}={value}");
+    }
+}
+
+#[test]
+fn a_disk_of_another_size_than_planned_is_refused() {
+    for size in [(3 << 20) + 512, (4 << 20) + 512, 9 << 20, 2 << 20] {
+        let model = Model::full(1, (3 << 20) + 1024, 512, Texture::Noise);
+        let job = Job::new(1).unwrap();
+        let recorder = Recorder::new();
+        let options = CopyOptions::default();
+        let copied = copy(Source::Disk(&model), make("", size), &recorder, &options, &job);
+        assert_eq!(copied.unwrap_err().kind(), ErrorKind::Misuse, "{size}");
+    }
+}
+
+#[test]
+fn a_static_image_goes_to_a_pipe_and_a_dynamic_one_does_not() {
+    assert!(matches!(make("subformat=static", 1 << 20), Plan::Flat(_)));
+    let Plan::Packed(packed) = make("", 1 << 20) else { panic!("dynamic VDI is packed") };
+    assert!(!packed.streamable);
+}

@@ -1,0 +1,443 @@
+//! Reading: from an offset of the disk to bytes.
+
+use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent as Run, Kind, Result};
+use diskferry_codec::ZlibUnpacker;
+
+use crate::damage::{Damage, Problem};
+use crate::header::Packing;
+use crate::image::{Extent, Store, Vmdk};
+use crate::sparse::{Grain, Sparse, Table};
+use crate::wire::{self, SECTOR};
+
+/// One thread's reader: it holds the one grain table it is in.
+pub(crate) struct Reader<'a> {
+    image: &'a Vmdk,
+    /// The grain table in memory, and whose it is: the extent's index, and its own.
+    table: Vec<u8>,
+    table_of: Option<(usize, u64)>,
+    unpacker: ZlibUnpacker,
+    /// Compressed bytes on their way to the unpacker.
+    packed: Vec<u8>,
+    /// The last grain that was unpacked for the sake of a part of it, and its offset on the disk.
+    unpacked: Vec<u8>,
+    unpacked_at: Option<u64>,
+}
+
+/// A stretch of the disk that reads one way. Offsets are of the extent's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Absent,
+    Zero,
+    Plain { file: usize, offset: u64 },
+    Packed,
+}
+
+/// A sparse extent, and where it is.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    index: usize,
+    extent: &'a Extent,
+    sparse: &'a Sparse,
+    file: usize,
+    bytes: &'a dyn Bytes,
+}
+
+/// What the directory and a table say about one grain.
+enum Lookup {
+    /// There is no table: all its grains are so.
+    NoTable(Way),
+    Grain(Grain),
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(image: &'a Vmdk) -> Self {
+        Self {
+            image,
+            table: Vec::new(),
+            table_of: None,
+            unpacker: ZlibUnpacker::new(),
+            packed: Vec::new(),
+            unpacked: Vec::new(),
+            unpacked_at: None,
+        }
+    }
+
+    fn bytes(&self, file: usize) -> &'a dyn Bytes {
+        self.image.files[file].as_ref()
+    }
+
+    /// The longest run at `at` that reads one way, within its extent, as far as the table in memory
+    /// tells.
+    fn run(&mut self, at: u64, limit: u64) -> Result<(Way, u64)> {
+        let index = self.image.extent_at(at);
+        let extent = &self.image.extents[index];
+        let limit = limit.min(extent.end() - at);
+        match &extent.store {
+            Store::Zero => Ok((Way::Zero, limit)),
+            Store::Elsewhere => Err(Error::misuse("the files of the extents are not opened")),
+            &Store::Flat { file, offset } => {
+                let end = self.bytes(file).len();
+                let from = offset.saturating_add(at - extent.start);
+                if from >= end {
+                    let name = self.bytes(file).name().to_owned();
+                    return Err(Damage::FlatCut { name, at: from, end }.into());
+                }
+                Ok((Way::Plain { file, offset: from }, limit.min(end - from)))
+            }
+            Store::Sparse { file, sparse } => {
+                let bytes = self.bytes(*file);
+                let place = Place { index, extent, sparse, file: *file, bytes };
+                self.sparse_run(place, at, limit)
+            }
+        }
+    }
+
+    /// A hole of a flat extent's file is zeros of the disk.
+    fn holes(&self, at: u64, (way, length): (Way, u64)) -> Result<(Way, u64)> {
+        let store = &self.image.extents[self.image.extent_at(at)].store;
+        match (store, way) {
+            (Store::Flat { .. }, Way::Plain { file, offset }) => {
+                let run = self.bytes(file).run(offset, length)?;
+                Ok((if run.hole { Way::Zero } else { way }, run.length))
+            }
+            _ => Ok((way, length)),
+        }
+    }
+
+    fn sparse_run(&mut self, place: Place<'a>, at: u64, limit: u64) -> Result<(Way, u64)> {
+        let sparse = place.sparse;
+        let (span, from) = (sparse.span(), at - place.extent.start);
+        let (way, mut length) = match self.lookup(place, from)? {
+            Lookup::NoTable(way) => {
+                let mut length = span - from % span;
+                // Whole tables that are missing cost nothing to skip.
+                let mut index = from / span + 1;
+                while length < limit && no_table(place, index) == Some(way) {
+                    length += span;
+                    index += 1;
+                }
+                return Ok((way, length.min(limit)));
+            }
+            Lookup::Grain(grain) => self.way(place, from, grain)?,
+        };
+        let table_end = span - from % span;
+        while length < limit.min(table_end) {
+            let next = from + length;
+            // A grain further on that is damaged is no reason not to read those before it.
+            let Ok(next_way) =
+                self.entry(place, next).and_then(|grain| self.way(place, next, grain))
+            else {
+                break;
+            };
+            let (next_way, more) = next_way;
+            let joins = match (way, next_way) {
+                (Way::Plain { offset, .. }, Way::Plain { offset: next, .. }) => {
+                    offset + length == next
+                }
+                (way, next) => way == next,
+            };
+            if !joins {
+                break;
+            }
+            length += more;
+        }
+        Ok((way, length.min(limit)))
+    }
+
+    fn lookup(&mut self, place: Place<'a>, from: u64) -> Result<Lookup> {
+        let index = from / place.sparse.span();
+        if let Some(way) = no_table(place, index) {
+            return Ok(Lookup::NoTable(way));
+        }
+        if self.table_of != Some((place.index, index)) {
+            self.load(place, index)?;
+        }
+        self.entry(place, from).map(Lookup::Grain)
+    }
+
+    /// Loads table `index`, or its redundant copy where the first is damaged and that is not.
+    fn load(&mut self, place: Place<'_>, index: u64) -> Result<()> {
+        self.table_of = None;
+        // The directory covers the extent, as it was checked at opening.
+        let entry = place.sparse.directory.get(index as usize).copied().unwrap_or(0);
+        let first = match place.sparse.table_place(place.bytes, index, entry) {
+            Ok(Table::At(at)) => {
+                self.read_table(place, index, at)?;
+                self.table_damage(place, index)
+            }
+            Ok(Table::Absent | Table::Zero) => None,
+            Err(problem) => Some(Damage::DirectoryEntry { index, entry, problem }),
+        };
+        if first.is_some()
+            && let Some(at) = place.sparse.redundant_table(place.bytes, index)?
+        {
+            let own = std::mem::take(&mut self.table);
+            self.read_table(place, index, at)?;
+            if self.table_damage(place, index).is_none() {
+                self.table_of = Some((place.index, index));
+                return Ok(());
+            }
+            self.table = own;
+        }
+        match first {
+            Some(damage @ Damage::DirectoryEntry { .. }) => Err(damage.into()),
+            // The rest of a table with a bad entry can be read.
+            _ => {
+                self.table_of = Some((place.index, index));
+                Ok(())
+            }
+        }
+    }
+
+    fn read_table(&mut self, place: Place<'_>, index: u64, at: u64) -> Result<()> {
+        let sparse = place.sparse;
+        self.table.resize((sparse.entries_in(index) * sparse.width().bytes()) as usize, 0);
+        place.bytes.read_at(at, &mut self.table)
+    }
+
+    /// The first entry of the table in memory that leads nowhere.
+    fn table_damage(&self, place: Place<'_>, index: u64) -> Option<Damage> {
+        let sparse = place.sparse;
+        (0..sparse.entries_in(index)).find_map(|grain| {
+            let entry = sparse.width().entry(&self.table, grain as usize);
+            let from = index * sparse.span() + grain * sparse.grain;
+            let problem = match sparse.grain(entry) {
+                Ok(Grain::At(at)) => within(place, from, at).err(),
+                Ok(Grain::Absent | Grain::Zero) => None,
+                Err(problem) => Some(problem),
+            }?;
+            Some(Damage::TableEntry { guest: place.extent.start + from, entry, problem })
+        })
+    }
+
+    /// The entry for `from` of the extent in the table that is loaded.
+    fn entry(&self, place: Place<'_>, from: u64) -> Result<Grain> {
+        let sparse = place.sparse;
+        let index = from % sparse.span() / sparse.grain;
+        let entry = sparse.width().entry(&self.table, index as usize);
+        let guest = place.extent.start + (from - from % sparse.grain);
+        let damage = |problem| Damage::TableEntry { guest, entry, problem };
+        let grain = sparse.grain(entry).map_err(damage)?;
+        if let Grain::At(at) = grain {
+            within(place, from - from % sparse.grain, at).map_err(damage)?;
+        }
+        Ok(grain)
+    }
+
+    /// How the extent reads at `from`, and for how many bytes, to the end of the grain.
+    fn way(&self, place: Place<'_>, from: u64, grain: Grain) -> Result<(Way, u64)> {
+        let skip = from % place.sparse.grain;
+        let way = match grain {
+            Grain::Absent => Way::Absent,
+            Grain::Zero => Way::Zero,
+            Grain::At(at) => match place.sparse.packing() {
+                Packing::Plain => Way::Plain { file: place.file, offset: at + skip },
+                Packing::Deflate { .. } => Way::Packed,
+            },
+        };
+        Ok((way, place.sparse.grain - skip))
+    }
+
+    /// Unpacks the grain that begins at `from` of the extent to the start of `out`, which has a
+    /// grain's length; returns how many bytes it has, at least as many as the disk.
+    fn unpack(&mut self, place: Place<'a>, from: u64, out: &mut [u8]) -> Result<()> {
+        let Lookup::Grain(Grain::At(at)) = self.lookup(place, from)? else {
+            unreachable!("the entry had a grain a moment ago, and images do not change");
+        };
+        let (sparse, guest) = (place.sparse, place.extent.start + from);
+        let (head, bytes) = (head_of(sparse.packing()), place.bytes);
+        let room = self.room(place, from, at);
+        self.packed.resize(room as usize, 0);
+        bytes.read_at(at, &mut self.packed)?;
+        let end = bytes.len();
+        if room < head as u64 {
+            return Err(Damage::GrainCut { guest, at, length: head as u64, end }.into());
+        }
+        let size = packed_size(&self.packed, sparse.packing(), guest, at, from)?;
+        let length = head as u64 + u64::from(size);
+        if length > packed_max(sparse.grain) {
+            return Err(Damage::Marker { guest, at, lba: from / SECTOR, size }.into());
+        }
+        if at + length > end {
+            return Err(Damage::GrainCut { guest, at, length, end }.into());
+        }
+        if length > room {
+            self.packed.resize(length as usize, 0);
+            bytes.read_at(at + room, &mut self.packed[room as usize..])?;
+        }
+        let got = self
+            .unpacker
+            .decompress(&self.packed[head..length as usize], out)
+            .map_err(|source| Damage::Compressed { guest, at, length, source })?;
+        // The last grain may be as short as the disk.
+        let want = sparse.grain.min(sparse.capacity - from);
+        if (got as u64) < want {
+            let got = got as u64;
+            return Err(Damage::GrainLength { guest, at, got, want }.into());
+        }
+        Ok(())
+    }
+
+    /// How many bytes to read at once for a compressed grain at `at`: up to where the next grain
+    /// is, if it follows, so that one read is enough and hardly one too many.
+    fn room(&self, place: Place<'_>, from: u64, at: u64) -> u64 {
+        let sparse = place.sparse;
+        let next = from + sparse.grain;
+        let follows = (!next.is_multiple_of(sparse.span()) && next < sparse.capacity)
+            .then(|| self.entry(place, next).ok())
+            .flatten();
+        let guess = match follows {
+            Some(Grain::At(next)) if next > at => next - at,
+            _ => sparse.grain / 2,
+        };
+        guess.clamp(SECTOR, packed_max(sparse.grain)).min(place.bytes.len() - at)
+    }
+
+    /// Reads a part of a compressed grain, or of several, of one extent.
+    fn read_packed(&mut self, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
+        let index = self.image.extent_at(at);
+        let extent = &self.image.extents[index];
+        let Store::Sparse { file, sparse } = &extent.store else {
+            unreachable!("only sparse extents have compressed grains");
+        };
+        let place = Place { index, extent, sparse, file: *file, bytes: self.bytes(*file) };
+        let grain = sparse.grain;
+        while !buf.is_empty() {
+            let from = at - extent.start;
+            let skip = (from % grain) as usize;
+            let length = buf.len().min(grain as usize - skip);
+            let (part, rest) = buf.split_at_mut(length);
+            if part.len() as u64 == grain {
+                self.unpack(place, from, part)?;
+            } else {
+                let guest = at - skip as u64;
+                if self.unpacked_at != Some(guest) {
+                    self.unpacked_at = None;
+                    let mut whole = std::mem::take(&mut self.unpacked);
+                    whole.resize(grain as usize, 0);
+                    let done = self.unpack(place, from - skip as u64, &mut whole);
+                    self.unpacked = whole;
+                    done?;
+                    self.unpacked_at = Some(guest);
+                }
+                part.copy_from_slice(&self.unpacked[skip..][..length]);
+            }
+            at += length as u64;
+            buf = rest;
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
+        while !buf.is_empty() {
+            let length = self.fill_run(at, buf).map_err(|error| self.in_file(error, at))?;
+            at += length;
+            buf = &mut buf[length as usize..];
+        }
+        Ok(())
+    }
+
+    /// Fills the front of `buf` with one run; returns its length.
+    fn fill_run(&mut self, at: u64, buf: &mut [u8]) -> Result<u64> {
+        let (way, length) = self.run(at, buf.len() as u64)?;
+        let part = &mut buf[..length as usize];
+        match way {
+            Way::Absent | Way::Zero => part.fill(0),
+            Way::Plain { file, offset } => self.bytes(file).read_at(offset, part)?,
+            Way::Packed => self.read_packed(at, part)?,
+        }
+        Ok(length)
+    }
+
+    /// Names the file that `at` is in.
+    fn in_file(&self, error: Error, at: u64) -> Error {
+        let extent = self.image.extents.get(self.image.extent_at(at));
+        let file = match extent.map(|extent| &extent.store) {
+            Some(Store::Flat { file, .. } | Store::Sparse { file, .. }) => *file,
+            _ => 0,
+        };
+        error.in_file(self.bytes(file).name())
+    }
+}
+
+impl Cursor for Reader<'_> {
+    fn extent(&mut self, at: u64, limit: u64) -> Result<Run> {
+        let run = self.run(at, limit).and_then(|run| self.holes(at, run));
+        let (way, length) = run.map_err(|error| {
+            // More than a grain was not looked at.
+            let length = limit.min(self.image.grain().max(SECTOR));
+            self.in_file(error.at("reading", at, length), at)
+        })?;
+        let kind = match way {
+            Way::Absent => Kind::Absent,
+            Way::Zero => Kind::Zero,
+            Way::Packed => Kind::Data { compressed: true },
+            Way::Plain { file, offset } => Kind::Plain { file: file as u32, offset },
+        };
+        Ok(Run { length, kind })
+    }
+
+    fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
+        let whole = buf.len() as u64;
+        self.fill(at, buf).map_err(|error| error.at("reading", at, whole))
+    }
+}
+
+/// How all grains of table `index` read, where there is no such table.
+fn no_table(place: Place<'_>, index: u64) -> Option<Way> {
+    let entry = *place.sparse.directory.get(index as usize)?;
+    match place.sparse.table(entry) {
+        Ok(Table::Absent) => Some(Way::Absent),
+        Ok(Table::Zero) => Some(Way::Zero),
+        // Whoever comes there will be told.
+        Ok(Table::At(_)) | Err(_) => None,
+    }
+}
+
+/// Whether the grain for `from` of the extent, which is at `at` of the file, lies within it, as far
+/// as the disk has it. How long a compressed one is, only its marker tells.
+fn within(place: Place<'_>, from: u64, at: u64) -> Result<(), Problem> {
+    let sparse = place.sparse;
+    let length = match sparse.packing() {
+        Packing::Plain => sparse.grain.min(sparse.capacity - from),
+        Packing::Deflate { .. } => 1,
+    };
+    let end = place.bytes.len();
+    match at.checked_add(length) {
+        Some(grain_end) if grain_end <= end => Ok(()),
+        _ => Err(Problem::PastEnd { at, end }),
+    }
+}
+
+/// Bytes that precede a compressed grain.
+pub(crate) fn head_of(packing: Packing) -> usize {
+    match packing {
+        Packing::Plain => 0,
+        Packing::Deflate { marked: true } => wire::GRAIN_MARKER,
+        Packing::Deflate { marked: false } => wire::GRAIN_LENGTH,
+    }
+}
+
+/// The most bytes that a compressed grain may take, with what precedes it: as QEMU has it, twice
+/// its length, and some for small ones.
+pub(crate) fn packed_max(grain: u64) -> u64 {
+    2 * grain + SECTOR
+}
+
+/// The length of the compressed grain for `from` of its extent, from what precedes it.
+pub(crate) fn packed_size(
+    head: &[u8],
+    packing: Packing,
+    guest: u64,
+    at: u64,
+    from: u64,
+) -> Result<u32, Damage> {
+    let (lba, size) = match packing {
+        Packing::Deflate { marked: false } => (from / SECTOR, wire::grain_length(head)),
+        _ => wire::grain_place(head),
+    };
+    if lba != from / SECTOR || size == 0 {
+        return Err(Damage::Marker { guest, at, lba, size });
+    }
+    Ok(size)
+}

@@ -1,0 +1,374 @@
+//! A streamOptimized image that arrives in order, through a pipe.
+//!
+//! Each grain's marker says where it goes, so no table is needed; but the tables in front, where
+//! there are any, tell how many grains must come. Otherwise the end-of-stream marker tells that
+//! nothing is missing.
+
+use std::io::Read;
+
+use diskferry_block_stream::{Error, Limits, Piece, Result, Stream};
+use diskferry_codec::ZlibUnpacker;
+
+use crate::cursor::packed_max;
+use crate::damage::Damage;
+use crate::descriptor::Descriptor;
+use crate::header::{Directory, Header, Packing};
+use crate::image::DESCRIPTOR_MAX;
+use crate::wire::{
+    GRAIN_MARKER, MAGIC, RawHeader, RawMarker, SECTOR, Sector, Width, grain_place, marker,
+};
+
+/// A streamOptimized image, read front to back.
+pub struct StreamOptimizedStream<R> {
+    source: Source<R>,
+    header: Header,
+    /// Bytes of the disk; only the footer knows it where this is none.
+    size: Option<u64>,
+    /// Bytes of the disk that were handed out.
+    passed: u64,
+    state: State,
+    limits: Limits,
+    /// Grains met, and how many there must be, where tables in front told it.
+    grains: u64,
+    told: Option<u64>,
+    unpacker: ZlibUnpacker,
+    packed: Vec<u8>,
+    /// The grain that is being handed out, and how much of it is.
+    grain: Vec<u8>,
+    handed: usize,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A marker.
+    Marker,
+    /// Zeros up to this place of the disk, and then the rest of the grain.
+    Grain {
+        at: u64,
+    },
+    /// Zeros to the end of the disk.
+    Rest,
+    End,
+}
+
+impl<R: Read + Send> StreamOptimizedStream<R> {
+    /// Reads what precedes the grains. `name` is for messages.
+    ///
+    /// # Errors
+    /// `Unsupported` when it is a VMDK of another kind, whose tables point back and forth; `Damaged`
+    /// when its parts contradict each other; `Limit` for tables past the bounds; `Io`.
+    pub fn new(reader: R, name: &str, limits: &Limits) -> Result<Self> {
+        let source = Source { reader, name: name.to_owned(), at: 0 };
+        Self::open(source, limits).map_err(|error| error.doing("opening").in_file(name))
+    }
+
+    fn open(mut source: Source<R>, limits: &Limits) -> Result<Self> {
+        let first = source.sector()?.ok_or(Damage::Short { what: "header", at: 0 })?;
+        if !first.starts_with(&MAGIC) {
+            return Err(Damage::NoSignature.into());
+        }
+        let header = Header::parse(&RawHeader::parse(&first))?;
+        if header.packing != (Packing::Deflate { marked: true }) {
+            return Err(Error::unsupported(
+                "a VMDK other than streamOptimized cannot be read from a pipe, for its tables \
+                 point back and forth; give a file",
+            ));
+        }
+        let descriptor = source.descriptor(&header, limits)?;
+        let told = match header.directory {
+            Directory::Footer => None,
+            Directory::At(at) => Some(source.count_grains(&header, at, limits)?),
+        };
+        source.skip_to(header.overhead)?;
+        let said = descriptor.extents().first().and_then(|line| line.sectors.checked_mul(SECTOR));
+        let size = match said {
+            Some(said) if said.div_ceil(header.grain) == header.capacity.div_ceil(header.grain) => {
+                Some(said.min(header.capacity))
+            }
+            _ => Some(header.capacity).filter(|capacity| *capacity > 0),
+        };
+        limits.check_virtual_size(size.unwrap_or(0))?;
+        let grain = vec![0; header.grain as usize];
+        Ok(Self {
+            source,
+            size: size.or((told == Some(0)).then_some(0)),
+            passed: 0,
+            state: State::Marker,
+            limits: limits.clone(),
+            grains: 0,
+            told,
+            unpacker: ZlibUnpacker::new(),
+            packed: Vec::new(),
+            handed: grain.len(),
+            grain,
+            header,
+        })
+    }
+
+    /// Reads markers up to the next grain, or to the end.
+    fn advance(&mut self) -> Result<()> {
+        loop {
+            let at = self.source.at;
+            let Some(sector) = self.source.sector()? else { return self.ends_unmarked(at) };
+            let raw = RawMarker::parse(&sector);
+            match (raw.size, raw.kind) {
+                (0, marker::END) => return self.ends(),
+                (0, marker::FOOTER) => self.footer()?,
+                (0, marker::TABLE | marker::DIRECTORY) => {
+                    self.source.skip(raw.value.saturating_mul(SECTOR))?;
+                }
+                (0, kind) => return Err(Damage::MarkerType { at, kind }.into()),
+                _ => return self.take_grain(at, &sector),
+            }
+        }
+    }
+
+    /// Unpacks the grain whose marker is at `at`, and whose first sector was read.
+    fn take_grain(&mut self, at: u64, first: &Sector) -> Result<()> {
+        let (lba, size) = grain_place(first);
+        let grain = self.header.grain;
+        let guest = lba.saturating_mul(SECTOR);
+        let end = self.size.and_then(|size| size.checked_next_multiple_of(grain));
+        let problem = match guest {
+            guest if !guest.is_multiple_of(grain) => "within a grain",
+            guest if guest >= end.unwrap_or(u64::MAX) => "past the end of the disk",
+            guest if guest < self.passed => "before that of an earlier grain",
+            _ => "",
+        };
+        if !problem.is_empty() {
+            return Err(Damage::StreamGrain { at, lba, problem }.into());
+        }
+        let length = GRAIN_MARKER as u64 + u64::from(size);
+        if length > packed_max(grain) {
+            return Err(Damage::Marker { guest, at, lba, size }.into());
+        }
+        self.packed.clear();
+        self.packed.extend_from_slice(first);
+        self.packed.resize(length.next_multiple_of(SECTOR) as usize, 0);
+        self.source.fill(&mut self.packed[SECTOR as usize..])?;
+        let packed = &self.packed[GRAIN_MARKER..length as usize];
+        let got = self
+            .unpacker
+            .decompress(packed, &mut self.grain)
+            .map_err(|source| Damage::Compressed { guest, at, length, source })?;
+        // The last grain may be as short as the disk.
+        let want = self.size.map_or(grain, |size| grain.min(size - guest));
+        if (got as u64) < want {
+            return Err(Damage::GrainLength { guest, at, got: got as u64, want }.into());
+        }
+        self.grain.truncate(want as usize);
+        self.handed = 0;
+        self.grains += 1;
+        self.state = State::Grain { at: guest };
+        Ok(())
+    }
+
+    /// The footer has the last word on the capacity.
+    fn footer(&mut self) -> Result<()> {
+        let at = self.source.at;
+        let sector = self.source.sector()?.ok_or(Damage::Short { what: "footer", at })?;
+        if !sector.starts_with(&MAGIC) {
+            return Err(Damage::NoFooter { at: at - SECTOR }.into());
+        }
+        let footer = Header::parse(&RawHeader::parse(&sector))?;
+        self.header.agrees_with(&footer, at)?;
+        if self.size.is_none() {
+            self.limits.check_virtual_size(footer.capacity)?;
+            if self.passed > footer.capacity {
+                let (footer, header, field) = (footer.capacity, self.passed, "capacity");
+                return Err(Damage::FooterDiffers { at, field, footer, header }.into());
+            }
+            self.size = Some(footer.capacity);
+        }
+        Ok(())
+    }
+
+    /// The file ends without a marker that says so: some programs, which write the tables in front,
+    /// write none.
+    fn ends_unmarked(&mut self, at: u64) -> Result<()> {
+        match self.told {
+            Some(told) if told == self.grains => self.ends(),
+            Some(told) => Err(Damage::StreamGrains { at, found: self.grains, told }.into()),
+            None => Err(Damage::NoEnd { at }.into()),
+        }
+    }
+
+    fn ends(&mut self) -> Result<()> {
+        let (at, found) = (self.source.at, self.grains);
+        if let Some(told) = self.told.filter(|told| *told != found) {
+            return Err(Damage::StreamGrains { at, found, told }.into());
+        }
+        // Whoever carries it may pad it.
+        while let Some(sector) = self.source.sector()? {
+            if let Some(index) = sector.iter().position(|byte| *byte != 0) {
+                let at = self.source.at - SECTOR + index as u64;
+                return Err(Damage::AfterEnd { at }.into());
+            }
+        }
+        if self.size.is_none() {
+            return Err(Damage::NoFooter { at }.into());
+        }
+        self.state = State::Rest;
+        Ok(())
+    }
+
+    fn piece(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        loop {
+            match self.state {
+                State::Marker => self.advance()?,
+                State::Grain { at } if self.passed < at => {
+                    let zeros = at - self.passed;
+                    self.passed = at;
+                    return Ok(Piece::Zero(zeros));
+                }
+                State::Grain { .. } => {
+                    let left = &self.grain[self.handed..];
+                    let count = left.len().min(buf.len());
+                    if count == 0 {
+                        self.grain.resize(self.header.grain as usize, 0);
+                        self.state = State::Marker;
+                        continue;
+                    }
+                    buf[..count].copy_from_slice(&left[..count]);
+                    self.handed += count;
+                    self.passed += count as u64;
+                    return Ok(Piece::Data(count));
+                }
+                State::Rest => {
+                    self.state = State::End;
+                    let zeros = self.size.unwrap_or(0).saturating_sub(self.passed);
+                    if zeros > 0 {
+                        self.passed += zeros;
+                        return Ok(Piece::Zero(zeros));
+                    }
+                }
+                State::End => return Ok(Piece::End),
+            }
+        }
+    }
+}
+
+impl<R: Read + Send> Stream for StreamOptimizedStream<R> {
+    fn name(&self) -> &str {
+        &self.source.name
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        self.piece(buf).map_err(|error| error.doing("reading").in_file(&self.source.name))
+    }
+}
+
+/// Bytes in order, and how many of them there were.
+struct Source<R> {
+    reader: R,
+    name: String,
+    at: u64,
+}
+
+impl<R: Read> Source<R> {
+    /// The next sector; none where the bytes end before it. What is left of a sector is damage.
+    fn sector(&mut self) -> Result<Option<Sector>> {
+        let mut sector = [0; SECTOR as usize];
+        match self.read(&mut sector)? {
+            0 => Ok(None),
+            count if count == sector.len() => Ok(Some(sector)),
+            _ => Err(Damage::NoEnd { at: self.at }.into()),
+        }
+    }
+
+    /// Fills `buf`.
+    fn fill(&mut self, buf: &mut [u8]) -> Result<()> {
+        let count = self.read(buf)?;
+        if count < buf.len() { Err(Damage::NoEnd { at: self.at }.into()) } else { Ok(()) }
+    }
+
+    /// Fills as much of `buf` as there are bytes for.
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let mut count = 0;
+        while count < buf.len() {
+            match self.reader.read(&mut buf[count..]) {
+                Ok(0) => break,
+                Ok(more) => count += more,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let left = (buf.len() - count) as u64;
+                    return Err(Error::from(error).at("reading", self.at + count as u64, left));
+                }
+            }
+        }
+        self.at += count as u64;
+        Ok(count)
+    }
+
+    fn skip(&mut self, mut length: u64) -> Result<()> {
+        let mut buf = [0; 4096];
+        while length > 0 {
+            let part = &mut buf[..length.min(4096) as usize];
+            self.fill(part)?;
+            length -= part.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Passes over what precedes `at`; what begins before it was read already.
+    fn skip_to(&mut self, at: u64) -> Result<()> {
+        self.skip(at.saturating_sub(self.at))
+    }
+
+    /// The descriptor, where it precedes everything else.
+    fn descriptor(&mut self, header: &Header, limits: &Limits) -> Result<Descriptor> {
+        let Some((at, length)) = header.descriptor else { return Ok(Descriptor::default()) };
+        if at < self.at || at.saturating_add(length) > header.overhead || length > DESCRIPTOR_MAX {
+            return Ok(Descriptor::default());
+        }
+        self.skip_to(at)?;
+        let mut text = vec![0; limits.spend("the descriptor", length)?];
+        self.fill(&mut text)?;
+        limits.refund(length);
+        Descriptor::parse(&text, limits)
+    }
+
+    /// Counts the grains in the tables, which are in front, after their directory at `at`.
+    fn count_grains(&mut self, header: &Header, at: u64, limits: &Limits) -> Result<u64> {
+        let tables = header.capacity.div_ceil(header.span());
+        let length = tables * Width::Four.bytes();
+        let misplaced = || {
+            Error::unsupported(
+                "a streamOptimized VMDK whose tables are out of order cannot be read from a pipe; \
+                 give a file",
+            )
+        };
+        if at < self.at || at.saturating_add(length) > header.overhead {
+            return Err(misplaced());
+        }
+        self.skip_to(at)?;
+        let mut directory = vec![0; limits.spend("the grain directory", length)?];
+        self.fill(&mut directory)?;
+        let mut table = vec![0; (header.table_entries * Width::Four.bytes()) as usize];
+        let mut grains = 0;
+        for index in 0..tables {
+            let at = Width::Four.entry(&directory, index as usize) * SECTOR;
+            let left = (header.capacity - index * header.span()).div_ceil(header.grain);
+            let entries = left.min(header.table_entries) as usize;
+            if at == 0 {
+                continue;
+            }
+            let table = &mut table[..entries * 4];
+            if at < self.at || at.saturating_add(table.len() as u64) > header.overhead {
+                return Err(misplaced());
+            }
+            self.skip_to(at)?;
+            self.fill(table)?;
+            let entries = (0..entries).map(|index| Width::Four.entry(table, index));
+            // An entry of 1 means zeros, for which no grain comes.
+            grains += entries.filter(|entry| *entry > 1).count() as u64;
+        }
+        limits.refund(length);
+        Ok(grains)
+    }
+}
