@@ -105,9 +105,9 @@ pub struct Convert {
     /// Trust the source's map instead of looking for zeros in its data
     #[arg(long)]
     pub no_zero_scan: bool,
-    /// Do not wait until the target is on the disk: what a power failure then loses is not known
+    /// Wait until the target is on the disk, where it survives a power failure
     #[arg(long)]
-    pub no_sync: bool,
+    pub sync: bool,
     /// Read the target back through its own reader and compare it with the source
     #[arg(long)]
     pub verify: bool,

@@ -146,7 +146,7 @@ impl Convert {
         }
     }
 
-    /// Converts. Either the target is there afterwards, whole and durable, or nothing is; a pipe or
+    /// Converts. Either the target is there afterwards, whole, or nothing is; a pipe or
     /// a device that was the target has then had a part of it.
     ///
     /// A target of several files gets all its names or none: the parts first, then the file that

@@ -61,7 +61,7 @@ fn request(arguments: &args::Convert, watch: &Watch) -> Result<diskferry::Conver
         digests: unique(&arguments.digest),
         verify: if arguments.verify { Verify::ReadBack } else { Verify::Trust },
         replace: if arguments.force { Replace::Allowed } else { Replace::Never },
-        durability: if arguments.no_sync { Durability::Cached } else { Durability::Synced },
+        durability: if arguments.sync { Durability::Synced } else { Durability::Cached },
         identity: Identity { uuid: arguments.uuid, time: source_date_epoch()? },
         watch: watch.clone(),
     })

@@ -54,7 +54,7 @@ pub struct Copied {
     pub digests: Vec<(Algorithm, String)>,
 }
 
-/// Moves the whole of `source` into `output`, laid out as `plan` says, and makes it durable.
+/// Moves the whole of `source` into `output`, laid out as `plan` says.
 ///
 /// The same source, plan and options give the same bytes for any number of threads.
 ///

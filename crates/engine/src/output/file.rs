@@ -32,11 +32,11 @@ pub struct FileOutput {
 /// What finishing a file waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// All bytes are on the disk: they survive a power failure once the file has its name.
-    #[default]
-    Synced,
     /// The kernel has all bytes, and writes them when it likes.
+    #[default]
     Cached,
+    /// All bytes are on the disk: they survive a power failure once the file has its name.
+    Synced,
 }
 
 impl FileOutput {

@@ -65,7 +65,7 @@ pub trait Output: Send + Sync {
     /// `Io` when there is no room, `Cancelled` when the job is.
     fn fill(&self, len: u64, job: &Job) -> Result<()>;
 
-    /// All is written, the target has `len` bytes: makes that so, and durable.
+    /// All is written, the target has `len` bytes: makes that so, and as durable as was asked for.
     ///
     /// # Errors
     /// `Io` when it cannot, `Misuse` when the target has another, fixed size.
