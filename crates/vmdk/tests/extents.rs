@@ -1,4 +1,5 @@
 //! Extents of every kind, alone and together, whole and damaged.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod common;
 

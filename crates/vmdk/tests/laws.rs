@@ -1,4 +1,5 @@
 //! The laws that every format passes, for every way to write a VMDK.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod common;
 

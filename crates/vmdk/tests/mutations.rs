@@ -1,4 +1,5 @@
 //! Good images with bytes changed: they are disks that keep the contract, or refused. Nothing panics.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! A streamOptimized image from a pipe: the same disk as by position, or damage.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod common;
 
