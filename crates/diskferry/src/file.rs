@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Result};
 use diskferry_engine::{FileBytes, MappedBytes};
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::io::Errno;
 
 /// Where an image is, or where one goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +143,33 @@ pub(crate) struct Opened {
 /// What the system reports; also when it is anything else, or was swapped for another file
 /// meanwhile.
 pub(crate) fn open_random(path: &Path) -> io::Result<Opened> {
-    let before = path.metadata()?;
+    open_checked(path.metadata()?, |flags| {
+        OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)
+    })
+}
+
+/// Opens a file that an image named and the policy found at this path, which has no links left in
+/// it. Should one have been put there meanwhile, it is not followed.
+///
+/// # Errors
+/// As for [`open_random`].
+pub(crate) fn open_without_links(path: &Path) -> io::Result<Opened> {
+    open_checked(path.symlink_metadata()?, |flags| {
+        let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+        let whole = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+        let opened = match whole {
+            // A kernel before 5.6: at least the last part is no link.
+            Err(Errno::NOSYS) => open(path, flags | OFlags::NOFOLLOW, Mode::empty()),
+            other => other,
+        };
+        Ok(File::from(opened?))
+    })
+}
+
+fn open_checked(
+    before: Metadata,
+    open: impl FnOnce(OFlags) -> io::Result<File>,
+) -> io::Result<Opened> {
     match Sort::of(&before) {
         Sort::Regular | Sort::Block => {}
         Sort::Folder => return Err(io::Error::other("a folder, not an image")),
@@ -150,7 +177,7 @@ pub(crate) fn open_random(path: &Path) -> io::Result<Opened> {
     }
     // Should a pipe take the file's place now, O_NONBLOCK keeps this from waiting for its writer.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
+    let file = open(flags)?;
     let id = FileId::of(&file.metadata()?);
     if id != FileId::of(&before) {
         return Err(io::Error::other("replaced by another file while it was opened"));
@@ -212,7 +239,7 @@ mod tests {
     fn neither_pipes_nor_folders_nor_devices_are_opened_as_images() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
         for path in [pipe.as_path(), folder.path(), Path::new("/dev/null")] {
             assert!(open_random(path).is_err(), "{path:?}");
         }

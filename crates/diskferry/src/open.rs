@@ -98,6 +98,11 @@ impl OpenOptions {
         let id = FileId::of(&metadata);
         // Where somebody has read from it already, the disk is what is left.
         if Sort::of(&metadata).is_random() && file.stream_position().map_err(io)? == 0 {
+            // Looking around in a file moves its position, which is not ours alone: whoever gets
+            // stdin after us would find it at the end. An opening of our own has its own.
+            if let Ok(own) = File::open("/proc/self/fd/0") {
+                file = own;
+            }
             return self.open_chain(STDIN, None, Opened { file, id }, Vec::new()).map(Input::Image);
         }
         StreamInput::new(STDIN, file, id, self.format, &self.limits).map(Input::Stream)
@@ -476,7 +481,7 @@ pub(crate) fn open_named(
 fn open_permitted(permitted: Permitted, role: &'static str, name: &str) -> Result<Found> {
     let Permitted { path, real, device } = permitted;
     let shown = path.display().to_string();
-    let opened = file::open_random(&real)
+    let opened = file::open_without_links(&real)
         .map_err(|error| Error::new(ErrorKind::Io, format!("{role} '{name}': {error}")))?;
     if matches!(opened.id, FileId::Block(_)) && !device {
         return Err(Error::unsupported(format!("the {role} '{name}' became a device")));

@@ -63,9 +63,9 @@ struct Check<'a> {
     l2_tables: BTreeMap<u64, Shared>,
     /// Offsets of the refcount blocks; 0 where there is none.
     blocks: Vec<u64>,
-    /// The refcount block looked at last, and its index.
-    block: Vec<u8>,
-    block_index: Option<u64>,
+    /// The page of a refcount block looked at last, and its offset.
+    page: Vec<u8>,
+    page_at: Option<u64>,
     report: &'a mut dyn FnMut(Problem),
 }
 
@@ -95,8 +95,8 @@ impl<'a> Check<'a> {
             uses: vec![0; clusters as usize],
             l2_tables: BTreeMap::new(),
             blocks: Vec::new(),
-            block: Vec::new(),
-            block_index: None,
+            page: Vec::new(),
+            page_at: None,
             report,
         })
     }
@@ -204,6 +204,13 @@ impl<'a> Check<'a> {
             return Ok(());
         }
         let length = u64::from(clusters) * self.cluster;
+        if length > REFCOUNT_TABLE_MAX {
+            self.corruption(
+                REFCOUNT_TABLE_FIELD,
+                format!("{what} has {length} bytes, above 8 MiB"),
+            );
+            return Ok(());
+        }
         if !self.refer(what, REFCOUNT_TABLE_FIELD, at, length, Use::Metadata) {
             return Ok(());
         }
@@ -234,6 +241,10 @@ impl<'a> Check<'a> {
     fn l1(&mut self, place: TablePlace, state: State) -> Result<()> {
         let length = u64::from(place.entries) * 8;
         let field = L1_FIELD;
+        if length > crate::image::L1_MAX {
+            self.corruption(field, format!("an L1 table of {length} bytes, above 32 MiB"));
+            return Ok(());
+        }
         if length == 0
             || !self.aligned("an L1 table", field, place.offset)
             || !self.refer_alone("an L1 table", field, place.offset, length)
@@ -241,7 +252,7 @@ impl<'a> Check<'a> {
             return Ok(());
         }
         let end = place.offset.saturating_add(length);
-        if length > crate::image::L1_MAX || end > self.file.len() {
+        if end > self.file.len() {
             self.corruption(field, format!("an L1 table of {length} bytes at {:#x}", place.offset));
             return Ok(());
         }
@@ -374,6 +385,10 @@ impl<'a> Check<'a> {
     fn bitmap_table(&mut self, field: u64, table: u64, entries: u64) -> Result<()> {
         let length = entries * 8;
         let inside = table.checked_add(length).is_some_and(|end| end <= self.file.len());
+        if length > crate::image::L1_MAX {
+            self.corruption(field, format!("a bitmap table of {length} bytes, above 32 MiB"));
+            return Ok(());
+        }
         if !self.refer_alone("a bitmap table", field, table, length) || !inside {
             return Ok(());
         }
@@ -396,11 +411,21 @@ impl<'a> Check<'a> {
         if at == 0 {
             return Ok(0);
         }
-        if self.block_index != Some(index) {
-            self.block = self.table(at)?;
-            self.block_index = Some(index);
+        // A page of the block, not all of it: entries may go back and forth between two blocks.
+        let within = (cluster % per_block) as usize;
+        let per_page = (PAGE * 8) >> order;
+        let page = within / per_page;
+        let from = at + (page * PAGE) as u64;
+        if self.page_at != Some(from) {
+            self.page_at = None;
+            let size = PAGE.min(self.cluster as usize - page * PAGE);
+            self.page.clear();
+            self.page.resize(size, 0);
+            let have = self.file.len().saturating_sub(from).min(size as u64) as usize;
+            self.file.read_at(from, &mut self.page[..have])?;
+            self.page_at = Some(from);
         }
-        Ok(wire::refcount(&self.block, order, (cluster % per_block) as usize))
+        Ok(wire::refcount(&self.page, order, within % per_page))
     }
 
     fn refcounts(&mut self) -> Result<()> {
@@ -454,6 +479,12 @@ impl std::fmt::Display for BadEntry {
         }
     }
 }
+
+/// QEMU refuses larger refcount tables.
+const REFCOUNT_TABLE_MAX: u64 = 8 << 20;
+
+/// Bytes of a refcount block that are looked at together.
+const PAGE: usize = 4096;
 
 /// Offsets in the header of the fields that name tables.
 const L1_FIELD: u64 = 40;

@@ -1,7 +1,7 @@
 //! Reading: from an offset of the disk to bytes.
 
 use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent, Kind, Result};
-use diskferry_codec::{CodecError, Inflater, ZstdUnpacker};
+use diskferry_codec::{CodecError, Inflater, ZstdUnpacker, zeros};
 
 use crate::damage::{Damage, Problem};
 use crate::header::Compression;
@@ -17,6 +17,8 @@ pub(crate) struct Reader<'a> {
     /// The L2 table in memory, and which one it is.
     table: Vec<u8>,
     table_index: Option<usize>,
+    /// Offset of the last table found to map nothing. Many L1 entries may lead there.
+    empty_at: Option<u64>,
     unpacker: Unpacker,
     /// Compressed bytes on their way to the unpacker.
     packed: Vec<u8>,
@@ -72,6 +74,7 @@ impl<'a> Reader<'a> {
             cluster: image.header.cluster(),
             table: Vec::new(),
             table_index: None,
+            empty_at: None,
             unpacker,
             packed: Vec::new(),
             unpacked: Vec::new(),
@@ -97,11 +100,15 @@ impl<'a> Reader<'a> {
         // The L1 table covers the disk, as it was checked at opening.
         let l1_entry = self.image.l1.get(index).copied().unwrap_or(0);
         let offset = l2_offset(l1_entry);
-        if offset == 0 {
+        if offset == 0 || self.empty_at == Some(offset) {
             return Ok(Lookup::NoTable);
         }
         if self.table_index != Some(index) {
             self.load(index, offset)?;
+            if zeros::is_zero(&self.table) {
+                self.empty_at = Some(offset);
+                return Ok(Lookup::NoTable);
+            }
         }
         self.entry(at).map(Lookup::Entry)
     }
@@ -199,9 +206,8 @@ impl<'a> Reader<'a> {
                 let mut length = span - at % span;
                 // Whole L2 tables that are missing cost nothing to skip.
                 let mut index = (at / span) as usize + 1;
-                while length < limit
-                    && self.image.l1.get(index).is_none_or(|l1| l2_offset(*l1) == 0)
-                {
+                let empty = |l1: &u64| [Some(0), self.empty_at].contains(&Some(l2_offset(*l1)));
+                while length < limit && self.image.l1.get(index).is_none_or(empty) {
                     length += span;
                     index += 1;
                 }

@@ -39,11 +39,12 @@ pub fn convert(arguments: args::Convert) -> Outcome {
         Location::Standard => false,
         Location::Path(path) => !is_stdout(path),
     };
-    if to_stdout {
-        report(&summary, arguments.json, &mut stdout())?;
+    // The target is there, whole: that nobody could be told does not undo it.
+    let _ = if to_stdout {
+        report(&summary, arguments.json, &mut stdout())
     } else {
-        report(&summary, arguments.json, &mut io::stderr())?;
-    }
+        report(&summary, arguments.json, &mut io::stderr())
+    };
     Ok(Answer::Yes)
 }
 

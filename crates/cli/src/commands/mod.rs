@@ -104,6 +104,9 @@ impl Pairs {
     }
 }
 
+/// Columns are padded to this many characters at most; what is longer sticks out.
+const WIDEST: usize = 100;
+
 /// Rows of cells, each column as wide as its widest cell; numbers to the right.
 fn print_table(out: &mut impl Write, rows: &[Vec<String>], right: &[bool]) -> io::Result<()> {
     let rows: Vec<Vec<String>> =
@@ -112,7 +115,7 @@ fn print_table(out: &mut impl Write, rows: &[Vec<String>], right: &[bool]) -> io
     let widths: Vec<usize> = (0..columns)
         .map(|column| {
             let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0).min(WIDEST)
         })
         .collect();
     for row in &rows {

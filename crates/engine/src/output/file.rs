@@ -63,6 +63,12 @@ impl FileOutput {
         }
         let base =
             target.file_name().ok_or_else(|| Error::misuse("no file name").in_file(&name))?;
+        // The umask takes from 666 what it takes from every new file. A file that replaces another is
+        // open to nobody who could not read that one.
+        let mode = match target.metadata() {
+            Ok(old) => old.permissions().mode() & 0o666,
+            Err(_) => 0o666,
+        };
         let mut prefix = OsString::from(base);
         if prefix.len() > LONGEST_BASE {
             prefix = OsString::from("target");
@@ -71,8 +77,7 @@ impl FileOutput {
         let partial = tempfile::Builder::new()
             .prefix(&prefix)
             .suffix(SUFFIX)
-            // The umask takes from this what it takes from every new file.
-            .permissions(Permissions::from_mode(0o666))
+            .permissions(Permissions::from_mode(mode))
             .tempfile_in(folder_of(&target))
             .map_err(io)?;
         Ok(Self {
