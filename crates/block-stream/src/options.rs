@@ -29,7 +29,7 @@ pub fn parse_size(text: &str) -> Result<u64> {
         'T' => 40,
         'P' => 50,
         'E' => 60,
-        _ if trimmed.len() == text.len() => 0,
+        _ if !text.ends_with("iB") => 0,
         _ => return Err(bad()),
     };
     let digits = if shift == 0 { trimmed } else { &trimmed[..trimmed.len() - unit.len_utf8()] };
