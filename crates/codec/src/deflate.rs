@@ -163,7 +163,9 @@ impl ZlibPacker {
     ///
     /// [`CodecError::Level`] for another level.
     pub fn new(level: u32) -> Result<Self, CodecError> {
-        let made = i32::try_from(level).ok().and_then(|level| CompressionLvl::new(level).ok());
+        // Level 0, which libdeflate has too, only stores: no format here wants that.
+        let known = Some(level).filter(|level| Self::LEVELS.contains(level));
+        let made = known.and_then(|level| CompressionLvl::new(level as i32).ok());
         let (first, last) = (*Self::LEVELS.start(), *Self::LEVELS.end());
         let range = first.into()..=last.into();
         let level = made.ok_or(CodecError::Level { codec: ZLIB, level: level.into(), range })?;

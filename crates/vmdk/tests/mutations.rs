@@ -127,4 +127,4 @@ fn a_changed_stream_ends_or_is_refused() {
 }
 
 /// Changed images of each kind.
-const ROUNDS: usize = 6000;
+const ROUNDS: usize = 300;
