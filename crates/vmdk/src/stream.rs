@@ -56,8 +56,8 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
     /// Reads what precedes the grains. `name` is for messages.
     ///
     /// # Errors
-    /// `Unsupported` when it is a VMDK of another kind, whose tables point back and forth; `Damaged`
-    /// when its parts contradict each other; `Limit` for tables past the bounds; `Io`.
+    /// `Unsupported` when it is a VMDK of another kind, whose tables point back and forth;
+    /// `Damaged` when its parts contradict each other; `Limit` for tables past the bounds; `Io`.
     pub fn new(reader: R, name: &str, limits: &Limits) -> Result<Self> {
         let source = Source { reader, name: name.to_owned(), at: 0 };
         Self::open(source, limits).map_err(|error| error.doing("opening").in_file(name))

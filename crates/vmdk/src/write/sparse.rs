@@ -7,9 +7,9 @@
 //! then         grains, each at a multiple of its length, in the disk's order
 //! ```
 //!
-//! Where a table is depends on the capacity alone, as VMware and QEMU have it, so a table is written
-//! when it is full, and only one is in memory. The header comes last: an extent that is not finished
-//! is none.
+//! Where a table is depends on the capacity alone, as VMware and QEMU have it, so a table is
+//! written when it is full, and only one is in memory. The header comes last: an extent that is not
+//! finished is none.
 
 use diskferry_block_stream::{Chunk, Layout, Result, Sink};
 

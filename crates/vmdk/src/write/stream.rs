@@ -3,8 +3,8 @@
 //! ```text
 //! sector 0     header: version 3, deflate, markers, the directory at the end
 //! sector 1     descriptor, 20 sectors
-//! sector 128   grains, each after a marker, padded to a sector; a table follows the grains it maps:
-//!              marker, 4 sectors; where it would map nothing there is none
+//! sector 128   grains, each after a marker, padded to a sector; a table follows the grains it
+//!              maps: marker, 4 sectors; where it would map nothing there is none
 //! at the end   marker, grain directory; marker, footer; end-of-stream marker
 //! ```
 //!
