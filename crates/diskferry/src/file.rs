@@ -4,17 +4,19 @@
 //! watchdog). So only regular files and block devices are opened for random access, and a file that
 //! is swapped for another in between is noticed.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Result};
 use diskferry_engine::{FileBytes, MappedBytes};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, makedev, open, openat2};
 use rustix::io::Errno;
 
 /// Where an image is, or where one goes.
@@ -98,6 +100,22 @@ impl FileId {
         } else {
             Self::Inode { device: metadata.dev(), inode: metadata.ino() }
         }
+    }
+
+    /// Whether what is written to one is read from the other.
+    pub fn overlaps(self, other: Self) -> bool {
+        self == other || self.behind() == Some(other) || other.behind() == Some(self)
+    }
+
+    /// The file that a loop device shows, where this is one and its file can be told.
+    fn behind(self) -> Option<Self> {
+        let Self::Block(device) = self else { return None };
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        // A partition of a loop device has its device's folder around its own.
+        let path = |place: &str| format!("/sys/dev/block/{major}:{minor}/{place}/backing_file");
+        let told = ["loop", "../loop"].iter().find_map(|place| fs::read(path(place)).ok())?;
+        let file = Path::new(OsStr::from_bytes(told.trim_ascii_end()));
+        file.metadata().ok().map(|metadata| Self::of(&metadata))
     }
 }
 
@@ -191,8 +209,7 @@ fn open_checked(
 /// # Errors
 /// `Io` when stdin is closed.
 pub(crate) fn stdin() -> Result<File> {
-    let handle = io::stdin().as_fd().try_clone_to_owned();
-    handle.map(File::from).map_err(|error| Error::from(error).in_file(STDIN))
+    own_handle(io::stdin().as_fd()).map_err(|error| Error::from(error).in_file(STDIN))
 }
 
 /// A handle of its own to stdout.
@@ -200,8 +217,23 @@ pub(crate) fn stdin() -> Result<File> {
 /// # Errors
 /// `Io` when stdout is closed.
 pub(crate) fn stdout() -> Result<File> {
-    let handle = io::stdout().as_fd().try_clone_to_owned();
-    handle.map(File::from).map_err(|error| Error::from(error).in_file(STDOUT))
+    own_handle(io::stdout().as_fd()).map_err(|error| Error::from(error).in_file(STDOUT))
+}
+
+/// In the place of a standard stream that is closed when a process starts, Rust's runtime opens
+/// `/dev/null` for both reading and writing, which hardly anybody does who means it. A disk that is
+/// written there is lost, and one that is read from there is empty.
+fn own_handle(stream: BorrowedFd<'_>) -> io::Result<File> {
+    let file = File::from(stream.try_clone_to_owned()?);
+    let null = makedev(1, 3);
+    let metadata = file.metadata()?;
+    if metadata.file_type().is_char_device()
+        && metadata.rdev() == null
+        && rustix::fs::fcntl_getfl(&file)?.contains(OFlags::RDWR)
+    {
+        return Err(io::Error::other("it is closed"));
+    }
+    Ok(file)
 }
 
 /// What messages call stdin.

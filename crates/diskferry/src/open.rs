@@ -258,12 +258,12 @@ impl DiskImage {
         self.snapshot.as_deref()
     }
 
-    /// The name of the file of the chain that `id` is, where it is one.
+    /// The name of the file of the chain that `id` is, or shows, where it is one.
     pub(crate) fn file_in_use(&self, id: FileId) -> Option<&str> {
         let own = self.layers.iter().map(|layer| (layer.id, layer.name()));
         let others = self.layers.iter().flat_map(|layer| &layer.others);
         let mut files = own.chain(others.map(|other| (other.id, other.bytes.name())));
-        files.find(|(file, _)| *file == id).map(|(_, name)| name)
+        files.find(|(file, _)| file.overlaps(id)).map(|(_, name)| name)
     }
 }
 

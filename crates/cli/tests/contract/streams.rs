@@ -161,3 +161,21 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
     Ended::of(&arguments, output).failed(5, &["b.raw", "File too large"]);
     assert_eq!(folder.names(), ["a.raw"]);
 }
+
+#[test]
+fn a_standard_stream_that_is_closed_is_no_empty_disk_and_no_target() {
+    let folder = Folder::new();
+    folder.write("a.raw", &disk(1000));
+    let program = env!("CARGO_BIN_EXE_diskferry");
+    for (line, name) in [
+        ("convert -O raw - b.raw <&-", "stdin"),
+        ("digest - <&-", "stdin"),
+        ("convert -O raw a.raw - >&-", "stdout"),
+    ] {
+        let line = format!("'{program}' {line}");
+        let output =
+            Command::new("sh").args(["-c", &line]).current_dir(folder.root()).output().unwrap();
+        Ended::of(&[&line], output).failed(5, &[name, "it is closed"]);
+    }
+    assert_eq!(folder.names(), ["a.raw"]);
+}
