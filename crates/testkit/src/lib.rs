@@ -2,7 +2,7 @@
 //!
 //! - [`Model`] is a disk whose every byte is known from a seed; [`Recorder`] is an output in memory
 //!   that notices what a file would swallow.
-//! - [`laws`] are what every format passes, one call each.
+//! - [`laws`] are what every format passes, one call each; [`mod@format`] is what their tests share.
 //! - [`fault`] makes the n-th operation fail, or cancel the job.
 //! - [`toy`] is a format as small as can be, to test the laws and the engine by.
 //! - [`qemu`] asks qemu-img and qemu-io; [`fuzz`] replays kept inputs.
@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod fault;
+pub mod format;
 pub mod fuzz;
 pub mod laws;
 mod model;

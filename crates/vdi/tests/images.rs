@@ -7,10 +7,11 @@ use build::{
     Block, Build, CREATION_TEXT, MODIFICATION_TEXT, PARENT, PARENT_TEXT, mixed_endian, patch,
 };
 use diskferry_block_stream::{
-    Bytes, Description, Detail, Disk, Error, ErrorKind, Extent, Image, Kind, Limits, Problem,
-    ProblemKind, Result,
+    Bytes, Description, Detail, Disk, Error, ErrorKind, Extent, Image, Kind, Limits, ProblemKind,
+    Result,
 };
 use diskferry_engine::{Chain, Slice};
+use diskferry_testkit::format::problems;
 use diskferry_testkit::{Model, Random, Texture, fuzz, laws};
 use diskferry_vdi::Vdi;
 
@@ -346,12 +347,6 @@ fn a_bad_block_does_not_spoil_the_ones_before_it() {
     assert_eq!(error.place().length, Some(4096 - 100));
     assert!(cursor.read(8000, &mut [0; 400]).is_err());
     assert!(cursor.read(8000, &mut [0; 192]).is_ok());
-}
-
-fn problems(image: &Vdi) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    image.check(&mut |problem| problems.push(problem)).unwrap();
-    problems
 }
 
 #[test]
