@@ -40,6 +40,24 @@ pub trait Cursor: Send {
     fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()>;
 }
 
+/// Fills `buf` with the bytes at `at` run by run, as cursors do: `read_run` fills the front of what is
+/// left of it with the run that begins there, and returns that run's length, at least one byte.
+///
+/// # Errors
+/// Whatever `read_run` reports; `buf` is then unspecified.
+pub fn read_runs(
+    mut at: u64,
+    mut buf: &mut [u8],
+    mut read_run: impl FnMut(u64, &mut [u8]) -> Result<u64>,
+) -> Result<()> {
+    while !buf.is_empty() {
+        let length = read_run(at, buf)?;
+        at += length;
+        buf = &mut buf[length as usize..];
+    }
+    Ok(())
+}
+
 /// A run of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {

@@ -1,6 +1,6 @@
 //! Reading: from an offset of the disk to bytes.
 
-use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent as Run, Kind, Result};
+use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent as Run, Kind, Result, read_runs};
 use diskferry_codec::ZlibUnpacker;
 
 use crate::damage::{Damage, Problem};
@@ -328,17 +328,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn fill(&mut self, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
-        while !buf.is_empty() {
-            let length = self.fill_run(at, buf).map_err(|error| self.in_file(error, at))?;
-            at += length;
-            buf = &mut buf[length as usize..];
-        }
-        Ok(())
-    }
-
     /// Fills the front of `buf` with one run; returns its length.
-    fn fill_run(&mut self, at: u64, buf: &mut [u8]) -> Result<u64> {
+    fn read_run(&mut self, at: u64, buf: &mut [u8]) -> Result<u64> {
         let (way, length) = self.run(at, buf.len() as u64)?;
         let part = &mut buf[..length as usize];
         match way {
@@ -379,7 +370,9 @@ impl Cursor for Reader<'_> {
 
     fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
         let whole = buf.len() as u64;
-        self.fill(at, buf).map_err(|error| error.at("reading", at, whole))
+        let read_run =
+            |at, buf: &mut [u8]| self.read_run(at, buf).map_err(|error| self.in_file(error, at));
+        read_runs(at, buf, read_run).map_err(|error| error.at("reading", at, whole))
     }
 }
 
