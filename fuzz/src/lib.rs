@@ -4,3 +4,6 @@
 //! stable compiler; so it names only what those tests know too.
 
 pub mod qcow2;
+pub mod vdi;
+pub mod vhd;
+pub mod vmdk;
