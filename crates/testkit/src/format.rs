@@ -5,7 +5,7 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Disk, Image, Plan, Problem, Result};
 use diskferry_engine::{CopyOptions, Job, Slice, Source, copy};
 
-use crate::{Model, Recorder};
+use crate::Recorder;
 
 /// Options as on the command line: `key=value,key=value`. What has no value, as `c` for compression,
 /// is set to an empty one.
@@ -21,13 +21,13 @@ pub fn options<O: Default>(text: &str, set: impl Fn(&mut O, &str, &str) -> Resul
     options
 }
 
-/// The file that a plan of one file makes of the model.
+/// The file that a plan of one file makes of the disk.
 ///
 /// # Errors
 /// Whatever the copy reports.
-pub fn write(plan: Plan, model: &Model) -> Result<Arc<dyn Bytes>> {
+pub fn write(plan: Plan, disk: &dyn Disk) -> Result<Arc<dyn Bytes>> {
     let recorder = Recorder::new();
-    copy(Source::Disk(model), plan, &recorder, &CopyOptions::default(), &Job::new(2)?)?;
+    copy(Source::Disk(disk), plan, &recorder, &CopyOptions::default(), &Job::new(2)?)?;
     Ok(recorder.recorded())
 }
 
