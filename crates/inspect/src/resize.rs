@@ -112,13 +112,22 @@ impl Inspection {
         [header].into_iter().chain(entries).filter(is_free).collect()
     }
 
-    /// The length of the protective entry, which is to cover the disk.
+    /// The end of the protective entry, which is to cover the disk.
     fn protective_patch(&self, sectors: u64) -> Option<Patch> {
         let entry = self.mbr.as_ref()?.protective()?;
         let want = protective_sectors(sectors);
-        let at = ENTRIES_AT + ENTRY * entry.index as usize + 12;
-        (entry.sectors != want)
-            .then(|| Patch { offset: at as u64, bytes: want.to_le_bytes().to_vec() })
+        if entry.sectors == want {
+            return None;
+        }
+        let mut bytes = match entry.end_chs {
+            NO_CHS => NO_CHS,
+            _ => chs(u64::from(want)),
+        }
+        .to_vec();
+        bytes.extend(entry.start_lba.to_le_bytes());
+        bytes.extend(want.to_le_bytes());
+        let at = ENTRIES_AT + ENTRY * entry.index as usize + 5;
+        Some(Patch { offset: at as u64, bytes })
     }
 }
 
@@ -207,6 +216,16 @@ fn moved_header(
     bytes
 }
 
+/// A sector's place as an MBR has it: head, then sector with the cylinder's high bits, then cylinder; on
+/// the geometry that everybody assumes, of 255 heads and 63 sectors.
+fn chs(lba: u64) -> [u8; 3] {
+    let (cylinder, rest) = (lba / (255 * 63), lba % (255 * 63));
+    if cylinder > 1023 {
+        return NO_CHS;
+    }
+    [(rest / 63) as u8, (rest % 63 + 1) as u8 | (cylinder >> 8 << 6) as u8, cylinder as u8]
+}
+
 /// What of `range` is in none of `taken`.
 fn subtract(range: Range<u64>, taken: &[Range<u64>]) -> impl Iterator<Item = Range<u64>> {
     let mut left = vec![range];
@@ -221,6 +240,8 @@ fn subtract(range: Range<u64>, taken: &[Range<u64>]) -> impl Iterator<Item = Ran
     left.into_iter().filter(|part| part.start < part.end)
 }
 
+/// The end of what is too large for heads and cylinders.
+const NO_CHS: [u8; 3] = [0xFF; 3];
 /// Where the entries stand unless a header says otherwise.
 const FIRST_ENTRIES: u64 = 2;
 
