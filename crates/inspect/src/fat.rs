@@ -316,12 +316,14 @@ fn short_entry(entry: &[u8], parts: &[[u16; 13]]) -> Entry {
     }
 }
 
+/// A short name as `NAME.EXT`. Windows NT and Linux keep in two bits which half is in small letters.
 fn short_name(entry: &[u8]) -> String {
-    let part = |from, to| {
+    let part = |from, to, small_bit| {
         let text: String = entry[from..to].iter().map(|byte| char::from(*byte)).collect();
-        clean(&text).unwrap_or_default()
+        let text = clean(&text).unwrap_or_default();
+        if entry[12] & small_bit == 0 { text } else { text.to_ascii_lowercase() }
     };
-    let (name, extension) = (part(0, 8), part(8, 11));
+    let (name, extension) = (part(0, 8, 0x08), part(8, 11, 0x10));
     if extension.is_empty() { name } else { format!("{name}.{extension}") }
 }
 

@@ -61,12 +61,15 @@ impl Inspection {
         if self.table == TableKind::Gpt {
             patches.extend(self.protective_patch(size / u64::from(gpt.sector_size)));
         }
-        let taken: Vec<_> = patches.iter().map(Patch::range).chain([moved.backup()]).collect();
+        let mut taken: Vec<_> = patches.iter().map(Patch::range).chain([moved.backup()]).collect();
         for old in self.backup_ranges() {
-            patches.extend(subtract(old.start..old.end.min(size), &taken).map(|range| Patch {
+            let left = subtract(old.start..old.end.min(size), &taken);
+            patches.extend(left.map(|range| Patch {
                 offset: range.start,
                 bytes: vec![0; (range.end - range.start) as usize],
             }));
+            // A header may say that its entries stand where it stands itself.
+            taken.push(old);
         }
         patches.sort_by_key(|patch| patch.offset);
         Ok(patches)

@@ -234,7 +234,7 @@ impl Table {
         for (index, (kind, first, last, attributes, name)) in self.parts.iter().enumerate() {
             let mut entry = Vec::new();
             entry.extend(Uuid::parse_str(kind).unwrap().to_bytes_le());
-            entry.extend(Uuid::from_u128(0xD15C_FE44 << 64 | index as u128 + 1).to_bytes_le());
+            entry.extend(Uuid::from_u128(0xD15C_FE44_0000_0001 + index as u128).to_bytes_le());
             entry.extend(first.to_le_bytes());
             entry.extend(last.to_le_bytes());
             entry.extend(attributes.to_le_bytes());
@@ -253,7 +253,7 @@ impl Table {
         for number in [own, other, 2 + sectors, self.last_usable] {
             header.extend(number.to_le_bytes());
         }
-        header.extend(Uuid::from_u128(0xD15C_FE44 << 96 | 7).to_bytes_le());
+        header.extend(Uuid::from_u128(0xD15C_FE44).to_bytes_le());
         header.extend(entries.to_le_bytes());
         for number in [self.count, self.entry_size, crc32fast::hash(&table)] {
             header.extend(number.to_le_bytes());
