@@ -47,6 +47,15 @@ pub enum BiosLoader {
     Windows,
 }
 
+impl fmt::Display for BiosLoader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Grub => "GRUB",
+            Self::Windows => "Windows",
+        })
+    }
+}
+
 /// What UEFI finds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UefiBoot {

@@ -97,17 +97,17 @@ impl Fat {
         let root_sectors = (root_entries * 32).div_ceil(bytes);
         let before_data = reserved + fats * fat_sectors + root_sectors;
         let clusters = sectors.checked_sub(before_data)? / per_cluster;
-        // The width depends on nothing else.
+        // Only FAT32 keeps its tables' length in 32 bits. Microsoft goes by the number of clusters alone;
+        // Linux and EDK2 look at this first, and so read small FAT32s, which are frequent.
+        let is_32 = sector.le16(22)? == 0;
         let kind = match clusters {
             0 => return None,
+            _ if is_32 => ContentKind::Fat32,
             1..4085 => ContentKind::Fat12,
             4085..65525 => ContentKind::Fat16,
-            _ => ContentKind::Fat32,
+            _ => return None,
         };
-        // Only FAT32 keeps its root folder in clusters, and its tables' length in 32 bits.
-        let is_32 = sector.le16(22)? == 0;
-        if fat_sectors == 0 || is_32 != (kind == ContentKind::Fat32) || is_32 != (root_entries == 0)
-        {
+        if fat_sectors == 0 || is_32 != (root_entries == 0) {
             return None;
         }
         Some(Self {

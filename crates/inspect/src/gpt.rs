@@ -13,6 +13,8 @@
 //!
 //! All numbers are little-endian, CRCs are CRC-32. Source: UEFI 2.10, chapter 5.3.
 
+use std::fmt;
+
 use diskferry_block_stream::Result;
 use serde::Serialize;
 use thiserror::Error as ThisError;
@@ -72,6 +74,16 @@ pub enum GptState {
     Missing,
     /// There is a signature, but this is wrong.
     Damaged(GptDamage),
+}
+
+impl fmt::Display for GptState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Valid => f.write_str("valid"),
+            Self::Missing => f.write_str("missing"),
+            Self::Damaged(damage) => write!(f, "damaged: {damage}"),
+        }
+    }
 }
 
 /// What is wrong with a copy of a GPT.
@@ -381,6 +393,9 @@ fn judge_protective(mbr: Option<&Mbr>, sectors: u64, notes: &mut Notes) {
     };
     if entry.index != 0 {
         notes.add(Finding::ProtectiveNotFirst { entry: entry.index });
+    }
+    if entry.flag != 0 {
+        notes.add(Finding::ProtectiveFlag { flag: entry.flag });
     }
     if entry.start_lba != 1 {
         notes.add(Finding::ProtectiveStart { lba: entry.start_lba });

@@ -37,6 +37,7 @@ mod usage;
 
 pub use boot::{Architecture, BiosBoot, BiosLoader, Boot, EfiLoader, EfiSystem, UefiBoot};
 pub use content::{Content, ContentKind, Features};
+pub use fat::FatDamage;
 pub use gpt::{Gpt, GptCopy, GptDamage, GptState};
 pub use inspection::{Inspection, TableKind, inspect};
 pub use mbr::{Mbr, MbrEntry};

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 use thiserror::Error as ThisError;
 
+use crate::fat::FatDamage;
 use crate::gpt::GptDamage;
 use crate::{Architecture, ContentKind};
 
@@ -70,6 +71,8 @@ pub enum Finding {
     NoProtectiveMbr,
     #[error("the protective MBR entry is entry {entry}, not 0")]
     ProtectiveNotFirst { entry: u32 },
+    #[error("the protective MBR entry has the boot flag {flag:#04x}, not 00")]
+    ProtectiveFlag { flag: u8 },
     #[error("the protective MBR entry starts at LBA {lba}, not 1")]
     ProtectiveStart { lba: u32 },
     #[error("the protective MBR entry starts at CHS bytes {chs:02x?}, not 00 02 00")]
@@ -129,7 +132,7 @@ pub enum Finding {
     #[error("its {content} also has the signature of {other}")]
     SeveralSignatures { content: ContentKind, other: ContentKind },
     #[error("its FAT: {damage}")]
-    FatDamaged { damage: crate::fat::FatDamage },
+    FatDamaged { damage: FatDamage },
     #[error("{path} is a program for {machine}")]
     LoaderMachine { path: String, machine: Architecture },
     #[error("{path} is no EFI program")]

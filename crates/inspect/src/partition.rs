@@ -131,6 +131,8 @@ pub enum Role {
     LinuxRoot,
     /// Linux: the boot loader's extended partition.
     LinuxBoot,
+    /// Linux: what is mounted below the root (`/usr`, `/home`, `/var`), or proves it (verity).
+    LinuxBeside,
     /// Linux: swap.
     Swap,
     /// Linux: LVM.
@@ -214,16 +216,16 @@ const GPT_TYPES: &[(Uuid, &str, Role)] = &[
     (uuid!("993d8d3d-f80e-4225-855a-9daf8ed7ea97"), "Linux root, Itanium", Role::LinuxRoot),
     (uuid!("c31c45e6-3f39-412e-80fb-4809c4980599"), "Linux root, PowerPC 64 LE", Role::LinuxRoot),
     (uuid!("5eead9a9-fe09-4a1e-a1d7-520d00531306"), "Linux root, s390x", Role::LinuxRoot),
-    (uuid!("8484680c-9521-48c6-9c11-b0720656f69e"), "Linux /usr, x86-64", Role::Linux),
-    (uuid!("b0e01050-ee5f-4390-949a-9101b17104e9"), "Linux /usr, ARM-64", Role::Linux),
-    (uuid!("2c7357ed-ebd2-46d9-aec1-23d437ec2bf5"), "Linux root verity, x86-64", Role::Linux),
-    (uuid!("df3300ce-d69f-4c92-978c-9bfb0f38d820"), "Linux root verity, ARM-64", Role::Linux),
+    (uuid!("8484680c-9521-48c6-9c11-b0720656f69e"), "Linux /usr, x86-64", Role::LinuxBeside),
+    (uuid!("b0e01050-ee5f-4390-949a-9101b17104e9"), "Linux /usr, ARM-64", Role::LinuxBeside),
+    (uuid!("2c7357ed-ebd2-46d9-aec1-23d437ec2bf5"), "Linux root verity, x86-64", Role::LinuxBeside),
+    (uuid!("df3300ce-d69f-4c92-978c-9bfb0f38d820"), "Linux root verity, ARM-64", Role::LinuxBeside),
     (uuid!("bc13c2ff-59e6-4262-a352-b275fd6f7172"), "Linux extended boot", Role::LinuxBoot),
     (uuid!("0657fd6d-a4ab-43c4-84e5-0933c84b4f4f"), "Linux swap", Role::Swap),
-    (uuid!("933ac7e1-2eb4-4f13-b844-0e14e2aef915"), "Linux /home", Role::Linux),
-    (uuid!("3b8f8425-20e0-4f3b-907f-1a25a76f98e8"), "Linux /srv", Role::Linux),
-    (uuid!("4d21b016-b534-45c2-a9fb-5c16e091fd2d"), "Linux /var", Role::Linux),
-    (uuid!("7ec6f557-3bc5-4aca-b293-16ef5df639d1"), "Linux /var/tmp", Role::Linux),
+    (uuid!("933ac7e1-2eb4-4f13-b844-0e14e2aef915"), "Linux /home", Role::LinuxBeside),
+    (uuid!("3b8f8425-20e0-4f3b-907f-1a25a76f98e8"), "Linux /srv", Role::LinuxBeside),
+    (uuid!("4d21b016-b534-45c2-a9fb-5c16e091fd2d"), "Linux /var", Role::LinuxBeside),
+    (uuid!("7ec6f557-3bc5-4aca-b293-16ef5df639d1"), "Linux /var/tmp", Role::LinuxBeside),
     (uuid!("e6d6d379-f507-44c2-a23c-238f2a3df928"), "Linux LVM", Role::Lvm),
     (uuid!("a19d880f-05fc-4d3b-a006-743f0f84911e"), "Linux RAID", Role::Raid),
     (uuid!("ca7d7ccb-63ed-4c53-861c-1742536059cc"), "Linux LUKS", Role::Linux),

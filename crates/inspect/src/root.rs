@@ -1,5 +1,7 @@
 //! Which partition the operating system lives in: a guess.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::content::ContentKind;
@@ -18,6 +20,17 @@ pub struct Root {
     pub hidden: bool,
 }
 
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { system, kind, .. } = self;
+        write!(f, "{system} {} {kind}", if self.hidden { "behind" } else { "on" })?;
+        match self.partition {
+            Some(number) => write!(f, ", partition {number}"),
+            None => f.write_str(", without partitions"),
+        }
+    }
+}
+
 /// An operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,6 +39,15 @@ pub enum System {
     Linux,
     /// Windows, by NTFS or ReFS where it would be.
     Windows,
+}
+
+impl fmt::Display for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Linux => "Linux",
+            Self::Windows => "Windows",
+        })
+    }
 }
 
 impl Root {
@@ -81,7 +103,9 @@ fn score(part: &Partition) -> Option<u32> {
             .filter_map(|name| name.as_deref())
             .any(|name| wanted.iter().any(|wanted| name.eq_ignore_ascii_case(wanted)))
     };
-    Some(if part.role == Role::LinuxRoot || content.last_mounted.as_deref() == Some("/") {
+    Some(if part.role == Role::LinuxBeside {
+        0
+    } else if part.role == Role::LinuxRoot || content.last_mounted.as_deref() == Some("/") {
         4
     } else if is_called(ROOTS) {
         3

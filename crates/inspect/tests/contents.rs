@@ -72,6 +72,7 @@ const MADE: &[(&str, u64, ContentKind)] = &[
     ("mkfs.fat -F 12 -n LAB $1", 2, ContentKind::Fat12),
     ("mkfs.fat -F 16 -n LAB -s 4 $1", 16, ContentKind::Fat16),
     ("mkfs.fat -F 32 -n LAB $1", 64, ContentKind::Fat32),
+    ("mkfs.fat -F 32 -s 8 $1", 64, ContentKind::Fat32),
     ("mkfs.fat -F 32 -S 4096 $1", 512, ContentKind::Fat32),
     ("mkswap -q -L lab $1", 1, ContentKind::Swap),
     ("rm $1; mksquashfs /etc/passwd $1 -quiet -no-progress", 1, ContentKind::SquashFs),

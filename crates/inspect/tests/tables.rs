@@ -351,7 +351,7 @@ fn the_protective_mbr_is_judged() {
     let good = protective(SIZE);
     let sectors = (SIZE / 512) as u32;
     let none = entry(0, 0, 0);
-    let cases: [(Vec<Entry>, TableKind, Vec<Finding>); 8] = [
+    let cases: [(Vec<Entry>, TableKind, Vec<Finding>); 9] = [
         (vec![good], TableKind::Gpt, vec![]),
         (vec![Entry { sectors: u32::MAX, ..good }], TableKind::Gpt, vec![]),
         (
@@ -365,6 +365,11 @@ fn the_protective_mbr_is_judged() {
             vec![Finding::ProtectiveChs { chs: [0, 1, 0] }],
         ),
         (vec![Entry { lba: 2, ..good }], TableKind::Gpt, vec![Finding::ProtectiveStart { lba: 2 }]),
+        (
+            vec![Entry { flag: 0x80, ..good }],
+            TableKind::Gpt,
+            vec![Finding::ProtectiveFlag { flag: 0x80 }],
+        ),
         (vec![none, good], TableKind::Gpt, vec![Finding::ProtectiveNotFirst { entry: 1 }]),
         (
             vec![good, active(0x83, 6144, 24576)],
@@ -438,8 +443,8 @@ fn only_so_many_partitions_are_looked_into() {
     assert_eq!(findings(&found), [Finding::ManyPartitions { most: 256 }]);
 }
 
-/// What sfdisk says of a disk: start and length in sectors, and the type.
-fn sfdisk(path: &std::path::Path) -> Vec<(u64, u64, String)> {
+/// What sfdisk says of a disk: number, start and length in sectors, and the type.
+fn sfdisk(path: &std::path::Path) -> Vec<(u32, u64, u64, String)> {
     let said = tool("sfdisk", &["--json", text(path)]);
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
     let parts = said["partitiontable"]["partitions"].as_array().cloned().unwrap_or_default();
@@ -447,7 +452,13 @@ fn sfdisk(path: &std::path::Path) -> Vec<(u64, u64, String)> {
         .iter()
         .map(|part| {
             let number = |key: &str| part[key].as_u64().unwrap();
-            (number("start"), number("size"), part["type"].as_str().unwrap().to_lowercase())
+            let place = part["node"].as_str().unwrap().strip_prefix(text(path)).unwrap();
+            (
+                place.parse().unwrap(),
+                number("start"),
+                number("size"),
+                part["type"].as_str().unwrap().to_lowercase(),
+            )
         })
         .collect();
     parts.sort();
@@ -503,7 +514,7 @@ fn compare(path: &std::path::Path, what: &str) {
                 PartitionType::Mbr(code) => format!("{code:x}"),
                 PartitionType::Gpt(id) => id.to_string(),
             };
-            (part.start / 512, part.length / 512, kind)
+            (part.number, part.start / 512, part.length / 512, kind)
         })
         .collect();
     ours.sort();

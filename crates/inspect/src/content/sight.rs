@@ -30,10 +30,11 @@ impl Sight {
 
     /// What stands at `at` and after it, as far as it was read; nothing where it was not.
     pub(crate) fn at(&self, at: u64) -> &[u8] {
-        let found = self.pieces.iter().find_map(|(start, bytes)| {
-            bytes.get(usize::try_from(at.checked_sub(*start)?).ok()?..).filter(|b| !b.is_empty())
+        let found = self.pieces.iter().filter_map(|(start, bytes)| {
+            bytes.get(usize::try_from(at.checked_sub(*start)?).ok()?..)
         });
-        found.unwrap_or_default()
+        // Pieces of a small partition overlap.
+        found.max_by_key(|rest| rest.len()).unwrap_or_default()
     }
 }
 
