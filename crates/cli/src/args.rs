@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use diskferry::{Access, Algorithm, Format, Uuid, formats, parse_size};
+use diskferry::{Access, Algorithm, Format, Uuid, VirtualSize, formats, parse_size};
 
 /// Turns a disk image that one cloud or hypervisor exported into a file that another will import.
 #[derive(Parser)]
@@ -96,9 +96,10 @@ pub struct Convert {
     /// Compress the target, optionally at this level of the codec
     #[arg(short, long, value_name = "LEVEL", num_args = 0..=1, require_equals = true)]
     pub compress: Option<Option<u32>>,
-    /// Grow the virtual disk to this size, with zeros at its end
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub size: Option<u64>,
+    /// Grow the virtual disk to this size, with zeros at its end; or `original`, the size that it had
+    /// before its format (zvhd, zvhd2) rounded it up
+    #[arg(long, value_name = "SIZE", value_parser = virtual_size)]
+    pub size: Option<VirtualSize>,
     /// Let --size be less than the disk's, and drop the rest if it is all zeros
     #[arg(long, requires = "size")]
     pub allow_shrink: bool,
@@ -299,6 +300,13 @@ fn size(text: &str) -> Result<u64, String> {
     parse_size(text).map_err(|error| error.to_string())
 }
 
+fn virtual_size(text: &str) -> Result<VirtualSize, String> {
+    match text {
+        "original" => Ok(VirtualSize::Original),
+        _ => size(text).map(VirtualSize::Bytes).map_err(|error| format!("{error}; or original")),
+    }
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -367,7 +375,11 @@ mod tests {
     #[test]
     fn sizes_and_formats_are_checked() {
         let parsed = convert(&["--size", "20G", "-f", "dd", "-O", "qcow2", "s", "t"]).unwrap();
-        assert_eq!(parsed.size, Some(20 << 30));
+        assert_eq!(parsed.size, Some(VirtualSize::Bytes(20 << 30)));
+        let parsed = convert(&["--size", "original", "s", "t"]).unwrap();
+        assert_eq!(parsed.size, Some(VirtualSize::Original));
+        let parsed = convert(&["-f", "dd", "-O", "qcow2", "s", "t"]).unwrap();
+
         assert_eq!((parsed.from.from, parsed.to), (Some(Format::RAW), Some(Format::QCOW2)));
         for arguments in
             [&["--size", "20X"][..], &["-O", "floppy"], &["-j", "0"], &["--allow-shrink"]]

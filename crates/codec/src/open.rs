@@ -11,6 +11,7 @@
 //! Sources: RFC 1951; zlib's manual for `Z_SYNC_FLUSH`.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use libdeflater::{DecompressionError, Decompressor};
@@ -120,6 +121,8 @@ pub struct OpenInflater {
     mark: [u8; 8],
     packed: Vec<u8>,
     unpacked: Vec<u8>,
+    /// Where in `unpacked` the last unit is.
+    unit: Range<usize>,
 }
 
 impl OpenInflater {
@@ -132,7 +135,14 @@ impl OpenInflater {
             mark: RandomState::new().hash_one(0).to_le_bytes(),
             packed: Vec::new(),
             unpacked: Vec::new(),
+            unit: 0..0,
         }
+    }
+
+    /// The unit that was unpacked last; nothing after an error, or a question about another.
+    #[must_use]
+    pub fn unit(&self) -> &[u8] {
+        &self.unpacked[self.unit.clone()]
     }
 
     /// The `len` bytes that `packed` is, if it refers to nothing but itself and `history`, which came directly before
@@ -150,6 +160,7 @@ impl OpenInflater {
         packed: &[u8],
         len: usize,
     ) -> Result<&[u8], CodecError> {
+        self.unit = 0..0;
         check_unit(packed.len().max(len))?;
         if !packed.ends_with(&FLUSHED) {
             let detail = "it does not end with a flush".to_owned();
@@ -168,7 +179,8 @@ impl OpenInflater {
         self.unpacked.resize(end + self.mark.len(), 0);
         match self.fast.deflate_decompress(&self.packed, &mut self.unpacked) {
             Ok(got) if got == self.unpacked.len() && self.unpacked[end..] == self.mark => {
-                Ok(&self.unpacked[start..end])
+                self.unit = start..end;
+                Ok(self.unit())
             }
             Ok(got) if got == self.unpacked.len() => {
                 Err(CodecError::Long { codec: CODEC, want: len })
@@ -194,6 +206,7 @@ impl OpenInflater {
     /// What is no deflate stream may be called either.
     #[must_use]
     pub fn refers_back(&mut self, packed: &[u8]) -> bool {
+        self.unit = 0..0;
         self.strict.reset(false);
         self.unpacked.resize(self.unpacked.len().max(HISTORY), 0);
         let out = &mut self.unpacked[..HISTORY];
@@ -384,7 +397,9 @@ mod tests {
             assert!(inflater.inflate(&[], bad, data.len()).is_err());
             let _ = inflater.refers_back(bad);
             assert!(!inflater.refers_back(&good));
+            assert_eq!(inflater.unit(), b"");
             assert_eq!(inflater.inflate(&[], &good, data.len()).unwrap(), data);
+            assert_eq!(inflater.unit(), data);
         }
     }
 

@@ -16,7 +16,7 @@ use serde::ser::Serializer;
 use uuid::Uuid;
 
 use crate::file::{FileId, Location};
-use crate::format::{Compress, Format, Naming};
+use crate::format::{Compress, Format, GIB, Naming};
 use crate::info::{Info, as_map};
 use crate::open::{Backing, DiskImage, Input, OpenOptions, Written};
 use crate::split::{self, PartPlace};
@@ -41,8 +41,8 @@ pub struct Convert {
     pub options: Vec<(String, String)>,
     /// Whether the target is to be compressed.
     pub compress: Option<Compress>,
-    /// The virtual size of the target, in bytes; by default the source's.
-    pub size: Option<u64>,
+    /// The virtual size of the target; by default the source's.
+    pub size: Option<VirtualSize>,
     /// What to do when that is less than the source's.
     pub shrink: Shrink,
     /// What to do with zeros that the source stores.
@@ -59,6 +59,16 @@ pub struct Convert {
     pub identity: Identity,
     /// A window into the running conversion.
     pub watch: Watch,
+}
+
+/// The virtual size that a target is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VirtualSize {
+    /// So many bytes.
+    Bytes(u64),
+    /// The size that the source's disk had before its format rounded it up. What was added must be
+    /// zeros.
+    Original,
 }
 
 /// What to do when the target is to be smaller than the source.
@@ -179,10 +189,11 @@ impl Convert {
         let input = self.open.open(&self.source)?;
         refuse_own_source(&input, &destination)?;
         let naming = Naming { stamp: self.identity.stamp(), file: destination.file_name() };
-        let plan = writing.plan(self.size.or(input.size()), &naming).map_err(in_target)?;
+        let size = self.size_of(&input)?;
+        let plan = writing.plan(size.or(input.size()), &naming).map_err(in_target)?;
         let parts = self.parts(&plan, &input, &destination)?;
         let (unit, grain) = (writing.unit(&plan), chunk(&plan));
-        let mut source = self.prepare(input, job)?;
+        let mut source = self.prepare(input, size, job)?;
 
         let target = destination.create(parts, self.replace, self.durability)?;
         let guard = self.watch.guard(target.partial_paths());
@@ -316,14 +327,40 @@ impl Convert {
         })
     }
 
+    /// The size that is asked for, in bytes.
+    fn size_of(&self, input: &Input) -> Result<Option<u64>> {
+        match self.size {
+            None => Ok(None),
+            Some(VirtualSize::Bytes(size)) => Ok(Some(size)),
+            Some(VirtualSize::Original) => {
+                let none = || {
+                    Error::misuse(
+                        "its format keeps no original size; only zvhd and zvhd2 do, which round \
+                         sizes up",
+                    )
+                };
+                let size = input.original_size();
+                size.ok_or_else(none).map(Some).map_err(|error| error.in_file(input.name()))
+            }
+        }
+    }
+
+    /// What to do when the target is to be smaller: an original size is asked for knowingly.
+    fn shrink(&self) -> Shrink {
+        match self.size {
+            Some(VirtualSize::Original) => Shrink::DropZeros,
+            Some(VirtualSize::Bytes(_)) | None => self.shrink,
+        }
+    }
+
     /// The source at the size that the target is to have.
-    fn prepare(&self, input: Input, job: &Job) -> Result<Prepared> {
+    fn prepare(&self, input: Input, size: Option<u64>, job: &Job) -> Result<Prepared> {
         match input {
-            Input::Stream(stream) => self.prepare_stream(stream),
+            Input::Stream(stream) => self.prepare_stream(stream, size),
             Input::Image(image) => {
                 let disk = Arc::clone(image.disk());
                 let own = disk.size();
-                let disk: Arc<dyn Disk> = match self.size {
+                let disk: Arc<dyn Disk> = match size {
                     Some(size) if size > own => Arc::new(Pad::new(disk, size)?),
                     Some(size) if size < own => self.shrunk(&image, size, job)?,
                     _ => disk,
@@ -333,16 +370,16 @@ impl Convert {
         }
     }
 
-    fn prepare_stream(&self, stream: StreamInput) -> Result<Prepared> {
+    fn prepare_stream(&self, stream: StreamInput, size: Option<u64>) -> Result<Prepared> {
         let (info, own, read) = (stream.info(), stream.size(), stream.read());
-        let Some(size) = self.size else {
+        let Some(size) = size else {
             let stream = Some(stream.into_stream());
             return Ok(Prepared::Stream { info, stream, size: own, arrived: None, read });
         };
         if let Some(own) = own {
             self.check_shrink(own, size).map_err(|error| error.in_file(stream.name()))?;
         }
-        let resized = stream.into_resized(size, self.shrink);
+        let resized = stream.into_resized(size, self.shrink());
         let arrived = Some(resized.arrived()).filter(|_| own.is_none());
         let stream: Option<Box<dyn Stream>> = Some(Box::new(resized));
         Ok(Prepared::Stream { info, stream, size: Some(size), arrived, read })
@@ -351,7 +388,7 @@ impl Convert {
     /// # Errors
     /// `Misuse` when a disk of `own` bytes is to be made smaller without leave.
     fn check_shrink(&self, own: u64, size: u64) -> Result<()> {
-        if size < own && self.shrink == Shrink::Refuse {
+        if size < own && self.shrink() == Shrink::Refuse {
             return Err(Error::misuse(format!(
                 "a size of {size} bytes is less than the disk's {own}; --allow-shrink drops the \
                  rest, where it is zeros"
@@ -456,10 +493,14 @@ fn chunk(plan: &Plan) -> u64 {
 /// Says that the target's virtual size is not the one asked for, where it is not.
 fn rounding(name: &str, format: Format, size: u64, unit: u64) -> Option<String> {
     let held = size.checked_next_multiple_of(unit).filter(|held| *held != size)?;
-    let what = if unit == 512 { "sectors" } else { "grains" };
+    let what = match unit {
+        512 => "sectors of 512 bytes".to_owned(),
+        GIB => "GiB".to_owned(),
+        _ => format!("grains of {unit} bytes"),
+    };
     Some(format!(
         "{name}: the virtual size was rounded up from {size} to {held} bytes, as {format} holds \
-         whole {what} of {unit} bytes only"
+         whole {what} only"
     ))
 }
 

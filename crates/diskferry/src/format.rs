@@ -8,6 +8,8 @@ mod raw;
 mod vdi;
 mod vhd;
 mod vmdk;
+mod zvhd;
+mod zvhd2;
 
 use std::fmt;
 use std::io::Read;
@@ -54,7 +56,15 @@ type Open = fn(Arc<dyn Bytes>, &Context<'_>) -> Result<Arc<dyn Image>>;
 type OpenStream = fn(&str, Box<dyn Read + Send>, &Limits) -> Result<Box<dyn Stream>>;
 
 /// Every format. The raw one is last, for it is what an image is that bears no signature.
-static FORMATS: [Format; 5] = [Format::QCOW2, Format::VHD, Format::VMDK, Format::VDI, Format::RAW];
+static FORMATS: [Format; 7] = [
+    Format::QCOW2,
+    Format::VHD,
+    Format::VMDK,
+    Format::VDI,
+    Format::ZVHD,
+    Format::ZVHD2,
+    Format::RAW,
+];
 
 /// Every format.
 pub fn formats() -> &'static [Format] {
@@ -72,6 +82,10 @@ impl Format {
     pub const VHD: Self = Self(&vhd::ROW);
     /// VMware's VMDK.
     pub const VMDK: Self = Self(&vmdk::ROW);
+    /// Huawei Cloud's ZVHD.
+    pub const ZVHD: Self = Self(&zvhd::ROW);
+    /// Huawei Cloud's ZVHD2.
+    pub const ZVHD2: Self = Self(&zvhd2::ROW);
 
     /// The name that users write and scripts read.
     pub fn name(self) -> &'static str {
@@ -274,6 +288,9 @@ pub(crate) trait Writing {
 /// The unit in which most formats count a disk's size, in bytes.
 const SECTOR: u64 = 512;
 
+/// The unit in which ZVHD and ZVHD2 present it, in bytes.
+pub(crate) const GIB: u64 = 1 << 30;
+
 /// # Errors
 /// `Misuse` when a snapshot is wanted of a format that has none.
 fn no_snapshots(format: &str, bytes: &dyn Bytes, context: &Context<'_>) -> Result<()> {
@@ -320,6 +337,8 @@ mod tests {
             ("a.VPC", Some(Format::VHD)),
             ("a.vmdk", Some(Format::VMDK)),
             ("a.vdi", Some(Format::VDI)),
+            ("a.zvhd", Some(Format::ZVHD)),
+            ("a.ZVHD2", Some(Format::ZVHD2)),
             ("qcow2", None),
             (".raw", None),
             ("a.txt", None),
@@ -339,6 +358,9 @@ mod tests {
             (b"KDMV\x01\0\0\0", Some(Format::VMDK)),
             (b"# Disk DescriptorFile\nversion=1\nCID=1\n", Some(Format::VMDK)),
             (&vdi, Some(Format::VDI)),
+            (b"stream\0\0", Some(Format::ZVHD)),
+            (b"z2strm\0\0", Some(Format::ZVHD2)),
+            (b"strea", None),
             (b"", None),
             (b"\xeb\x63\x90 a boot sector", None),
         ] {

@@ -8,10 +8,10 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let (source, target) = (folder.path().join("disk.img"), folder.path().join("disk.qcow2"));
 //! # std::fs::write(&source, vec![7; 1 << 20])?;
-//! use diskferry::{Algorithm, Convert, Job, Verify};
+//! use diskferry::{Algorithm, Convert, Job, Verify, VirtualSize};
 //!
 //! let mut convert = Convert::new(source.as_path(), target.as_path());
-//! convert.size = Some(8 << 20);
+//! convert.size = Some(VirtualSize::Bytes(8 << 20));
 //! convert.verify = Verify::ReadBack;
 //! convert.digests = vec![Algorithm::Sha256];
 //! let summary = convert.run(&Job::new(0)?)?;
@@ -45,7 +45,7 @@ mod stream;
 mod target;
 mod watch;
 
-pub use convert::{Convert, Identity, Shrink, Summary, Verify};
+pub use convert::{Convert, Identity, Shrink, Summary, Verify, VirtualSize};
 pub use diskferry_block_stream as block_stream;
 pub use diskferry_block_stream::{
     Cancel, Detail, Disk, Error, ErrorKind, Limits, OptionSpec, Place, Problem, ProblemKind,

@@ -67,6 +67,11 @@ impl StreamInput {
         self.stream.size()
     }
 
+    /// The size in bytes that the disk had before its format rounded it up, where that is known.
+    pub(crate) fn original_size(&self) -> Option<u64> {
+        self.stream.original_size()
+    }
+
     /// How many bytes of the pipe were read so far.
     pub(crate) fn read(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.read)
