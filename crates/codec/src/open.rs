@@ -175,20 +175,22 @@ impl OpenInflater {
         self.packed.extend_from_slice(packed);
         self.packed.extend_from_slice(&stored_head(self.mark.len(), true));
         self.packed.extend_from_slice(&self.mark);
-        let (start, end) = (history.len(), history.len() + len);
-        self.unpacked.resize(end + self.mark.len(), 0);
-        match self.fast.deflate_decompress(&self.packed, &mut self.unpacked) {
-            Ok(got) if got == self.unpacked.len() && self.unpacked[end..] == self.mark => {
-                self.unit = start..end;
+        let (start, room) = (history.len(), history.len() + len + self.mark.len());
+        self.unpacked.resize(room, 0);
+        let inflated = self.fast.deflate_decompress(&self.packed, &mut self.unpacked);
+        let marked = |got| self.unpacked.get(start..got).is_some_and(|it| it.ends_with(&self.mark));
+        match inflated {
+            Ok(got) if !marked(got) => {
+                let detail = "a block of it is marked as the last".to_owned();
+                Err(CodecError::Damaged { codec: CODEC, detail })
+            }
+            Ok(got) if got < room => {
+                let got = got - start - self.mark.len();
+                Err(CodecError::Short { codec: CODEC, got, want: len })
+            }
+            Ok(_) => {
+                self.unit = start..start + len;
                 Ok(self.unit())
-            }
-            Ok(got) if got == self.unpacked.len() => {
-                Err(CodecError::Long { codec: CODEC, want: len })
-            }
-            // The stream ended within the unit, or it is too short.
-            Ok(got) => {
-                let got = got.saturating_sub(start);
-                Err(CodecError::Short { codec: CODEC, got: got.min(len), want: len })
             }
             Err(DecompressionError::InsufficientSpace) => {
                 Err(CodecError::Long { codec: CODEC, want: len })

@@ -5,7 +5,9 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use diskferry::{Algorithm, ErrorKind, Input, Job, Location, OpenOptions, Result};
+use diskferry::{
+    Algorithm, Convert, ErrorKind, Input, Job, Location, OpenOptions, Replace, Result, VirtualSize,
+};
 use flate2::read::GzDecoder;
 
 /// A line of the manifest.
@@ -16,31 +18,39 @@ struct Row {
     crc32: String,
     snapshot: Option<String>,
     expect: Vec<String>,
+    /// Size and SHA-256 of the disk before its format rounded its size up, where it did.
+    original: Option<(u64, String)>,
 }
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata")
 }
 
+/// The rows of all manifests. Those of a folder of its own name files in it.
 fn manifest() -> Vec<Row> {
-    let text = fs::read_to_string(folder().join("MANIFEST.tsv")).unwrap();
-    let rows: Vec<Row> = text
-        .lines()
+    let rows: Vec<Row> = ["", "zvhd/"].into_iter().flat_map(manifest_of).collect();
+    assert!(rows.len() > 110, "{} rows", rows.len());
+    rows
+}
+
+fn manifest_of(part: &str) -> Vec<Row> {
+    let text = fs::read_to_string(folder().join(part).join("MANIFEST.tsv")).unwrap();
+    text.lines()
         .skip(1)
         .map(|line| {
             let fields: Vec<&str> = line.split('\t').collect();
+            let original = fields.get(9).zip(fields.get(10));
             Row {
-                file: fields[0].into(),
+                file: format!("{part}{}", fields[0]),
                 virtual_size: fields[3].parse().ok(),
                 sha256: fields[4].into(),
                 crc32: fields[5].into(),
                 snapshot: Some(fields[6].to_owned()).filter(|name| name != "-"),
                 expect: fields[7].split('/').map(str::to_owned).collect(),
+                original: original.map(|(size, sha256)| (size.parse().unwrap(), (*sha256).into())),
             }
         })
-        .collect();
-    assert!(rows.len() > 90, "{} rows", rows.len());
-    rows
+        .collect()
 }
 
 /// Where the row's image is, unpacked if it is kept packed. Images that refer to others stay where
@@ -113,4 +123,25 @@ fn every_image_reads_as_the_manifest_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn images_give_back_their_original_size() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut tried = 0;
+    for row in manifest() {
+        let Some((size, sha256)) = &row.original else { continue };
+        let source = image(&row, scratch.path());
+        let target = scratch.path().join("target.raw");
+        let mut convert = Convert::new(source.as_path(), target.as_path());
+        convert.size = Some(VirtualSize::Original);
+        convert.digests = vec![Algorithm::Sha256];
+        convert.replace = Replace::Allowed;
+        let summary = convert.run(&Job::new(2).unwrap());
+        let summary = summary.unwrap_or_else(|error| panic!("{}: {error}", row.file));
+        assert_eq!(summary.target.virtual_size, *size, "{}", row.file);
+        assert_eq!(&summary.digests[0].1, sha256, "{}", row.file);
+        tried += 1;
+    }
+    assert!(tried > 20, "{tried} images");
 }

@@ -59,16 +59,16 @@ pub(crate) enum Damage {
     Version { at: u64 },
     #[error("block size {0:#x} is no power of two from 0x100000 to 0x2000000")]
     BlockSize(u32),
-    #[error("{blocks} blocks are too few for a disk of {size:#x} bytes")]
-    TooFewBlocks { blocks: u32, size: u64 },
-    #[error("{units} units for a disk of {blocks} blocks")]
-    TooManyUnits { units: u32, blocks: u32 },
+    #[error("the last page at {at:#x} has {blocks} blocks, too few for a disk of {size:#x} bytes")]
+    TooFewBlocks { at: u64, blocks: u32, size: u64 },
+    #[error("the last page at {at:#x} has {units} units for a disk of {blocks} blocks")]
+    TooManyUnits { at: u64, units: u32, blocks: u32 },
     #[error(
         "{what} of {length:#x} bytes at {at:#x} is not within the file, whose last page is at {end:#x}"
     )]
     TablePlace { what: &'static str, at: u64, length: u64, end: u64 },
-    #[error("the {field} is {found:#x}, and should be {expected:#x}")]
-    TableShape { field: &'static str, found: u64, expected: u64 },
+    #[error("the last page at {at:#x} has a {field} of {found:#x}, which should be {expected:#x}")]
+    TableShape { at: u64, field: &'static str, found: u64, expected: u64 },
     #[error("the bitmap at {at:#x} has a bit for block {block}, of {blocks}")]
     BitPastEnd { at: u64, block: u64, blocks: u32 },
     #[error("the bitmap at {at:#x} has {bits} blocks, and the last page {units} units")]

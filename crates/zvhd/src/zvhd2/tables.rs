@@ -105,7 +105,7 @@ impl Tables {
         let blocks = raw.blocks;
         let needed = page.header.original.div_ceil(BLOCK);
         if u64::from(blocks) < needed {
-            return Err(Damage::TooFewBlocks { blocks, size: page.header.original });
+            return Err(Damage::TooFewBlocks { at: end, blocks, size: page.header.original });
         }
         // The first page alone: a disk of no size, or an image that was never finished.
         if end == 0 {
@@ -113,7 +113,7 @@ impl Tables {
         }
         let index_has_all = raw.index_has_all != 0;
         if !index_has_all && raw.units > blocks {
-            return Err(Damage::TooManyUnits { units: raw.units, blocks });
+            return Err(Damage::TooManyUnits { at: end, units: raw.units, blocks });
         }
         let segments = |entries: u32| u64::from(entries).div_ceil(SEGMENT_ENTRIES);
         let index = segments(if index_has_all { blocks } else { raw.units });
@@ -130,7 +130,7 @@ impl Tables {
         ] {
             let found = u64::from(found);
             if found != expected {
-                return Err(Damage::TableShape { field, found, expected });
+                return Err(Damage::TableShape { at: end, field, found, expected });
             }
         }
         for (what, at, length) in [
