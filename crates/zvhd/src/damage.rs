@@ -53,8 +53,8 @@ pub(crate) enum Damage {
     )]
     Needs { at: u64, block: u32, needed: u32 },
 
-    #[error("the first page is all there is: the image was never finished")]
-    NoTables,
+    #[error("the file ends at {end:#x}, after its first page: the image was never finished")]
+    NoTables { end: u64 },
     #[error("ZVHD2 version 0 in the page at {at:#x}")]
     Version { at: u64 },
     #[error("block size {0:#x} is no power of two from 0x100000 to 0x2000000")]

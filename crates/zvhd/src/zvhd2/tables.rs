@@ -109,7 +109,7 @@ impl Tables {
         }
         // The first page alone: a disk of no size, or an image that was never finished.
         if end == 0 {
-            return if needed == 0 { Ok(None) } else { Err(Damage::NoTables) };
+            return if needed == 0 { Ok(None) } else { Err(Damage::NoTables { end: PAGE }) };
         }
         let index_has_all = raw.index_has_all != 0;
         if !index_has_all && raw.units > blocks {
