@@ -47,8 +47,8 @@ fn open(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Box<dyn Image>> {
     Ok(Box::new(Zvhd::open(bytes, limits)?))
 }
 
-/// A pipe gives the disk that the file is, or an error; where the file is good, only an unsupported order of its
-/// parts, or a first page that the last one contradicts.
+/// A pipe gives the disk that the file is, or an error; where the file is good, only an unsupported
+/// order of its parts, or a first page that the last one contradicts.
 fn through_a_pipe(input: &[u8]) {
     let limits = || Limits::default().with_metadata(8 << 20);
     let reader = Cursor::new(input);
@@ -170,8 +170,8 @@ fn choose(choices: &mut Choices<'_>) -> Chosen {
     Chosen { chunk: 2 << 20, most: 1 << 40, most_stored: 4 << 20, plan }
 }
 
-/// Good images, as small as blocks of text and single bytes are packed: three units, two of them neighbours. The last
-/// is by hand: its blocks refer to one another.
+/// Good images, as small as blocks of text and single bytes are packed: three units, two of them
+/// neighbours. The last is by hand: its blocks refer to one another.
 static IMAGES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let written = [Way::Zvhd(6), Way::Zvhd2("zstd", 19), Way::Zvhd2("zlib", 6)].map(write);
     let mut images = written.to_vec();
@@ -202,7 +202,8 @@ fn dependent() -> Vec<u8> {
     let mut file = write(Way::Zvhd(6));
     let page = file[..4096].to_vec();
     file.truncate(4096);
-    // 258 zeros from a distance of one, again and again: fixed codes, 8129 times, less the literal in the first block.
+    // 258 zeros from a distance of one, again and again: fixed codes, 8129 times, less the literal
+    // in the first block.
     for block in 0..3_u32 {
         let payload = zeros(block == 0);
         file.extend_from_slice(b"hwstream bg\0");
@@ -218,7 +219,8 @@ fn dependent() -> Vec<u8> {
     file
 }
 
-/// A block of zeros, in fixed codes; the first one has a literal to refer to, and the stream's header.
+/// A block of zeros, in fixed codes; the first one has a literal to refer to, and the stream's
+/// header.
 fn zeros(first: bool) -> Vec<u8> {
     let mut bits = Bits::default();
     bits.number(0, 1);

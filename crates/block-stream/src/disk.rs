@@ -35,7 +35,8 @@ pub enum Order {
     Any,
     /// Anywhere, a whole [grain](Disk::grain) at a time: a part of one costs as much as all of it.
     Grains,
-    /// Front to back, by one cursor: to begin anywhere else may cost as much as all that precedes it.
+    /// Front to back, by one cursor: to begin anywhere else may cost as much as all that precedes
+    /// it.
     Forward,
 }
 

@@ -5,7 +5,8 @@ use diskferry_block_stream::{Cursor, Error, Extent, Kind, Result};
 use crate::damage::Damage;
 use crate::wire::BLOCK;
 
-/// What a format knows of its units, in the order of their blocks, and one thread's session to unpack them.
+/// What a format knows of its units, in the order of their blocks, and one thread's session to
+/// unpack them.
 pub(crate) trait Units: Send {
     fn count(&self) -> usize;
 

@@ -23,7 +23,8 @@ pub(crate) enum Damage {
     #[error("the file ends at {at:#x}, where a unit or the last page should begin")]
     NoLastPage { at: u64 },
     #[error(
-        "the unit of block {block} at {at:#x} takes {length:#x} bytes, past the end of the file ({end:#x})"
+        "the unit of block {block} at {at:#x} takes {length:#x} bytes, past the end of the file \
+         ({end:#x})"
     )]
     UnitCut { at: u64, block: u32, length: u64, end: u64 },
     #[error("the file ends at {end:#x}, inside the page at {at:#x}")]
@@ -39,17 +40,20 @@ pub(crate) enum Damage {
     #[error("the unit at {at:#x} is of block {block}, past the end of the disk ({size:#x})")]
     PastDisk { at: u64, block: u32, size: u64 },
     #[error(
-        "the payload of block {block} in the unit at {at:#x} does not end with a flush (00 00 ff ff)"
+        "the payload of block {block} in the unit at {at:#x} does not end with a flush (00 00 \
+         ff ff)"
     )]
     NoFlush { at: u64, block: u32 },
     #[error(
-        "the payload of block {block} in the unit at {at:#x} begins with {found:02x?}, no zlib header without dictionary"
+        "the payload of block {block} in the unit at {at:#x} begins with {found:02x?}, no zlib \
+         header without dictionary"
     )]
     ZlibHeader { at: u64, block: u32, found: [u8; 2] },
     #[error("block {block} in the unit at {at:#x}: {source}")]
     Payload { at: u64, block: u32, source: CodecError },
     #[error(
-        "block {block} in the unit at {at:#x} does not unpack alone, and block {needed} before it is damaged"
+        "block {block} in the unit at {at:#x} does not unpack alone, and block {needed} before \
+         it is damaged"
     )]
     Needs { at: u64, block: u32, needed: u32 },
 
@@ -64,7 +68,8 @@ pub(crate) enum Damage {
     #[error("the last page at {at:#x} has {units} units for a disk of {blocks} blocks")]
     TooManyUnits { at: u64, units: u32, blocks: u32 },
     #[error(
-        "{what} of {length:#x} bytes at {at:#x} is not within the file, whose last page is at {end:#x}"
+        "{what} of {length:#x} bytes at {at:#x} is not within the file, whose last page is at \
+         {end:#x}"
     )]
     TablePlace { what: &'static str, at: u64, length: u64, end: u64 },
     #[error("the last page at {at:#x} has a {field} of {found:#x}, which should be {expected:#x}")]
@@ -84,7 +89,8 @@ pub(crate) enum Damage {
     )]
     EntryLength { entry: u64, block: u32, length: u32 },
     #[error(
-        "the index entry at {entry:#x} puts {length:#x} bytes of block {block} at {at:#x}, not between the first page and the last ({end:#x})"
+        "the index entry at {entry:#x} puts {length:#x} bytes of block {block} at {at:#x}, not \
+         between the first page and the last ({end:#x})"
     )]
     EntryPlace { entry: u64, block: u32, at: u64, length: u32, end: u64 },
     #[error("no unit at {at:#x}, where the index has block {block}")]
@@ -92,7 +98,8 @@ pub(crate) enum Damage {
     #[error("the unit at {at:#x} is of block {found}, and not of block {block}")]
     UnitBlock { at: u64, block: u32, found: u32 },
     #[error(
-        "the unit of block {block} at {at:#x} takes {found:#x} bytes, and its index entry says {length:#x}"
+        "the unit of block {block} at {at:#x} takes {found:#x} bytes, and its index entry says \
+         {length:#x}"
     )]
     UnitLength { at: u64, block: u32, found: u64, length: u32 },
     #[error("the last page at {at:#x} has {field} {last:#x}, and the first {first:#x}")]

@@ -1,4 +1,5 @@
-//! An image that arrives in order, through a pipe: pages, units, and the blocks they are handed out as.
+//! An image that arrives in order, through a pipe: pages, units, and the blocks they are handed out
+//! as.
 
 use std::io::Read;
 

@@ -31,7 +31,8 @@ impl Shape {
     pub fn of(size: Option<u64>, stamp: &Stamp, flavour: Flavour) -> Result<Self> {
         let size = size.ok_or_else(|| {
             Error::unsupported(
-                "ZVHD for a disk whose size is known only at its end, for it stands in front; state its size",
+                "ZVHD for a disk whose size is known only at its end, for it stands in front; \
+                 state its size",
             )
         })?;
         Self::new(size, stamp, flavour)
@@ -149,7 +150,8 @@ impl UnitWriter {
         Ok(())
     }
 
-    /// Begins the unit of the next block, whose payload is `head` and then `length` bytes that somebody else puts.
+    /// Begins the unit of the next block, whose payload is `head` and then `length` bytes that
+    /// somebody else puts.
     ///
     /// # Errors
     /// As for [`skip`](Self::skip); whatever the sink reports.

@@ -503,7 +503,8 @@ fn what_zvhd2_checks() {
     );
 }
 
-/// What is wrong with a unit shows when it is read; a pipe, which does not know the index yet, sees less.
+/// What is wrong with a unit shows when it is read; a pipe, which does not know the index yet, sees
+/// less.
 #[test]
 fn what_zvhd2_checks_of_a_unit() {
     let cases: &[(&str, Change, &str)] = &[

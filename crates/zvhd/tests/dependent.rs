@@ -156,7 +156,8 @@ fn going_forward_each_unit_is_read_once() {
     assert!(read <= 2 * bytes.len(), "{read} bytes of {}", bytes.len());
 }
 
-/// Seven threads that take blocks in turns, as if nobody had told them that the blocks depend on one another.
+/// Seven threads that take blocks in turns, as if nobody had told them that the blocks depend on
+/// one another.
 #[test]
 fn a_cursor_that_skips_blocks_passes_each_of_them_once() {
     let model = model(28);

@@ -1,4 +1,5 @@
-//! Images that the reference wrote: read, written again, and held against ours where the format says what the bytes are.
+//! Images that the reference wrote: read, written again, and held against ours where the format
+//! says what the bytes are.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod common;

@@ -1,7 +1,8 @@
 //! Checking: every unit unpacked.
 //!
-//! The walk from unit to unit was made at opening. The data has no checksum, and whether it is a stream at all shows
-//! only when it is unpacked; so a check that did less would have nothing to say.
+//! The walk from unit to unit was made at opening. The data has no checksum, and whether it is a
+//! stream at all shows only when it is unpacked; so a check that did less would have nothing to
+//! say.
 
 use std::error::Error as _;
 

@@ -32,12 +32,12 @@ impl Zvhd {
         Flavour::Zvhd.begins(head)
     }
 
-    /// Opens an image: walks from unit to unit, and tries a few of them for whether they depend on one another. It
-    /// takes 16 bytes of memory for each unit.
+    /// Opens an image: walks from unit to unit, and tries a few of them for whether they depend on
+    /// one another. It takes 16 bytes of memory for each unit.
     ///
     /// # Errors
-    /// `Damaged` when the units do not follow one another up to the last page, or a page contradicts itself;
-    /// `Limit` for too many units or too large a disk; `Io`.
+    /// `Damaged` when the units do not follow one another up to the last page, or a page
+    /// contradicts itself; `Limit` for too many units or too large a disk; `Io`.
     pub fn open(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
         let name = bytes.name().to_owned();
         Self::read(bytes, limits).map_err(|error| error.doing("opening").in_file(&name))
@@ -61,8 +61,8 @@ impl Zvhd {
     }
 }
 
-/// How many units are tried. A writer that keeps history leaves one block in five independent at most, by chance; so
-/// this misses nothing in its files. What it misses in others costs time only.
+/// How many units are tried. A writer that keeps history leaves one block in five independent at
+/// most, by chance; so this misses nothing in its files. What it misses in others costs time only.
 const TRIED: usize = 16;
 
 /// Bytes of a payload that tell: a little more than what is packed into them at worst.

@@ -15,8 +15,8 @@ pub(super) struct Scan {
     pub oddities: Vec<(u64, String)>,
 }
 
-/// Walks from the unit after the first page, whose defined bytes are `first`, to the last page of a disk
-/// of `size` bytes. Each unit costs one read of at most three pages.
+/// Walks from the unit after the first page, whose defined bytes are `first`, to the last page of a
+/// disk of `size` bytes. Each unit costs one read of at most three pages.
 pub(super) fn scan(bytes: &dyn Bytes, first: &Defined, size: u64, limits: &Limits) -> Result<Scan> {
     let mut scan = Scan { units: Vec::new(), oddities: Vec::new() };
     let end = bytes.len();

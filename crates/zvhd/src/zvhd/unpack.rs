@@ -11,12 +11,13 @@ use crate::wire::{BLOCK, UNIT_HEAD};
 
 /// One thread's session.
 ///
-/// Going forward, each unit is unpacked once, after the one before it: history that a unit does not refer to changes
-/// nothing. Anywhere else a unit is tried alone. The inflater is strict, so that one which refers to bytes before its
-/// start fails, and early, as it must do so within its first 32 KiB. Then the unit before it is tried, and so on, back
-/// to one that stands alone or follows what was unpacked last; from there it goes forward. (Where a unit stands alone,
-/// the one before it ended a deflate block, or its own bytes would not begin one: opening has seen the flush. If
-/// that unit is damaged all the same, whoever reads the whole disk is told.)
+/// Going forward, each unit is unpacked once, after the one before it: history that a unit does not
+/// refer to changes nothing. Anywhere else a unit is tried alone. The inflater is strict, so that
+/// one which refers to bytes before its start fails, and early, as it must do so within its first
+/// 32 KiB. Then the unit before it is tried, and so on, back to one that stands alone or follows
+/// what was unpacked last; from there it goes forward. A unit that stands alone has the same bytes
+/// after any history, and opening has seen that the one before it ends with a flush; whether that
+/// one is good as well shows when it is read.
 pub(super) struct Unpacker<'a> {
     image: &'a Zvhd,
     inflater: OpenInflater,

@@ -1,7 +1,8 @@
 //! Writing: blocks that stand alone, in one stream that a reader may take as a whole.
 //!
-//! Each block is deflated from an empty window and flushed, on any thread; in front of the first stands the stream's
-//! header. To a reader with one inflater for the whole file that is one zlib stream, to one that tries, so many.
+//! Each block is deflated from an empty window and flushed, on any thread; in front of the first
+//! stands the stream's header. To a reader with one inflater for the whole file that is one zlib
+//! stream, to one that tries, so many.
 
 use diskferry_block_stream::{
     Chunk, Form, Layout, Packed, Packer, Plan, Preallocation, Result, Sink, Stamp,
@@ -15,11 +16,12 @@ use crate::write::{Shape, UnitWriter, codec_failed};
 
 /// How a disk of `size` bytes is stored.
 ///
-/// The image has that size, in whole sectors, as its original one; readers present it in whole GiB. Id and time are
-/// the stamp's.
+/// The image has that size, in whole sectors, as its original one; readers present it in whole GiB.
+/// Id and time are the stamp's.
 ///
 /// # Errors
-/// `Unsupported` where the size is not known, which is in the first page, or needs more blocks than have numbers.
+/// `Unsupported` where the size is not known, which is in the first page, or needs more blocks than
+/// have numbers.
 pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan> {
     let shape = Shape::of(size, stamp, Flavour::Zvhd)?;
     let level = options.level;
@@ -34,8 +36,8 @@ pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan>
     }))
 }
 
-/// The stream's header, as the reference writes it: a window of 32 KiB, the fastest level. No reader needs to know the
-/// level, and blocks may be of any.
+/// The stream's header, as the reference writes it: a window of 32 KiB, the fastest level. No
+/// reader needs to know the level, and blocks may be of any.
 const ZLIB_HEAD: [u8; 2] = [0x78, 0x01];
 
 /// One thread's compressor.

@@ -33,12 +33,13 @@ impl Zvhd2 {
         Flavour::Zvhd2.begins(head)
     }
 
-    /// Opens an image: reads its last page, its bitmap and its index, which takes 24 bytes of memory for each block
-    /// that is stored.
+    /// Opens an image: reads its last page, its bitmap and its index, which takes 24 bytes of
+    /// memory for each block that is stored.
     ///
     /// # Errors
-    /// `Damaged` when these contradict each other or the file's length, `Unsupported` for compression methods and
-    /// block sizes that nobody writes, `Limit` for too many units or too large a disk, `Io`.
+    /// `Damaged` when these contradict each other or the file's length, `Unsupported` for
+    /// compression methods and block sizes that nobody writes, `Limit` for too many units or too
+    /// large a disk, `Io`.
     pub fn open(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
         let name = bytes.name().to_owned();
         Self::read(bytes, limits).map_err(|error| error.doing("opening").in_file(&name))

@@ -5,9 +5,9 @@
 //! | index: segments of 512 KiB | bitmap: segments of 4 KiB | last page |
 //! ```
 //!
-//! The last page has the last word: where index and bitmap are, and how many units. The first has the
-//! same sizes, but nothing of the tables; the middle one only ends the units for whoever comes from the
-//! front.
+//! The last page has the last word: where index and bitmap are, and how many units. The first has
+//! the same sizes, but nothing of the tables; the middle one only ends the units for whoever comes
+//! from the front.
 
 mod check;
 mod image;

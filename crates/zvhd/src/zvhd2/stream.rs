@@ -1,7 +1,9 @@
-//! An image that arrives in order, through a pipe: the units as they come, and at the end whether the tables agree.
+//! An image that arrives in order, through a pipe: the units as they come, and at the end whether
+//! the tables agree.
 //!
-//! The last word is the last page's, so what the first one said and what was read are held against it, and against
-//! bitmap and index. Files whose units or tables lie in another order than everybody writes them are for random access.
+//! The last word is the last page's, so what the first one said and what was read are held against
+//! it, and against bitmap and index. Files whose units or tables lie in another order than
+//! everybody writes them are for random access.
 
 use std::io::Read;
 
@@ -32,8 +34,8 @@ impl<R: Read + Send> Zvhd2Stream<R> {
     /// Reads the first page. `name` is for messages.
     ///
     /// # Errors
-    /// `Damaged` when it contradicts itself, `Unsupported` for compression methods and block sizes that nobody
-    /// writes, `Limit` for too large a disk, `Io`.
+    /// `Damaged` when it contradicts itself, `Unsupported` for compression methods and block sizes
+    /// that nobody writes, `Limit` for too large a disk, `Io`.
     pub fn new(reader: R, name: &str, limits: &Limits) -> Result<Self> {
         let source = Source::new(reader, name, Flavour::Zvhd2);
         Self::open(source, limits).map_err(|error| error.doing("opening").in_file(name))
@@ -102,7 +104,8 @@ impl<R: Read + Send> Zvhd2Stream<R> {
         Ok(())
     }
 
-    /// Reads all that follows the units, from the page at `at` on, and holds it against what went by.
+    /// Reads all that follows the units, from the page at `at` on, and holds it against what went
+    /// by.
     fn end(&mut self, at: u64, page: Vec<u8>) -> Result<()> {
         let (tail, spent) = self.tail(at, page)?;
         let last_at = tail.len() - PAGE;
@@ -135,7 +138,8 @@ impl<R: Read + Send> Zvhd2Stream<R> {
         Ok(())
     }
 
-    /// The rest of the file, which begins at `at` with a page, and the memory that was spent for it.
+    /// The rest of the file, which begins at `at` with a page, and the memory that was spent for
+    /// it.
     fn tail(&mut self, at: u64, mut bytes: Vec<u8>) -> Result<(Tail, u64)> {
         let mut spent = 0;
         loop {

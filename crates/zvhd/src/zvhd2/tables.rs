@@ -53,7 +53,8 @@ impl Page {
             let known = block.is_power_of_two() && (1 << 20..=32 << 20).contains(&block);
             return Err(if known {
                 Error::unsupported(format!(
-                    "ZVHD2 in blocks of {block:#x} bytes; there are only images in blocks of {BLOCK:#x}"
+                    "ZVHD2 in blocks of {block:#x} bytes; there are only images in blocks of \
+                     {BLOCK:#x}"
                 ))
             } else {
                 Damage::BlockSize(block).into()
@@ -68,7 +69,8 @@ impl Page {
     }
 }
 
-/// Checks that the page at `at` is of a version of ZVHD2. Later ones are taken for this one, as by the reference.
+/// Checks that the page at `at` is of a version of ZVHD2. Later ones are taken for this one, as by
+/// the reference.
 pub(super) fn check_version(raw: &RawTables, at: u64) -> Result<(), Damage> {
     if raw.version == 0 { Err(Damage::Version { at }) } else { Ok(()) }
 }
@@ -98,8 +100,8 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Checks what the last page, at `end`, says of the tables. None where there are no tables at all, as in an empty
-    /// disk that the reference wrote.
+    /// Checks what the last page, at `end`, says of the tables. None where there are no tables at
+    /// all, as in an empty disk that the reference wrote.
     pub fn new(page: &Page, end: u64) -> Result<Option<Self>, Damage> {
         let raw = &page.raw;
         let blocks = raw.blocks;
@@ -184,8 +186,8 @@ impl Tables {
         Ok(entries)
     }
 
-    /// An index that has an entry for every block. Where there is a bitmap, too, it may leave blocks out, but what it
-    /// has must be there.
+    /// An index that has an entry for every block. Where there is a bitmap, too, it may leave
+    /// blocks out, but what it has must be there.
     fn read_all(&self, bytes: &dyn Bytes, bitmap: &[u8], limits: &Limits) -> Result<Vec<Entry>> {
         let mut index = Index::new(bytes, self.index_at);
         let mut entries = Vec::new();
@@ -275,7 +277,8 @@ struct Index<'a> {
     first: u32,
 }
 
-/// Entries in a piece: they divide a segment, and the index is whole segments, so the last piece is whole, too.
+/// Entries in a piece: they divide a segment, and the index is whole segments, so the last piece is
+/// whole, too.
 const PIECE: u32 = 4096;
 
 impl<'a> Index<'a> {

@@ -122,8 +122,8 @@ impl Codec {
         };
         match self {
             Self::Zstd(unpacker) => unpacker.decompress_whole(payload, out).map_err(damaged),
-            // The reference only reads streams that are not finished. A finished one ends with an Adler-32, which is
-            // never like a flush: its halves are below 65521.
+            // The reference only reads streams that are not finished. A finished one ends with an
+            // Adler-32, which is never like a flush: its halves are below 65521.
             Self::Zlib { open, .. } if payload.ends_with(&FLUSHED) => {
                 let stream = unit.without_header(payload)?;
                 out.copy_from_slice(open.inflate(&[], stream, out.len()).map_err(damaged)?);

@@ -17,12 +17,12 @@ use crate::write::{Shape, UnitWriter, codec_failed};
 
 /// How a disk of `size` bytes is stored.
 ///
-/// The image has that size, in whole sectors, as its original one; readers present it in whole GiB. Id and time are
-/// the stamp's.
+/// The image has that size, in whole sectors, as its original one; readers present it in whole GiB.
+/// Id and time are the stamp's.
 ///
 /// # Errors
-/// `Misuse` for a level that the codec does not have; `Unsupported` where the size is not known, which is in the
-/// first page, or needs more blocks than have numbers.
+/// `Misuse` for a level that the codec does not have; `Unsupported` where the size is not known,
+/// which is in the first page, or needs more blocks than have numbers.
 pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan> {
     let (compression, level) = (options.compression, options.level()?);
     let shape = Shape::of(size, stamp, Flavour::Zvhd2)?;
@@ -44,7 +44,8 @@ const ZLIB_HEAD: [u8; 2] = [0x78, 0x01];
 
 /// One thread's compressor.
 enum BlockPacker {
-    /// Each block is a stream with its header, which is flushed and not finished, as the reference wants it.
+    /// Each block is a stream with its header, which is flushed and not finished, as the reference
+    /// wants it.
     Zlib(OpenDeflater),
     Zstd(Box<ZstdPacker>),
 }
