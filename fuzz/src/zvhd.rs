@@ -280,7 +280,7 @@ fn patch(image: &mut Vec<u8>, choices: &mut Choices<'_>) {
     match kind {
         // Pages: the first, and the last.
         0..0x60 => {
-            let page = if kind % 2 == 0 { 0 } else { last };
+            let page = if kind.is_multiple_of(2) { 0 } else { last };
             let at = page + place % 0xa0;
             put_byte(image, at, choices.byte());
             for page in [0, last] {

@@ -908,7 +908,7 @@ fn a_unit_may_have_no_padding() {
     // Stored blocks of any length make a payload of any length.
     let block = &BLOCKS.plain[0];
     let mut payload = headed(&alone(0, block));
-    while (payload.len() + 52) % PAGE != 0 {
+    while !(payload.len() + 52).is_multiple_of(PAGE) {
         payload.extend([0, 0, 0, 0xff, 0xff]);
     }
     assert_eq!(unit(0, &payload).len(), payload.len() + 52);
