@@ -173,7 +173,7 @@ fn choose(choices: &mut Choices<'_>) -> Chosen {
 /// Good images, as small as blocks of text and single bytes are packed: three units, two of them
 /// neighbours. The last is by hand: its blocks refer to one another.
 static IMAGES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let written = [Way::Zvhd(6), Way::Zvhd2("zstd", 19), Way::Zvhd2("zlib", 6)].map(write);
+    let written = [Way::Zvhd(6), Way::Zvhd2("zstd", 3), Way::Zvhd2("zlib", 6)].map(write);
     let mut images = written.to_vec();
     images.push(dependent());
     images
