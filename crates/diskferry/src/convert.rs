@@ -450,6 +450,7 @@ fn chunk(plan: &Plan) -> u64 {
     match plan {
         Plan::Flat(_) | Plan::Split(_) => 1,
         Plan::Packed(packed) => packed.chunk as u64,
+        Plan::Enclosed(enclosed) => enclosed.inner.chunk as u64,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The copy: read, find zeros, pack, place, write.
 
 mod digests;
+mod enclose;
 mod place;
 mod run;
 mod worker;
@@ -129,6 +130,9 @@ fn copy_file(
     match plan {
         Plan::Flat(flat) => copy_flat(source, flat, output, digests, zeros, job),
         Plan::Packed(packed) => copy_packed(source, packed, output, digests, zeros, job),
+        Plan::Enclosed(enclosed) => {
+            enclose::copy_enclosed(source, enclosed, output, digests, zeros, job)
+        }
         Plan::Split(_) => Err(Error::unsupported(
             "this subformat is several files; it cannot be written to a pipe or a device, nor \
              from a pipe",
