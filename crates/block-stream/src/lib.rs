@@ -28,6 +28,6 @@ pub use job::{Cancel, Progress};
 pub use limits::Limits;
 pub use options::{OptionSpec, parse_size};
 pub use plan::{
-    Chunk, Enclosed, Enclosure, Flat, Form, Layout, MakeDescriptor, MakePacker, Packed, Packer, Part, Plan,
-    Preallocation, Sink, Split, Stamp,
+    Chunk, Enclosed, Enclosure, Flat, Form, Layout, MakeDescriptor, MakePacker, Packed, Packer,
+    Part, Plan, Preallocation, Sink, Split, Stamp,
 };

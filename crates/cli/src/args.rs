@@ -179,6 +179,9 @@ pub struct Compare {
     /// The other image's format [default: by its content]
     #[arg(short = 'F', long, value_name = "FMT", value_parser = format_parser())]
     pub from_b: Option<Format>,
+    /// Which disk of the other file, where it is an archive of several
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub disk_b: Option<u32>,
     /// An internal snapshot of the other image
     #[arg(long, value_name = "NAME")]
     pub snapshot_b: Option<String>,
@@ -225,6 +228,9 @@ pub struct Source {
     /// The source's format [default: by its content]
     #[arg(short = 'f', long, value_name = "FMT", value_parser = format_parser())]
     pub from: Option<Format>,
+    /// Which disk, where the file is an archive of several; the first is 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub disk: Option<u32>,
     /// An internal snapshot instead of the active state, by id or name
     #[arg(long, value_name = "NAME")]
     pub snapshot: Option<String>,

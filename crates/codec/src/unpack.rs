@@ -60,7 +60,8 @@ impl Wrapper {
             }
             // The only method there is, and no reserved flag.
             Self::Gzip => {
-                head.starts_with(&[0x1f, 0x8b, 8]) && head.get(3).is_some_and(|flags| flags & 0xe0 == 0)
+                head.starts_with(&[0x1f, 0x8b, 8])
+                    && head.get(3).is_some_and(|flags| flags & 0xe0 == 0)
             }
             Self::Xz => head.starts_with(b"\xfd7zXZ\0"),
             Self::Zstd => {
@@ -280,7 +281,9 @@ impl Member {
         Ok(match wrapper {
             Wrapper::Bzip2 => Self::Bzip2(bzip2::Decompress::new(false)),
             Wrapper::Gzip => Self::Gzip(Decompress::new_gzip(15)),
-            Wrapper::Xz => Self::Xz(xz::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(xz_fault)?),
+            Wrapper::Xz => {
+                Self::Xz(xz::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(xz_fault)?)
+            }
             Wrapper::Zstd => {
                 let mut context = DCtx::try_create().ok_or(Fault::Memory)?;
                 context
@@ -381,13 +384,15 @@ mod tests {
     fn pack(wrapper: Wrapper, data: &[u8]) -> Vec<u8> {
         match wrapper {
             Wrapper::Bzip2 => {
-                let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::new(1));
+                let mut encoder =
+                    bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::new(1));
                 encoder.write_all(data).unwrap();
                 encoder.finish().unwrap()
             }
             Wrapper::Gzip => {
                 let level = flate2::Compression::new(6);
-                let mut encoder = flate2::GzBuilder::new().filename("disk.raw").write(Vec::new(), level);
+                let mut encoder =
+                    flate2::GzBuilder::new().filename("disk.raw").write(Vec::new(), level);
                 encoder.write_all(data).unwrap();
                 encoder.finish().unwrap()
             }
@@ -433,7 +438,10 @@ mod tests {
                 let packed = pack(wrapper, &data);
                 assert_eq!(Wrapper::of(&packed), Some(wrapper));
                 for (piece, out) in [(1 << 20, 1 << 20), (1, 1 << 16), (4096, 1000), (7, 13)] {
-                    assert!(unpack(&packed, piece, out).unwrap() == data, "{wrapper:?} {piece} {out}");
+                    assert!(
+                        unpack(&packed, piece, out).unwrap() == data,
+                        "{wrapper:?} {piece} {out}"
+                    );
                 }
             }
         }
@@ -470,7 +478,10 @@ mod tests {
             let packed = pack(wrapper, &text(3000, 5));
             for cut in 18..packed.len() {
                 let error = whole(&packed[..cut]).unwrap_err();
-                assert!(matches!(error, UnpackError::Truncated { .. }), "{wrapper:?} {cut}: {error}");
+                assert!(
+                    matches!(error, UnpackError::Truncated { .. }),
+                    "{wrapper:?} {cut}: {error}"
+                );
             }
         }
     }

@@ -103,6 +103,11 @@ impl Format {
         self.0.options
     }
 
+    /// Whether it is a wrapper around a disk of another format.
+    pub(crate) fn is_package(self) -> bool {
+        false
+    }
+
     /// Whether an image of it must be a file, which ends where it ends; a device goes on.
     pub(crate) fn ends_with_file(self) -> bool {
         self.0.ends_with_file

@@ -44,6 +44,7 @@ mod split;
 mod stream;
 mod target;
 mod watch;
+mod wrapped;
 
 pub use convert::{Convert, Identity, Shrink, Summary, Verify};
 pub use diskferry_block_stream as block_stream;
@@ -53,9 +54,10 @@ pub use diskferry_block_stream::{
 };
 pub use diskferry_codec::digest::{Algorithm, UnknownAlgorithm};
 pub use diskferry_engine::{Difference, Durability, Job, Replace, Zeros};
+pub use diskferry_wrap::Choice;
 pub use file::{Access, Location};
 pub use format::{Compress, Format, formats};
-pub use info::{ChainLink, DataFile, Info, SnapshotInfo};
+pub use info::{ChainLink, DataFile, Info, SnapshotInfo, WrappedDisk};
 pub use map::{MapEntry, MapKind};
 pub use open::{Backing, DiskImage, Input, Layer, OpenOptions};
 pub use policy::Policy;

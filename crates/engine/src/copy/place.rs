@@ -100,8 +100,7 @@ pub(super) fn place_chunks(
             }
             Item::Stored { start, length, zero_parts } => {
                 debug_assert_eq!(length as u64, chunk);
-                let at =
-                    layout.chunk(stored(length, zero_parts), &mut sink)?;
+                let at = layout.chunk(stored(length, zero_parts), &mut sink)?;
                 push(Write::Input { at, range: start..start + length })?;
                 writer.count(chunk.min(left));
                 left = left.saturating_sub(chunk);
@@ -109,8 +108,8 @@ pub(super) fn place_chunks(
             Item::Packed { ref packed, note, .. } => {
                 let range = packed.clone();
                 let form = Form::Packed;
-                let chunk = Chunk { form, length: range.len(), zero_parts: 0, note };
-                let at = layout.chunk(chunk, &mut sink)?;
+                let packed = Chunk { form, length: range.len(), zero_parts: 0, note };
+                let at = layout.chunk(packed, &mut sink)?;
                 push(Write::Packed { at, range })?;
                 writer.count(chunk.min(left));
                 left = left.saturating_sub(chunk);
