@@ -1,7 +1,7 @@
 //! Compression sessions, zero scanning and digests: the only crate that names a compression library.
 //!
-//! A session ([`Deflater`], [`Inflater`], [`ZlibPacker`], [`ZlibUnpacker`], [`ZstdPacker`],
-//! [`ZstdUnpacker`]) is made once for each thread and packs or
+//! A session ([`Deflater`], [`Inflater`], [`OpenDeflater`], [`OpenInflater`], [`ZlibPacker`], [`ZlibUnpacker`],
+//! [`ZstdPacker`], [`ZstdUnpacker`]) is made once for each thread and packs or
 //! unpacks *units* (clusters, grains, blocks), each on its own: what a session did before never changes what it does
 //! next. All lengths are in bytes.
 //!
@@ -15,6 +15,7 @@ pub mod zeros;
 mod deflate;
 mod entropy;
 mod error;
+mod open;
 mod unpack;
 mod zstandard;
 
@@ -24,6 +25,7 @@ mod samples;
 pub use deflate::{Deflater, Ending, Inflater, ZlibPacker, ZlibUnpacker};
 pub use entropy::entropy;
 pub use error::CodecError;
+pub use open::{FLUSHED, HISTORY, OpenDeflater, OpenInflater};
 pub use unpack::{UnpackError, Unpacked, Wrapper};
 pub use zstandard::{ZstdPacker, ZstdUnpacker};
 
