@@ -15,11 +15,28 @@ pub trait Disk: Send + Sync {
     /// The files that [`Kind::Plain`] extents point into, by index.
     fn files(&self) -> &[Arc<dyn Bytes>];
 
+    /// How it is best read. Cursors read it right in any order.
+    fn order(&self) -> Order {
+        Order::Any
+    }
+
     /// A new reader of this disk.
     ///
     /// # Errors
     /// `Io` or `Damaged` where a reader needs more of the image than opening did.
     fn cursor(&self) -> Result<Box<dyn Cursor + '_>>;
+}
+
+/// How a disk is best read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// Anywhere, in pieces of any length.
+    #[default]
+    Any,
+    /// Anywhere, a whole [grain](Disk::grain) at a time: a part of one costs as much as all of it.
+    Grains,
+    /// Front to back, by one cursor: to begin anywhere else may cost as much as all that precedes it.
+    Forward,
 }
 
 /// One thread's reader of a disk. It owns its buffers, its decompressor and the table it is in.
@@ -92,6 +109,11 @@ pub trait Image: Disk {
         None
     }
 
+    /// The size in bytes that the disk had before its format rounded it up, where the format tells.
+    fn original_size(&self) -> Option<u64> {
+        None
+    }
+
     /// Reads every table and reports each problem.
     ///
     /// # Errors
@@ -125,6 +147,12 @@ pub trait Stream: Send {
 
     /// Virtual size in bytes, where it is known beforehand.
     fn size(&self) -> Option<u64>;
+
+    /// The size in bytes that the disk had before its format rounded it up, where the format tells
+    /// that beforehand.
+    fn original_size(&self) -> Option<u64> {
+        None
+    }
 
     /// The next piece. Bytes go to the front of `buf`; zeros need no room.
     ///

@@ -22,7 +22,7 @@ mod plan;
 
 pub use bytes::{Bytes, Run};
 pub use describe::{Description, Detail, Problem, ProblemKind, Snapshot};
-pub use disk::{Cursor, Disk, Extent, Image, Kind, ParentRef, Piece, Stream};
+pub use disk::{Cursor, Disk, Extent, Image, Kind, Order, ParentRef, Piece, Stream};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use job::{Cancel, Progress};
 pub use limits::Limits;

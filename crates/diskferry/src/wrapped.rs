@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Disk, Error, ErrorKind, Image, Limits, Piece, Problem, ProblemKind,
+    Bytes, Cursor, Description, Disk, Error, ErrorKind, Image, Limits, Order, Piece, Problem, ProblemKind,
     Result, Stream,
 };
 use diskferry_engine::Rewinding;
@@ -376,6 +376,10 @@ impl Disk for PackedImage {
 
     fn files(&self) -> &[Arc<dyn Bytes>] {
         self.disk.files()
+    }
+
+    fn order(&self) -> Order {
+        self.disk.order()
     }
 
     fn cursor(&self) -> Result<Box<dyn Cursor + '_>> {

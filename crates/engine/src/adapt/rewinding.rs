@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent, Kind, Piece, Result, Stream};
+use diskferry_block_stream::{
+    Bytes, Cursor, Disk, Error, Extent, Kind, Order, Piece, Result, Stream,
+};
 
 /// A disk whose bytes come in order, such as one in a compressed file.
 ///
@@ -67,6 +69,10 @@ impl Disk for Rewinding {
 
     fn files(&self) -> &[Arc<dyn Bytes>] {
         &[]
+    }
+
+    fn order(&self) -> Order {
+        Order::Forward
     }
 
     fn cursor(&self) -> Result<Box<dyn Cursor + '_>> {
