@@ -16,7 +16,7 @@ use serde::ser::Serializer;
 use uuid::Uuid;
 
 use crate::file::{FileId, Location};
-use crate::format::{Compress, Format, Naming};
+use crate::format::{Compress, Format, GIB, Naming};
 use crate::info::{Info, as_map};
 use crate::open::{Backing, DiskImage, Input, OpenOptions, Written};
 use crate::split::{self, PartPlace};
@@ -257,8 +257,11 @@ impl Convert {
                 image.name()
             )
         });
+        let info = image.info();
+        let format = if format.is_package() { format.name() } else { info.format };
         // What a raw image cannot tell of itself is known of this one.
-        Ok((Info { warnings: image.warnings().to_vec(), ..image.info() }, odd))
+        let (file, warnings) = (target.output().name().to_owned(), image.warnings().to_vec());
+        Ok((Info { file, format, warnings, ..info }, odd))
     }
 
     /// The target as it is, once nothing speaks against it.
@@ -457,10 +460,14 @@ fn chunk(plan: &Plan) -> u64 {
 /// Says that the target's virtual size is not the one asked for, where it is not.
 fn rounding(name: &str, format: Format, size: u64, unit: u64) -> Option<String> {
     let held = size.checked_next_multiple_of(unit).filter(|held| *held != size)?;
-    let what = if unit == 512 { "sectors" } else { "grains" };
+    let what = match unit {
+        512 => "sectors of 512 bytes".to_owned(),
+        GIB => "GiB".to_owned(),
+        _ => format!("grains of {unit} bytes"),
+    };
     Some(format!(
         "{name}: the virtual size was rounded up from {size} to {held} bytes, as {format} holds \
-         whole {what} of {unit} bytes only"
+         whole {what} only"
     ))
 }
 

@@ -3,6 +3,8 @@
 //! Each format is a [`Row`] in a file of its own below this one, which adapts its crate. No other
 //! place lists the formats: help texts, probing, `formats` and the target's extension ask here.
 
+mod gcp;
+mod ova;
 mod qcow2;
 mod raw;
 mod vdi;
@@ -54,7 +56,8 @@ type Open = fn(Arc<dyn Bytes>, &Context<'_>) -> Result<Arc<dyn Image>>;
 type OpenStream = fn(&str, Box<dyn Read + Send>, &Limits) -> Result<Box<dyn Stream>>;
 
 /// Every format. The raw one is last, for it is what an image is that bears no signature.
-static FORMATS: [Format; 5] = [Format::QCOW2, Format::VHD, Format::VMDK, Format::VDI, Format::RAW];
+static FORMATS: [Format; 7] =
+    [Format::QCOW2, Format::VHD, Format::VMDK, Format::VDI, Format::OVA, Format::GCP, Format::RAW];
 
 /// Every format.
 pub fn formats() -> &'static [Format] {
@@ -62,6 +65,10 @@ pub fn formats() -> &'static [Format] {
 }
 
 impl Format {
+    /// A raw disk in a tar archive in a gzip file, as Google Compute Engine has it.
+    pub const GCP: Self = Self(&gcp::ROW);
+    /// An OVF package with its disk, in a tar archive.
+    pub const OVA: Self = Self(&ova::ROW);
     /// QEMU's qcow2.
     pub const QCOW2: Self = Self(&qcow2::ROW);
     /// The disk's bytes as they are.
@@ -105,7 +112,7 @@ impl Format {
 
     /// Whether it is a wrapper around a disk of another format.
     pub(crate) fn is_package(self) -> bool {
-        false
+        self == Self::GCP || self == Self::OVA
     }
 
     /// Whether an image of it must be a file, which ends where it ends; a device goes on.
@@ -122,8 +129,12 @@ impl Format {
     /// The format that a file of this name is meant to have. For targets only: what a source is,
     /// its content says.
     pub fn from_extension(path: &Path) -> Option<Self> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        FORMATS.into_iter().find(|format| format.extensions().contains(&extension.as_str()))
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let ends = |extension: &&str| {
+            let stem = name.strip_suffix(*extension).and_then(|rest| rest.strip_suffix('.'));
+            stem.is_some_and(|stem| !stem.is_empty())
+        };
+        FORMATS.into_iter().find(|format| format.extensions().iter().any(ends))
     }
 
     /// The format whose signature the sample bears; `None` where it bears none, as raw images do.
@@ -279,6 +290,14 @@ pub(crate) trait Writing {
 /// The unit in which most formats count a disk's size, in bytes.
 const SECTOR: u64 = 512;
 
+/// The unit in which clouds count it, in bytes.
+pub(crate) const GIB: u64 = 1 << 30;
+
+/// What opens a format that is a wrapper only: nothing, for the wrapper is off by then.
+fn unwrapped(bytes: Arc<dyn Bytes>, _context: &Context<'_>) -> Result<Arc<dyn Image>> {
+    Err(Error::unsupported("a wrapper within a backing chain").in_file(bytes.name()))
+}
+
 /// # Errors
 /// `Misuse` when a snapshot is wanted of a format that has none.
 fn no_snapshots(format: &str, bytes: &dyn Bytes, context: &Context<'_>) -> Result<()> {
@@ -325,6 +344,12 @@ mod tests {
             ("a.VPC", Some(Format::VHD)),
             ("a.vmdk", Some(Format::VMDK)),
             ("a.vdi", Some(Format::VDI)),
+            ("a.ova", Some(Format::OVA)),
+            ("dir/a.Tar.GZ", Some(Format::GCP)),
+            ("a.raw.tgz", Some(Format::GCP)),
+            ("a.gz", None),
+            (".tar.gz", None),
+            ("tar.gz", None),
             ("qcow2", None),
             (".raw", None),
             ("a.txt", None),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Disk, Error, ErrorKind, Image, Limits, Order, Piece, Problem, ProblemKind,
-    Result, Stream,
+    Bytes, Cursor, Description, Disk, Error, ErrorKind, Image, Limits, Order, Piece, Problem,
+    ProblemKind, Result, Stream,
 };
 use diskferry_engine::Rewinding;
 use diskferry_wrap::{

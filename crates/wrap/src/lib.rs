@@ -13,13 +13,16 @@
 mod choose;
 mod damage;
 mod forward;
+pub mod gcp;
 mod manifest;
+pub mod ova;
 mod ovf;
 mod package;
 mod part;
 mod peek;
 mod tar;
 mod unpacking;
+mod write;
 
 pub use choose::{Choice, Found};
 pub use forward::{Inside, Judge, find_disk};
