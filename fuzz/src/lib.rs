@@ -4,3 +4,4 @@
 //! stable compiler; so it names only what those tests know too.
 
 pub mod qcow2;
+pub mod unwrap;

@@ -329,7 +329,7 @@ impl DiskImage {
     }
 
     fn packed(packed: Packed, id: FileId) -> Result<Self> {
-        let bytes = Arc::clone(packed.bytes());
+        let bytes = Arc::clone(packed.file());
         let (Arrived { stream, format, assumed, around }, image) = packed.into_image()?;
         let name = stream.name().to_owned();
         let image: Arc<dyn Image> = Arc::new(image);

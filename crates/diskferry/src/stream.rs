@@ -76,7 +76,7 @@ impl StreamInput {
 
     /// What there is to say about it before it is read: its size where that is known, else 0.
     pub(crate) fn info(&self) -> Info {
-        let (file, size) = (self.packed.as_ref().map(Packed::bytes), self.size());
+        let (file, size) = (self.packed.as_ref().map(Packed::file), self.size());
         let length = file.map_or(0, |bytes| bytes.len());
         let mut info = Info::of_stream(self.name(), self.format, size.unwrap_or(0), length, 1);
         info.assumed = self.assumed;

@@ -120,6 +120,7 @@ pub(crate) enum Peeled {
 /// # Errors
 /// As for opening an archive, and choosing a disk in it.
 pub(crate) fn peel(mut bytes: Arc<dyn Bytes>, wanted: &Wanted) -> Result<Peeled> {
+    let file = Arc::clone(&bytes);
     let mut around = Around::default();
     loop {
         let name = bytes.name().to_owned();
@@ -133,7 +134,7 @@ pub(crate) fn peel(mut bytes: Arc<dyn Bytes>, wanted: &Wanted) -> Result<Peeled>
                 return Ok(Peeled::Bytes { bytes, around });
             }
             Some(Wrapping::Packed(_)) => {
-                return Ok(Peeled::Packed(Packed { bytes, around, wanted: wanted.clone() }));
+                return Ok(Peeled::Packed(Packed { bytes, file, around, wanted: wanted.clone() }));
             }
             Some(Wrapping::Tar) => {
                 let package = Package::open(&name, Arc::clone(&bytes), &wanted.limits)?;
@@ -169,6 +170,8 @@ fn judge_head(head: &[u8]) -> Option<&'static str> {
 #[derive(Clone)]
 pub(crate) struct Packed {
     bytes: Arc<dyn Bytes>,
+    /// The file that it is, or is in.
+    file: Arc<dyn Bytes>,
     /// What is around the compressed file.
     around: Around,
     wanted: Wanted,
@@ -184,8 +187,9 @@ impl Packed {
         arrive(self.bytes.name(), counted, self.around.clone(), &self.wanted)
     }
 
-    pub fn bytes(&self) -> &Arc<dyn Bytes> {
-        &self.bytes
+    /// The file, with all that is around the disk.
+    pub fn file(&self) -> &Arc<dyn Bytes> {
+        &self.file
     }
 
     /// The disk, to be read anywhere, at the price of a pass for each time that it goes back.
@@ -228,9 +232,14 @@ pub(crate) fn arrive(
     let outer = name;
     let mut arriving = arriving.unwrap(wanted).map_err(|error| error.in_file(outer))?;
     wanted.check(outer, &arriving.around)?;
-    let read = arriving.peek.peek(Sample::HEAD);
-    let head = read.map_err(|error| error.doing("reading").in_file(&arriving.name))?;
-    let told = wanted.disk_format().or_else(|| Format::probe(&Sample { head, tail: &[] }));
+    let told = match wanted.disk_format() {
+        Some(format) => Some(format),
+        None => {
+            let read = arriving.peek.peek(Sample::HEAD);
+            let head = read.map_err(|error| error.doing("reading").in_file(&arriving.name))?;
+            Format::probe(&Sample { head, tail: &[] })
+        }
+    };
     let format = told.unwrap_or(Format::RAW);
     let Arriving { name, size, peek, around } = arriving;
     let mut stream: Box<dyn Stream> = if format == Format::RAW {
@@ -283,6 +292,10 @@ struct Arriving {
 impl Arriving {
     fn unwrap(mut self, wanted: &Wanted) -> Result<Self> {
         let limits = &wanted.limits;
+        // What is known to be the disk is not waited for.
+        if wanted.disk_format() == Some(Format::RAW) {
+            return Ok(self);
+        }
         loop {
             let head = self.peek.peek(Sample::HEAD)?;
             let probed = Format::probe(&Sample { head, tail: &[] });

@@ -55,8 +55,8 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn run(mut self) -> Result<Inside> {
-        // Members that are taken for disks, and how many are not.
-        let (mut disks, mut others) = (Vec::new(), 0);
+        // Members that are taken for disks, and those that are not.
+        let (mut disks, mut others) = (Vec::new(), Vec::new());
         let mut held = None;
         while let Some(entry) = self.headers.next(&mut self.archive)? {
             if entry.is_file && is_descriptor(&entry.name) {
@@ -79,22 +79,26 @@ impl Search<'_> {
                 self.archive.skip(entry.rest)?;
                 continue;
             }
-            others += 1;
-            if others == 1 {
-                held = Some(self.hold(&entry)?);
+            self.limits.spend("an archive's list", entry.name.len() as u64 + 128)?;
+            others.push(Found { name: entry.name.clone(), size: Some(entry.size), format: None });
+            if others.len() == 1 {
+                held = Some(self.whole(&entry)?);
             } else {
                 self.archive.skip(entry.rest)?;
             }
         }
-        let Some((found, bytes)) = held.filter(|_| disks.is_empty() && others == 1) else {
-            return Err(self.choice.pick(&disks).err().unwrap_or_else(|| missing("")));
+        let disks = if disks.is_empty() { others } else { disks };
+        self.choice.pick(&disks)?;
+        let (Some(bytes), [found]) = (held, disks.as_slice()) else {
+            return Err(Error::unsupported(
+                "an archive of several short members, none of which looks like a disk",
+            ));
         };
-        self.choice.pick(std::slice::from_ref(&found))?;
         self.archive.drain()?;
         Ok(Inside {
             name: found.name.clone(),
             size: bytes.len() as u64,
-            disks: vec![found],
+            disks,
             is_ova: false,
             content: Peek::new(io::Cursor::new(bytes)),
         })
@@ -135,13 +139,6 @@ impl Search<'_> {
         let rest = Rest { headers, next_header, alone };
         let content = Content { archive, segments, next: 0, at: 0, size, rest: Some(rest) };
         Inside { name, size, disks, is_ova, content: Peek::new(content) }
-    }
-
-    /// Keeps a short member, which is the disk if there is no other.
-    fn hold(&mut self, entry: &Entry) -> Result<(Found, Vec<u8>)> {
-        let bytes = self.whole(entry)?;
-        let found = Found { name: entry.name.clone(), size: Some(entry.size), format: None };
-        Ok((found, bytes))
     }
 
     /// All bytes of a member that is short.

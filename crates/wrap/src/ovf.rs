@@ -8,7 +8,7 @@
 //! <Disk ovf:diskId="vmdisk1" ovf:fileRef="file1" …/>
 //! ```
 
-use diskferry_block_stream::{Limits, Result};
+use diskferry_block_stream::{Error, Limits, Result};
 use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::damage::Damage;
@@ -24,9 +24,14 @@ pub(crate) struct DiskFile {
     pub in_chunks: bool,
 }
 
-/// Bytes that a descriptor may have: those that there are have some ten thousand. The parser
-/// compares each attribute of an element with all before it, so this bounds its time as well.
-pub(crate) const MAX: u64 = 512 << 10;
+/// Bytes that a descriptor may have. Those of the largest appliances have some hundred thousand.
+pub(crate) const MAX: u64 = 1 << 20;
+
+/// Attributes of a descriptor: the parser compares each with all before it in its element.
+const ATTRIBUTES: usize = 20_000;
+
+/// Namespaces of a descriptor: the parser keeps those of an element for each element in it.
+const NAMESPACES: usize = 4096;
 
 /// Nodes of a descriptor, which take some hundred bytes of memory each.
 const NODES: u32 = 50_000;
@@ -39,16 +44,22 @@ pub(crate) fn disks(name: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Dis
     // What the parser may take at most, given back when it is done.
     let memory = u64::from(NODES) * 200 + bytes.len() as u64 * 4;
     limits.spend("an OVF descriptor", memory)?;
-    let disks = parse(name, bytes);
-    limits.refund(memory);
-    Ok(disks?)
-}
-
-fn parse(name: &str, bytes: &[u8]) -> Result<Vec<DiskFile>, Damage> {
     // Names of files are ASCII; what else is in another encoding does not matter here.
     let text = String::from_utf8_lossy(bytes);
+    let (attributes, namespaces) = (text.matches('=').count(), text.matches("xmlns").count());
+    let disks = match attributes > ATTRIBUTES || namespaces > NAMESPACES {
+        true => Err(Error::limit(format!(
+            "the OVF descriptor '{name}' has {attributes} attributes and {namespaces} namespaces"
+        ))),
+        false => parse(name, &text).map_err(Error::from),
+    };
+    limits.refund(memory);
+    disks
+}
+
+fn parse(name: &str, text: &str) -> Result<Vec<DiskFile>, Damage> {
     let options = ParsingOptions { nodes_limit: NODES, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(&text, options)
+    let document = Document::parse_with_options(text, options)
         .map_err(|error| Damage::Xml { name: name.to_owned(), detail: error.to_string() })?;
     if document.root_element().tag_name().name() != "Envelope" {
         let problem = "has no Envelope".to_owned();
@@ -149,7 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn memory_and_time_are_bounded() {
+        let attributes: String = (0..25_000).map(|n| format!(" a{n}=\"\"")).collect();
+        let namespaces: String = (0..5000).map(|n| format!(" xmlns:a{n}=\"a\"")).collect();
+        for text in [attributes, namespaces] {
+            let error = parsed(&format!("<Envelope{text}/>")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Limit);
+        }
         let limits = Limits::default().with_metadata(1000);
         let error = disks("a.ovf", b"<Envelope/>", &limits).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Limit);

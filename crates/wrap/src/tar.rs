@@ -426,7 +426,7 @@ fn check_sum(block: &Block, at: u64) -> Result<()> {
         bytes.map(|(index, byte)| if field.contains(&index) { 32 } else { value(*byte) }).sum()
     };
     let stated = number(&block[field.clone()]);
-    let is = |sum: i32| u64::try_from(sum).ok() == stated;
+    let is = |sum: i32| stated.is_some_and(|stated| u64::try_from(sum) == Ok(stated));
     // Some old programs added signed bytes.
     let unsigned = sum(i32::from);
     if is(unsigned) || is(sum(|byte| i32::from(byte.cast_signed()))) {

@@ -187,7 +187,7 @@ fn formats_are_listed_with_their_options() {
     }
     let all = folder.json(&["formats", "--json"]);
     let names: Vec<_> = all.as_array().unwrap().iter().map(|format| &format["name"]).collect();
-    assert_eq!(names, ["qcow2", "vhd", "vmdk", "vdi", "raw"]);
+    assert_eq!(names, ["qcow2", "vhd", "vmdk", "vdi", "ova", "gcp", "raw"]);
     assert!(all[0]["options"][0]["key"].is_string());
 }
 

@@ -8,6 +8,7 @@ mod formats;
 mod looking;
 mod signals;
 mod streams;
+mod wrapped;
 
 use std::fs;
 use std::io::Write;
