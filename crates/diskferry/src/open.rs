@@ -240,10 +240,11 @@ impl Input {
     pub fn into_image(self) -> Result<DiskImage> {
         match self {
             Self::Image(image) => Ok(image),
-            Self::Stream(stream) => match stream.into_packed() {
-                Ok((packed, id)) => DiskImage::packed(packed, id),
-                Err(stream) => Err(once_only(stream.name())),
-            },
+            Self::Stream(stream) => {
+                let name = stream.name().to_owned();
+                let (packed, id) = stream.into_packed().ok_or_else(|| once_only(&name))?;
+                DiskImage::packed(packed, id)
+            }
         }
     }
 }

@@ -86,11 +86,8 @@ impl StreamInput {
     }
 
     /// The compressed file, where it is one and no pipe.
-    pub(crate) fn into_packed(self) -> Result<(Packed, FileId), Self> {
-        match self.packed {
-            Some(packed) => Ok((packed, self.id)),
-            None => Err(self),
-        }
+    pub(crate) fn into_packed(self) -> Option<(Packed, FileId)> {
+        self.packed.map(|packed| (packed, self.id))
     }
 
     /// The disk as it arrives; its size may be known only at its end.
@@ -134,13 +131,19 @@ impl<R: Read> Read for Counted<R> {
 /// A stream that is taken for raw. Should it end in a format's signature, it was none.
 pub(crate) struct Assumed {
     inner: Box<dyn Stream>,
+    /// What to do about it.
+    instead: &'static str,
     /// The last bytes, at most [`Sample::TAIL`].
     tail: Vec<u8>,
 }
 
 impl Assumed {
-    pub fn new(inner: Box<dyn Stream>) -> Self {
-        Self { inner, tail: Vec::new() }
+    pub fn new(inner: Box<dyn Stream>, around: &Around) -> Self {
+        let instead = match around.layers.is_empty() {
+            true => "give a file, or take those bytes for a part of the disk with -f raw",
+            false => "unpack it first",
+        };
+        Self { inner, instead, tail: Vec::new() }
     }
 
     fn remember(&mut self, data: &[u8]) {
@@ -168,8 +171,8 @@ impl Stream for Assumed {
             Piece::End => {
                 if let Some(format) = Format::probe(&Sample { head: &[], tail: &self.tail }) {
                     return Err(Error::unsupported(format!(
-                        "no raw disk but a {format} image, by its last bytes, which came too late; \
-                         give a file, or take those bytes for a part of the disk with -f raw"
+                        "no raw disk but a {format} image, by its last bytes, which came too late; {}",
+                        self.instead
                     ))
                     .in_file(self.name()));
                 }
@@ -341,7 +344,7 @@ mod tests {
         let bytes: Vec<u8> = (0..3 * Sample::TAIL).map(|index| (index % 251) as u8).collect();
         for step in [1, 7, Sample::TAIL - 1, Sample::TAIL, 2 * Sample::TAIL + 5] {
             let inner = Box::new(ReadStream::new("pipe", Cursor::new(Vec::new()), None));
-            let mut stream = Assumed { inner, tail: Vec::new() };
+            let mut stream = Assumed::new(inner, &Around::default());
             bytes.chunks(step).for_each(|piece| stream.remember(piece));
             assert!(stream.tail == bytes[2 * Sample::TAIL..], "in pieces of {step}");
         }

@@ -253,7 +253,7 @@ pub(crate) fn arrive(
         opened.unwrap_or_else(|| Err(in_order_only(format, outer, &name, &around)))?
     };
     if told.is_none() {
-        stream = Box::new(Assumed::new(stream));
+        stream = Box::new(Assumed::new(stream, &around));
     }
     Ok(Arrived { stream, format, assumed: told.is_none(), around })
 }

@@ -123,7 +123,7 @@ impl Search<'_> {
             )));
         }
         while let Some(entry) = self.headers.next(&mut self.archive)? {
-            if entry.is_file && entry.name == wanted.href {
+            if entry.is_file && wanted.is(&entry.name, "") {
                 return Ok(self.inside(entry, disks, false, true));
             }
             self.archive.skip(entry.rest)?;

@@ -24,6 +24,38 @@ pub(crate) struct DiskFile {
     pub in_chunks: bool,
 }
 
+impl DiskFile {
+    /// Whether the member of that name, but for its end, is the file. A reference is a URI, which some
+    /// writers take at its word and others do not.
+    pub fn is(&self, name: &str, end: &str) -> bool {
+        name.strip_suffix(end)
+            .is_some_and(|name| name == self.href || name.as_bytes() == unescaped(&self.href))
+    }
+}
+
+/// Text without its escapes, such as %20.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after
+            .get(..2)
+            .filter(|digits| *first == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
 /// Bytes that a descriptor may have. Those of the largest appliances have some hundred thousand.
 pub(crate) const MAX: u64 = 1 << 20;
 
@@ -68,6 +100,8 @@ fn parse(name: &str, text: &str) -> Result<Vec<DiskFile>, Damage> {
     let elements = |tag: &'static str| {
         document.root_element().descendants().filter(move |node| node.tag_name().name() == tag)
     };
+    // Files are named as the descriptor's folder has them.
+    let folder = &name[..name.rfind('/').map_or(0, |slash| slash + 1)];
     let mut disks: Vec<DiskFile> = Vec::new();
     for disk in elements("Disk") {
         // A disk without a file is an empty one.
@@ -77,7 +111,7 @@ fn parse(name: &str, text: &str) -> Result<Vec<DiskFile>, Damage> {
             return Err(Damage::Ovf { name: name.to_owned(), problem });
         };
         let href = attribute(&file, "href").unwrap_or_default();
-        let href = href.trim_start_matches("./").to_owned();
+        let href = format!("{folder}{}", href.trim_start_matches("./"));
         if disks.iter().any(|known| known.href == href) {
             continue;
         }
@@ -133,6 +167,30 @@ mod tests {
             parsed(text).unwrap(),
             [file("a.vmdk", None, false), file("b.vmdk", Some(7), true)]
         );
+    }
+
+    #[test]
+    fn a_reference_is_a_name_or_a_uri() {
+        let file = |href: &str| DiskFile { href: href.into(), size: None, in_chunks: false };
+        for (href, name, end, is) in [
+            ("a.vmdk", "a.vmdk", "", true),
+            ("a%20b.vmdk", "a b.vmdk", "", true),
+            ("a%20b.vmdk", "a%20b.vmdk", "", true),
+            ("a%2", "a%2", "", true),
+            ("100%", "100%", "", true),
+            ("a.vmdk", "a.vmdk.000000001", ".000000001", true),
+            ("a.vmdk", "a.vmdk", ".000000001", false),
+            ("a.vmdk", "b.vmdk", "", false),
+        ] {
+            assert_eq!(file(href).is(name, end), is, "{href} {name}");
+        }
+    }
+
+    #[test]
+    fn files_are_beside_the_descriptor() {
+        let text = br#"<Envelope><File id="1" href="a"/><Disk fileRef="1"/></Envelope>"#;
+        let disks = disks("folder/vm.ovf", text, &Limits::default()).unwrap();
+        assert_eq!(disks[0].href, "folder/a");
     }
 
     #[test]

@@ -113,9 +113,10 @@ impl Package {
             return Ok(());
         };
         let text = self.small(listing, manifest::MAX, "a manifest")?;
+        let folder = &listing.name[..listing.name.rfind('/').map_or(0, |slash| slash + 1)];
         for line in manifest::parse(&text) {
             let mut problem = |kind, at, text| report(Problem { kind, at, text });
-            let file = &line.file;
+            let file = &format!("{folder}{}", line.file);
             let Some(member) = self.members.iter().find(|member| member.name == *file) else {
                 let text = format!("the manifest lists '{file}', which is not in the archive");
                 problem(ProblemKind::Corruption, None, text);
@@ -168,14 +169,14 @@ impl Package {
     /// The file of a disk of the descriptor: a member, or several that are its chunks.
     fn of_descriptor(&self, disk: &DiskFile) -> Result<(String, Part)> {
         let href = &disk.href;
-        let find = |name: &str| self.members.iter().find(|member| member.name == name);
+        let find = |end: &str| self.members.iter().find(|member| disk.is(&member.name, end));
         if !disk.in_chunks {
-            let member = find(href).ok_or_else(|| missing(href))?;
+            let member = find("").ok_or_else(|| missing(href))?;
             return Ok((href.clone(), self.part(member)));
         }
         let (mut segments, mut len) = (Vec::new(), 0u64);
         for number in 0.. {
-            let Some(chunk) = find(&format!("{href}.{number:09}")) else { break };
+            let Some(chunk) = find(&format!(".{number:09}")) else { break };
             segments.extend(
                 chunk.segments.iter().map(|segment| Segment { at: segment.at + len, ..*segment }),
             );

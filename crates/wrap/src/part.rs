@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn it_reads_its_segments_and_zeros_between() {
-        let whole = b"\0\0456\x30\0\089\0\0";
+        let whole = [&[0; 2][..], b"4560", &[0; 2], b"89", &[0; 2]].concat();
         for at in 0..12 {
             for len in 0..=12 - at {
                 let mut buf = vec![0xee; len];
