@@ -171,5 +171,5 @@ fn choose(choices: &mut Choices<'_>) -> Chosen {
     let most = if preallocation == "off" { chunk << 20 } else { (chunk << 12).min(2 << 20) };
     let chunks = if compression < 0x60 { 600 } else { 48 };
     let most_stored = (chunks * chunk).min(256 << 10).max(2 * chunk);
-    Chosen { chunk, most, most_stored, plan: Box::new(move |size| plan(size, &options)) }
+    Chosen { chunk, unit: 512, most, most_stored, plan: Box::new(move |size| plan(size, &options)) }
 }

@@ -45,6 +45,13 @@ pub trait Bytes: Send + Sync {
         None
     }
 
+    /// Where these `len` bytes at `at` are in others, if they are a part of others: those, and the
+    /// offset there. For copies inside the kernel, and for people who look for them.
+    fn origin(&self, at: u64, len: u64) -> Option<(&dyn Bytes, u64)> {
+        let _ = (at, len);
+        None
+    }
+
     /// The open file, for copies inside the kernel.
     fn file(&self) -> Option<&File> {
         None

@@ -15,11 +15,29 @@ pub trait Disk: Send + Sync {
     /// The files that [`Kind::Plain`] extents point into, by index.
     fn files(&self) -> &[Arc<dyn Bytes>];
 
+    /// How it is best read. Cursors read it right in any order.
+    fn order(&self) -> Order {
+        Order::Any
+    }
+
     /// A new reader of this disk.
     ///
     /// # Errors
     /// `Io` or `Damaged` where a reader needs more of the image than opening did.
     fn cursor(&self) -> Result<Box<dyn Cursor + '_>>;
+}
+
+/// How a disk is best read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// Anywhere, in pieces of any length.
+    #[default]
+    Any,
+    /// Anywhere, a whole [grain](Disk::grain) at a time: a part of one costs as much as all of it.
+    Grains,
+    /// Front to back, by one cursor: to begin anywhere else may cost as much as all that precedes
+    /// it.
+    Forward,
 }
 
 /// One thread's reader of a disk. It owns its buffers, its decompressor and the table it is in.
@@ -38,6 +56,24 @@ pub trait Cursor: Send {
     /// # Errors
     /// `Damaged` or `Io`; `buf` is then unspecified.
     fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()>;
+}
+
+/// Fills `buf` with the bytes at `at` run by run, as cursors do: `read_run` fills the front of what is
+/// left of it with the run that begins there, and returns that run's length, at least one byte.
+///
+/// # Errors
+/// Whatever `read_run` reports; `buf` is then unspecified.
+pub fn read_runs(
+    mut at: u64,
+    mut buf: &mut [u8],
+    mut read_run: impl FnMut(u64, &mut [u8]) -> Result<u64>,
+) -> Result<()> {
+    while !buf.is_empty() {
+        let length = read_run(at, buf)?;
+        at += length;
+        buf = &mut buf[length as usize..];
+    }
+    Ok(())
 }
 
 /// A run of one kind.
@@ -92,6 +128,11 @@ pub trait Image: Disk {
         None
     }
 
+    /// The size in bytes that the disk had before its format rounded it up, where the format tells.
+    fn original_size(&self) -> Option<u64> {
+        None
+    }
+
     /// Reads every table and reports each problem.
     ///
     /// # Errors
@@ -125,6 +166,12 @@ pub trait Stream: Send {
 
     /// Virtual size in bytes, where it is known beforehand.
     fn size(&self) -> Option<u64>;
+
+    /// The size in bytes that the disk had before its format rounded it up, where the format tells
+    /// that beforehand.
+    fn original_size(&self) -> Option<u64> {
+        None
+    }
 
     /// The next piece. Bytes go to the front of `buf`; zeros need no room.
     ///

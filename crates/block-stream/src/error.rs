@@ -121,8 +121,16 @@ impl Error {
 }
 
 impl From<std::io::Error> for Error {
+    /// An `Io` error; or the error of ours that a [`Read`](std::io::Read) of ours had to dress up as one.
     fn from(error: std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, error)
+        error.downcast::<Self>().unwrap_or_else(|error| Self::new(ErrorKind::Io, error))
+    }
+}
+
+/// For a [`Read`](std::io::Read) over what can be damaged. Whoever reads it gets the same error back.
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        Self::other(error)
     }
 }
 
@@ -170,6 +178,16 @@ mod tests {
             "disk.qcow2: reading 65536 bytes at 0x2000000: damaged image: \
              L2 entry at 0x50008 points past the end"
         );
+    }
+
+    #[test]
+    fn an_error_that_went_through_a_reader_is_the_same() {
+        let error = Error::damaged("no end").at("unpacking", 1, 2);
+        let text = error.to_string();
+        let back = Error::from(std::io::Error::from(error));
+        assert_eq!((back.kind(), back.to_string()), (ErrorKind::Damaged, text));
+        let io = Error::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert_eq!(io.kind(), ErrorKind::Io);
     }
 
     #[test]

@@ -22,12 +22,12 @@ mod plan;
 
 pub use bytes::{Bytes, Run};
 pub use describe::{Description, Detail, Problem, ProblemKind, Snapshot};
-pub use disk::{Cursor, Disk, Extent, Image, Kind, ParentRef, Piece, Stream};
+pub use disk::{Cursor, Disk, Extent, Image, Kind, Order, ParentRef, Piece, Stream, read_runs};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use job::{Cancel, Progress};
 pub use limits::Limits;
 pub use options::{OptionSpec, parse_size};
 pub use plan::{
-    Chunk, Flat, Form, Layout, MakeDescriptor, MakePacker, Packed, Packer, Part, Plan,
-    Preallocation, Sink, Split, Stamp,
+    Chunk, Enclosed, Enclosure, Flat, Form, Layout, MakeDescriptor, MakePacker, Packed, Packer,
+    Part, Plan, Preallocation, Sink, Split, Stamp,
 };

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Error, Result};
 
-/// Bounds on what opening and reading one image, with its whole chain, may take.
+/// Bounds on what opening and reading one image, with its whole chain and all that it is wrapped in,
+/// may take.
 ///
 /// Clones share one budget. The defaults let every honest image of up to 64 TiB through.
 #[derive(Clone, Debug)]
@@ -15,6 +16,13 @@ pub struct Limits {
     pub chain_depth: u32,
     /// The largest virtual size in bytes.
     pub virtual_size: u64,
+    /// Wrappers around wrappers: a tar in a gzip file is two.
+    pub nesting: u32,
+    /// Members of an archive.
+    pub members: u32,
+    /// Bytes that a compressed file may unpack to. How much they shrink by is no bound: zeros, which
+    /// disks are full of, shrink a thousand times by gzip and a million times by bzip2.
+    pub unpacked: u64,
 }
 
 impl Default for Limits {
@@ -23,6 +31,9 @@ impl Default for Limits {
             metadata: Arc::new(AtomicU64::new(Self::METADATA)),
             chain_depth: 64,
             virtual_size: 1 << 63,
+            nesting: 4,
+            members: 10_000,
+            unpacked: 65 << 40,
         }
     }
 }

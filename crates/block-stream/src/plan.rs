@@ -3,7 +3,8 @@
 //! A [`Flat`] plan keeps the disk's bytes in the file as they are. A [`Packed`] plan cuts the disk
 //! into chunks; each chunk that is not all zeros is packed by itself, on any thread, and laid out
 //! in the disk's order by a [`Layout`], which decides where bytes go and makes the tables.
-//! A [`Split`] plan stores the disk in several files, each by a plan of its own.
+//! A [`Split`] plan stores the disk in several files, each by a plan of its own, and an [`Enclosed`]
+//! one in a file within the file.
 
 use crate::Result;
 
@@ -15,6 +16,8 @@ pub enum Plan {
     Packed(Packed),
     /// The disk is stored in several files.
     Split(Split),
+    /// The disk is stored in a file within the file.
+    Enclosed(Enclosed),
 }
 
 /// What a format may write beside the disk itself. The same stamp gives the same bytes.
@@ -24,6 +27,30 @@ pub struct Stamp {
     pub uuid: [u8; 16],
     /// When the image was made: seconds since 1970.
     pub seconds: u64,
+}
+
+/// A file in a file: what is around it can be made only when it is there. So it is begun in its
+/// middle, and cannot go to a pipe.
+pub struct Enclosed {
+    /// Offset of the inner file: the length of what precedes it.
+    pub base: u64,
+    /// The inner file; a streamable one.
+    pub inner: Packed,
+    /// Makes the rest.
+    pub enclosure: Box<dyn Enclosure>,
+}
+
+/// Makes what is around the inner file of an [`Enclosed`] plan.
+pub trait Enclosure: Send {
+    /// Sees the inner file, every byte of it, in order.
+    fn pass(&mut self, bytes: &[u8]);
+
+    /// The inner file has `length` bytes. Returns what precedes it, which has
+    /// [`base`](Enclosed::base) bytes, and what follows.
+    ///
+    /// # Errors
+    /// `Limit` or `Unsupported` where it cannot be enclosed.
+    fn finish(self: Box<Self>, length: u64) -> Result<(Vec<u8>, Vec<u8>)>;
 }
 
 /// Several files: parts of the disk one after the other, and the target itself, which names them.
@@ -102,6 +129,11 @@ pub trait Packer: Send {
     /// # Errors
     /// Whatever the codec reports.
     fn pack(&mut self, at: u64, data: &[u8], out: &mut Vec<u8>) -> Result<Form>;
+
+    /// What the layout is to know of the chunk that was packed last, such as a checksum.
+    fn note(&self) -> u64 {
+        0
+    }
 }
 
 /// How a chunk is kept.
@@ -122,6 +154,8 @@ pub struct Chunk {
     pub length: usize,
     /// Which of the plan's [`parts`](Packed::parts) are all zeros, the first in bit 0.
     pub zero_parts: u64,
+    /// What the packer [notes](Packer::note) of it.
+    pub note: u64,
 }
 
 /// The order of a file: a state machine that is told each chunk once, in the disk's order.

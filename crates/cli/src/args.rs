@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use diskferry::{Access, Algorithm, Format, Uuid, formats, parse_size};
+use diskferry::{
+    Access, Algorithm, Format, ImportTarget, Uuid, VirtualSize, formats, import_targets, parse_size,
+};
 
 /// Turns a disk image that one cloud or hypervisor exported into a file that another will import.
 #[derive(Parser)]
@@ -22,7 +24,7 @@ macro_rules! codes {
         "\
 Exit codes:
   0    done
-  1    the answer is no: the disks differ, or problems were found
+  1    the answer is no: the disks differ, problems were found, not import-ready
   2    wrong usage, or the target exists
   3    unsupported, or an image refers to files that it may not have
   4    damaged image
@@ -40,6 +42,8 @@ Examples:
   diskferry convert disk.qcow2 disk.raw --verify
   diskferry convert -c disk.raw disk.qcow2
   diskferry convert -O raw disk.qcow2 - | ssh host 'cat > /srv/disk.raw'
+  diskferry preflight --for azure disk.vmdk
+  diskferry convert --for azure disk.vmdk disk.vhd
   diskferry info disk.qcow2
   diskferry compare disk.qcow2 disk.raw
 
@@ -66,6 +70,12 @@ pub enum Command {
     Compare(Compare),
     /// Compute digests of virtual disks: the same for every format
     Digest(Digest),
+    /// Say whether an image is ready for an import, rule by rule
+    ///
+    /// Exits with 1 when it is not.
+    Preflight(Preflight),
+    /// List the import targets, or the rules of one
+    Targets(Targets),
     /// List the formats and their options
     Formats(Formats),
     /// Write a completion script for a shell to stdout
@@ -90,15 +100,25 @@ pub struct Convert {
     /// The target's format [default: by its extension]
     #[arg(short = 'O', long, value_name = "FMT", value_parser = format_parser())]
     pub to: Option<Format>,
+    /// Make it ready to be imported there, or refuse; see `diskferry targets`
+    #[arg(long = "for", value_name = "TARGET", value_parser = target_parser())]
+    pub import: Option<ImportTarget>,
+    /// Rules of the import target that the disk may break
+    #[arg(long, value_name = "RULE", value_delimiter = ',', requires = "import")]
+    pub waive: Vec<String>,
     /// Options of the target's format; see `diskferry formats`
     #[arg(short, long = "option", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = key_value)]
     pub option: Vec<(String, String)>,
     /// Compress the target, optionally at this level of the codec
     #[arg(short, long, value_name = "LEVEL", num_args = 0..=1, require_equals = true)]
     pub compress: Option<Option<u32>>,
-    /// Grow the virtual disk to this size, with zeros at its end
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub size: Option<u64>,
+    /// Grow the virtual disk to this size, with zeros at its end; or `original`, the size that it had
+    /// before its format (zvhd, zvhd2) rounded it up
+    #[arg(long, value_name = "SIZE", value_parser = virtual_size)]
+    pub size: Option<VirtualSize>,
+    /// Where the disk's end moves, move the backup of its GPT there
+    #[arg(long)]
+    pub move_gpt: bool,
     /// Let --size be less than the disk's, and drop the rest if it is all zeros
     #[arg(long, requires = "size")]
     pub allow_shrink: bool,
@@ -179,6 +199,9 @@ pub struct Compare {
     /// The other image's format [default: by its content]
     #[arg(short = 'F', long, value_name = "FMT", value_parser = format_parser())]
     pub from_b: Option<Format>,
+    /// Which disk of the other file, where it is an archive of several
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub disk_b: Option<u32>,
     /// An internal snapshot of the other image
     #[arg(long, value_name = "NAME")]
     pub snapshot_b: Option<String>,
@@ -213,6 +236,39 @@ pub struct Digest {
 }
 
 #[derive(Args)]
+pub struct Preflight {
+    /// The image
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub image: PathBuf,
+    /// Where it is to be imported; see `diskferry targets`
+    #[arg(long = "for", value_name = "TARGET", value_parser = target_parser())]
+    pub target: ImportTarget,
+    /// What the object or the image will be called there
+    #[arg(long, value_name = "NAME")]
+    pub as_name: Option<String>,
+    /// Rules that the image may break
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub waive: Vec<String>,
+    #[command(flatten)]
+    pub from: Source,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub work: Work,
+}
+
+#[derive(Args)]
+pub struct Targets {
+    /// Show the rules of this one
+    #[arg(value_parser = target_parser())]
+    pub target: Option<ImportTarget>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
 pub struct Formats {
     /// Print JSON
     #[arg(long)]
@@ -225,6 +281,9 @@ pub struct Source {
     /// The source's format [default: by its content]
     #[arg(short = 'f', long, value_name = "FMT", value_parser = format_parser())]
     pub from: Option<Format>,
+    /// Which disk, where the file is an archive of several; the first is 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub disk: Option<u32>,
     /// An internal snapshot instead of the active state, by id or name
     #[arg(long, value_name = "NAME")]
     pub snapshot: Option<String>,
@@ -290,6 +349,12 @@ fn format_parser() -> impl TypedValueParser<Value = Format> {
         .map(|name| Format::from_name(&name).expect("the parser takes names of the table only"))
 }
 
+fn target_parser() -> impl TypedValueParser<Value = ImportTarget> {
+    PossibleValuesParser::new(import_targets().iter().map(|target| target.name())).map(|name| {
+        ImportTarget::from_name(&name).expect("the parser takes names of the table only")
+    })
+}
+
 fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {
     PossibleValuesParser::new(Algorithm::ALL.map(Algorithm::name))
         .map(|name| name.parse().expect("the parser takes names of algorithms only"))
@@ -297,6 +362,13 @@ fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {
 
 fn size(text: &str) -> Result<u64, String> {
     parse_size(text).map_err(|error| error.to_string())
+}
+
+fn virtual_size(text: &str) -> Result<VirtualSize, String> {
+    match text {
+        "original" => Ok(VirtualSize::Original),
+        _ => size(text).map(VirtualSize::Bytes).map_err(|error| format!("{error}; or original")),
+    }
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -367,7 +439,11 @@ mod tests {
     #[test]
     fn sizes_and_formats_are_checked() {
         let parsed = convert(&["--size", "20G", "-f", "dd", "-O", "qcow2", "s", "t"]).unwrap();
-        assert_eq!(parsed.size, Some(20 << 30));
+        assert_eq!(parsed.size, Some(VirtualSize::Bytes(20 << 30)));
+        let parsed = convert(&["--size", "original", "s", "t"]).unwrap();
+        assert_eq!(parsed.size, Some(VirtualSize::Original));
+        let parsed = convert(&["-f", "dd", "-O", "qcow2", "s", "t"]).unwrap();
+
         assert_eq!((parsed.from.from, parsed.to), (Some(Format::RAW), Some(Format::QCOW2)));
         for arguments in
             [&["--size", "20X"][..], &["-O", "floppy"], &["-j", "0"], &["--allow-shrink"]]

@@ -24,6 +24,8 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check(arguments),
         Command::Compare(arguments) => commands::compare(arguments),
         Command::Digest(arguments) => commands::digest(arguments),
+        Command::Preflight(arguments) => commands::preflight(arguments),
+        Command::Targets(arguments) => commands::targets(arguments),
         Command::Formats(arguments) => commands::formats(arguments),
         Command::Completions { shell } => commands::completions(shell),
         Command::Man => commands::man(),

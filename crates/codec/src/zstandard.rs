@@ -120,6 +120,23 @@ impl ZstdUnpacker {
         }
         if more > 0 { Err(CodecError::Long { codec: CODEC, want }) } else { Ok(()) }
     }
+
+    /// Fills the whole of `out` from the frame, or the frames one after another, that `input` is: the last one ends
+    /// where both end. Skippable frames may be anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As for [`decompress`](Self::decompress), and [`CodecError::Damaged`] for bytes after the last frame. As the
+    /// unit is the window, a window may be of any size.
+    pub fn decompress_whole(&mut self, input: &[u8], out: &mut [u8]) -> Result<(), CodecError> {
+        check_unit(input.len().max(out.len()))?;
+        let want = out.len();
+        match self.context.decompress(out, input) {
+            Ok(got) if got == want => Ok(()),
+            Ok(got) => Err(CodecError::Short { codec: CODEC, got, want }),
+            Err(code) => Err(damaged(code, want)),
+        }
+    }
 }
 
 impl std::fmt::Debug for ZstdUnpacker {
@@ -375,6 +392,50 @@ mod tests {
             assert!(matches!(error, CodecError::Damaged { .. }), "{name}: {error}");
             unpacker.decompress(&good, &mut out).unwrap();
             assert!(out == data, "{name}");
+        }
+    }
+
+    #[test]
+    fn whole_frames_end_where_their_input_and_their_unit_end() {
+        let data = text(65536, 20);
+        let (a, b) = data.split_at(20_000);
+        let skippable = [0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+        let one = packed(&data, 3);
+        let mut checked = streamed(&data, 1000, &[CParameter::ChecksumFlag(true)]);
+        let good = [
+            ("one frame", one.clone()),
+            ("without content size", streamed(&data, 1000, &[])),
+            ("window of 2^27", streamed(&data, 1000, &[CParameter::WindowLog(27)])),
+            ("with checksum", checked.clone()),
+            ("frames", [&skippable[..], &packed(a, 3), &packed(b, 19), &skippable].concat()),
+        ];
+        let mut unpacker = ZstdUnpacker::new().unwrap();
+        let mut unpack = |input: &[u8], len| {
+            let mut out = vec![0xaa; len];
+            unpacker.decompress_whole(input, &mut out).map(|()| out)
+        };
+        for (name, frames) in good {
+            assert_eq!(unpack(&frames, data.len()), Ok(data.clone()), "{name}");
+            for tail in [&b"x"[..], &[0; 600], &frames[..9]] {
+                let longer = [&frames[..], tail].concat();
+                assert!(unpack(&longer, data.len()).is_err(), "{name}, {} more", tail.len());
+            }
+            let long = unpack(&frames, data.len() - 1).unwrap_err();
+            assert!(matches!(long, CodecError::Long { .. }), "{name}: {long}");
+            let short = unpack(&frames, data.len() + 1).unwrap_err();
+            assert!(matches!(short, CodecError::Short { .. }), "{name}: {short}");
+            assert!(unpack(&frames[..frames.len() - 1], data.len()).is_err(), "{name}, cut");
+        }
+        let last = checked.len() - 1;
+        checked[last] ^= 1;
+        let dictionary = [0x28, 0xb5, 0x2f, 0xfd, 0x21, 9, 1, 0x0b, 0, 0, 0];
+        for (name, frames) in [
+            ("bad checksum", &checked[..]),
+            ("no magic", &one[4..]),
+            ("dictionary", &dictionary),
+            ("nothing", &[]),
+        ] {
+            assert!(unpack(frames, data.len()).is_err(), "{name}");
         }
     }
 

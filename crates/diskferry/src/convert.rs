@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use diskferry_block_stream::{Disk, Error, ErrorKind, Plan, Result, Stamp, Stream};
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{
-    self as engine, Copied, CopyOptions, Difference, Durability, Job, Pad, Replace, Slice, Source,
-    Zeros,
+    self as engine, Copied, CopyOptions, Difference, Durability, Job, Pad, Patched, Replace, Slice,
+    Source, Zeros,
 };
 use diskferry_raw::Raw;
 use serde::Serialize;
@@ -16,9 +16,11 @@ use serde::ser::Serializer;
 use uuid::Uuid;
 
 use crate::file::{FileId, Location};
-use crate::format::{Compress, Format, Naming};
+use crate::format::{Compress, Format, GIB, Naming};
+use crate::goal::Goal;
+use crate::import::{ImportTarget, look_for_gpt};
 use crate::info::{Info, as_map};
-use crate::open::{Backing, DiskImage, Input, OpenOptions, Written};
+use crate::open::{Backing, DiskImage, Input, OpenOptions};
 use crate::split::{self, PartPlace};
 use crate::stream::{StreamInput, not_zero};
 use crate::target::{Destination, Target};
@@ -37,14 +39,21 @@ pub struct Convert {
     pub open: OpenOptions,
     /// The target's format; by default its extension tells.
     pub to: Option<Format>,
+    /// The import target that the result is to be ready for. It chooses what the request leaves
+    /// open, and what cannot be made ready is refused.
+    pub import: Option<ImportTarget>,
+    /// Rules of the import target that the result may break, by id.
+    pub waived: Vec<String>,
     /// Options of the target's format, by name.
     pub options: Vec<(String, String)>,
     /// Whether the target is to be compressed.
     pub compress: Option<Compress>,
-    /// The virtual size of the target, in bytes; by default the source's.
-    pub size: Option<u64>,
+    /// The virtual size of the target; by default the source's.
+    pub size: Option<VirtualSize>,
     /// What to do when that is less than the source's.
     pub shrink: Shrink,
+    /// What becomes of the backup of a GPT where the disk's end moves.
+    pub backup_gpt: BackupGpt,
     /// What to do with zeros that the source stores.
     pub zeros: Zeros,
     /// Digests of the virtual disk to compute in the same pass.
@@ -61,6 +70,16 @@ pub struct Convert {
     pub watch: Watch,
 }
 
+/// The virtual size that a target is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VirtualSize {
+    /// So many bytes.
+    Bytes(u64),
+    /// The size that the source's disk had before its format rounded it up. What was added must be
+    /// zeros.
+    Original,
+}
+
 /// What to do when the target is to be smaller than the source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shrink {
@@ -69,6 +88,17 @@ pub enum Shrink {
     Refuse,
     /// What is beyond the new size is dropped if it is zeros; else it is an error.
     DropZeros,
+}
+
+/// What becomes of the backup of a GPT, which belongs at the disk's end, where that moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackupGpt {
+    /// It stays where it is, as every other byte does; guests and their tools move it.
+    #[default]
+    Kept,
+    /// It is moved to the new end, and the table says so: some sectors of the target differ from
+    /// the source's.
+    Moved,
 }
 
 /// Whether the target is read back.
@@ -120,6 +150,8 @@ pub struct Summary {
     pub digests: Vec<(Algorithm, String)>,
     /// Whether the target was read back and found the same.
     pub verified: bool,
+    /// The import target that the result is ready for, where one was given.
+    pub ready_for: Option<&'static str>,
     /// Odd things about the source and the conversion.
     pub warnings: Vec<String>,
 }
@@ -132,10 +164,13 @@ impl Convert {
             target: target.into(),
             open: OpenOptions::default(),
             to: None,
+            import: None,
+            waived: Vec::new(),
             options: Vec::new(),
             compress: None,
             size: None,
             shrink: Shrink::default(),
+            backup_gpt: BackupGpt::default(),
             zeros: Zeros::default(),
             digests: Vec::new(),
             verify: Verify::default(),
@@ -172,17 +207,21 @@ impl Convert {
         self.watch.enter(Stage::Opening, &job.progress);
         let destination = self.destination()?;
         let name = destination.name.clone();
+        let file_name = destination.file_name().map(str::to_owned);
         let in_target = |error: Error| error.in_file(&name);
-        let format = self.target_format(&destination)?;
+        let goal = Goal::of(self, &destination)?;
+        let format = goal.format;
         destination.check_holds(format)?;
-        let writing = format.writing(&self.options, self.compress).map_err(in_target)?;
+        let writing = format.writing(&goal.options, goal.compress).map_err(in_target)?;
         let input = self.open.open(&self.source)?;
         refuse_own_source(&input, &destination)?;
-        let naming = Naming { stamp: self.identity.stamp(), file: destination.file_name() };
-        let plan = writing.plan(self.size.or(input.size()), &naming).map_err(in_target)?;
+        let size = goal.size(self.size_of(&input)?, &input).map_err(in_target)?;
+        let naming = Naming { stamp: self.identity.stamp(), file: file_name.as_deref() };
+        let plan = writing.plan(size.or(input.size()), &naming).map_err(in_target)?;
         let parts = self.parts(&plan, &input, &destination)?;
         let (unit, grain) = (writing.unit(&plan), chunk(&plan));
-        let mut source = self.prepare(input, job)?;
+        let mut source = self.prepare(input, size, job)?;
+        let foreseen = goal.foresee(source.image(), file_name.as_deref(), job)?;
 
         let target = destination.create(parts, self.replace, self.durability)?;
         let guard = self.watch.guard(target.partial_paths());
@@ -190,16 +229,20 @@ impl Convert {
         self.watch.enter(Stage::Copying, &job.progress);
         let copied = self.copy(&mut source, plan, &target, job)?;
         let held = copied.size.checked_next_multiple_of(unit).unwrap_or(copied.size);
-        let (target_info, odd) = match target.read_back()? {
-            Some(written) => self.look_back(&source, format, written, &target, &copied, job)?,
+        let written = self.look_back(&source, format, &target, &copied, job)?;
+        let (target_info, odd) = match &written {
+            Some((image, odd)) => (target_info(&name, format, image), odd.clone()),
             None => (Info::of_stream(&name, format, held, copied.target_size, grain), None),
         };
+        let image = written.as_ref().map(|(image, _)| image);
+        let harms = goal.confirm(foreseen, image, file_name.as_deref(), job)?;
         job.cancel.check()?;
         self.watch.finish(|| target.keep())?;
         drop(guard);
 
         let (source_info, mut warnings) = source.into_info(copied.size);
         warnings.extend(odd);
+        warnings.extend(harms);
         warnings.extend(rounding(&name, format, copied.size, unit));
         let asked = |(kind, _): &(Algorithm, String)| self.digests.contains(kind);
         Ok(Summary {
@@ -210,6 +253,7 @@ impl Convert {
             seconds: started.elapsed().as_secs_f64(),
             digests: copied.digests.into_iter().filter(asked).collect(),
             verified: self.verify == Verify::ReadBack,
+            ready_for: goal.ready_for(),
             warnings,
         })
     }
@@ -231,17 +275,17 @@ impl Convert {
         }
     }
 
-    /// Opens the target through its own reader, and compares it where that is asked for. Returns
-    /// what it says of itself, and what is odd about it.
+    /// Opens the target through its own reader, where it has one, and compares it where that is
+    /// asked for. Returns it, and what is odd about it.
     fn look_back(
         &self,
         source: &Prepared,
         format: Format,
-        written: Written,
         target: &Target,
         copied: &Copied,
         job: &Job,
-    ) -> Result<(Info, Option<String>)> {
+    ) -> Result<Option<(DiskImage, Option<String>)>> {
+        let Some(written) = target.read_back()? else { return Ok(None) };
         let open =
             OpenOptions { format: Some(format), backing: Backing::Ignored, ..Default::default() };
         let image = open.open_written(target.output().name(), written)?;
@@ -257,8 +301,7 @@ impl Convert {
                 image.name()
             )
         });
-        // What a raw image cannot tell of itself is known of this one.
-        Ok((Info { warnings: image.warnings().to_vec(), ..image.info() }, odd))
+        Ok(Some((image, odd)))
     }
 
     /// The target as it is, once nothing speaks against it.
@@ -304,45 +347,91 @@ impl Convert {
         Ok(Some(parts))
     }
 
-    fn target_format(&self, destination: &Destination) -> Result<Format> {
-        let told = self.to.or_else(|| Format::from_extension(destination.path()?));
-        told.ok_or_else(|| {
-            let names: Vec<&str> = crate::formats().iter().map(|format| format.name()).collect();
-            Error::misuse(format!(
-                "no extension tells the target's format; give it with -O: {}",
-                names.join(", ")
-            ))
-            .in_file(&destination.name)
-        })
-    }
-
-    /// The source at the size that the target is to have.
-    fn prepare(&self, input: Input, job: &Job) -> Result<Prepared> {
-        match input {
-            Input::Stream(stream) => self.prepare_stream(stream),
-            Input::Image(image) => {
-                let disk = Arc::clone(image.disk());
-                let own = disk.size();
-                let disk: Arc<dyn Disk> = match self.size {
-                    Some(size) if size > own => Arc::new(Pad::new(disk, size)?),
-                    Some(size) if size < own => self.shrunk(&image, size, job)?,
-                    _ => disk,
+    /// The size that is asked for, in bytes.
+    fn size_of(&self, input: &Input) -> Result<Option<u64>> {
+        match self.size {
+            None => Ok(None),
+            Some(VirtualSize::Bytes(size)) => Ok(Some(size)),
+            Some(VirtualSize::Original) => {
+                let none = || {
+                    Error::misuse(
+                        "its format keeps no original size; only zvhd and zvhd2 do, which round \
+                         sizes up",
+                    )
                 };
-                Ok(Prepared::Disk { image, disk })
+                let size = input.original_size();
+                size.ok_or_else(none).map(Some).map_err(|error| error.in_file(input.name()))
             }
         }
     }
 
-    fn prepare_stream(&self, stream: StreamInput) -> Result<Prepared> {
+    /// What to do when the target is to be smaller: an original size is asked for knowingly.
+    fn shrink(&self) -> Shrink {
+        match self.size {
+            Some(VirtualSize::Original) => Shrink::DropZeros,
+            Some(VirtualSize::Bytes(_)) | None => self.shrink,
+        }
+    }
+
+    /// The source at the size that the target is to have.
+    fn prepare(&self, input: Input, size: Option<u64>, job: &Job) -> Result<Prepared> {
+        match input {
+            Input::Stream(stream) => self.prepare_stream(stream, size),
+            Input::Image(image) => {
+                let disk = Arc::clone(image.disk());
+                let (disk, odd) = match size {
+                    Some(size) if size != disk.size() => self.resized(&image, size, job)?,
+                    _ => (disk, None),
+                };
+                Ok(Prepared::Disk { image, disk, odd })
+            }
+        }
+    }
+
+    /// The disk of an image made longer or shorter, and what is odd about that.
+    fn resized(
+        &self,
+        image: &DiskImage,
+        size: u64,
+        job: &Job,
+    ) -> Result<(Arc<dyn Disk>, Option<String>)> {
+        let own = image.disk();
+        let resized: Arc<dyn Disk> = if size > own.size() {
+            Arc::new(Pad::new(Arc::clone(own), size)?)
+        } else {
+            self.shrunk(image, size, job)?
+        };
+        let in_image = |error: Error| error.in_file(image.name());
+        match (look_for_gpt(own.as_ref(), job).map_err(in_image)?, self.backup_gpt) {
+            (None, _) => Ok((resized, None)),
+            (Some(found), BackupGpt::Moved) => {
+                let patches = found.resized(size).map_err(|error| {
+                    in_image(Error::unsupported(format!("its GPT cannot be moved: {error}")))
+                })?;
+                let patches = patches.into_iter().map(|patch| (patch.offset, patch.bytes));
+                Ok((Arc::new(Patched::new(resized, patches.collect())?), None))
+            }
+            (Some(_), BackupGpt::Kept) => {
+                let odd = format!(
+                    "{}: the disk's end moves, and the backup of its GPT stays where it is; \
+                     --move-gpt moves it",
+                    image.name()
+                );
+                Ok((resized, Some(odd)))
+            }
+        }
+    }
+
+    fn prepare_stream(&self, stream: StreamInput, size: Option<u64>) -> Result<Prepared> {
         let (info, own, read) = (stream.info(), stream.size(), stream.read());
-        let Some(size) = self.size else {
+        let Some(size) = size else {
             let stream = Some(stream.into_stream());
             return Ok(Prepared::Stream { info, stream, size: own, arrived: None, read });
         };
         if let Some(own) = own {
             self.check_shrink(own, size).map_err(|error| error.in_file(stream.name()))?;
         }
-        let resized = stream.into_resized(size, self.shrink);
+        let resized = stream.into_resized(size, self.shrink());
         let arrived = Some(resized.arrived()).filter(|_| own.is_none());
         let stream: Option<Box<dyn Stream>> = Some(Box::new(resized));
         Ok(Prepared::Stream { info, stream, size: Some(size), arrived, read })
@@ -351,7 +440,7 @@ impl Convert {
     /// # Errors
     /// `Misuse` when a disk of `own` bytes is to be made smaller without leave.
     fn check_shrink(&self, own: u64, size: u64) -> Result<()> {
-        if size < own && self.shrink == Shrink::Refuse {
+        if size < own && self.shrink() == Shrink::Refuse {
             return Err(Error::misuse(format!(
                 "a size of {size} bytes is less than the disk's {own}; --allow-shrink drops the \
                  rest, where it is zeros"
@@ -395,6 +484,8 @@ enum Prepared {
     Disk {
         image: DiskImage,
         disk: Arc<dyn Disk>,
+        /// What is odd about its new size.
+        odd: Option<String>,
     },
     Stream {
         info: Info,
@@ -417,6 +508,14 @@ impl Prepared {
         }
     }
 
+    /// The image, and the disk that is made of it, where it is one.
+    fn image(&self) -> Option<(&DiskImage, &Arc<dyn Disk>)> {
+        match self {
+            Self::Disk { image, disk, .. } => Some((image, disk)),
+            Self::Stream { .. } => None,
+        }
+    }
+
     fn take(&mut self) -> Source<'_> {
         match self {
             Self::Disk { disk, .. } => Source::Disk(&**disk),
@@ -429,7 +528,9 @@ impl Prepared {
     /// What there is to say about it after the copy of `size` bytes.
     fn into_info(self, size: u64) -> (Info, Vec<String>) {
         match self {
-            Self::Disk { image, .. } => (image.info(), image.warnings().to_vec()),
+            Self::Disk { image, odd, .. } => {
+                (image.info(), image.warnings().iter().cloned().chain(odd).collect())
+            }
             Self::Stream { info, arrived, read, .. } => {
                 let arrived = arrived.map_or(size, |arrived| arrived.load(Ordering::Relaxed));
                 let mut warnings = Vec::new();
@@ -445,21 +546,34 @@ impl Prepared {
     }
 }
 
+/// What there is to say about a target that was read back.
+fn target_info(name: &str, format: Format, image: &DiskImage) -> Info {
+    let info = image.info();
+    let format = if format.is_package() { format.name() } else { info.format };
+    // What a raw image cannot tell of itself is known of this one.
+    Info { file: name.to_owned(), format, warnings: image.warnings().to_vec(), ..info }
+}
+
 /// The unit in which a plan stores a disk, in bytes; 1 where there is none.
 fn chunk(plan: &Plan) -> u64 {
     match plan {
         Plan::Flat(_) | Plan::Split(_) => 1,
         Plan::Packed(packed) => packed.chunk as u64,
+        Plan::Enclosed(enclosed) => enclosed.inner.chunk as u64,
     }
 }
 
 /// Says that the target's virtual size is not the one asked for, where it is not.
 fn rounding(name: &str, format: Format, size: u64, unit: u64) -> Option<String> {
     let held = size.checked_next_multiple_of(unit).filter(|held| *held != size)?;
-    let what = if unit == 512 { "sectors" } else { "grains" };
+    let what = match unit {
+        512 => "sectors of 512 bytes".to_owned(),
+        GIB => "GiB".to_owned(),
+        _ => format!("grains of {unit} bytes"),
+    };
     Some(format!(
         "{name}: the virtual size was rounded up from {size} to {held} bytes, as {format} holds \
-         whole {what} of {unit} bytes only"
+         whole {what} only"
     ))
 }
 

@@ -259,9 +259,9 @@ mod tests {
     fn hard_links_are_the_same_file() {
         let folder = tempfile::tempdir().unwrap();
         let (a, b, c) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("c"));
-        std::fs::write(&a, b"").unwrap();
-        std::fs::hard_link(&a, &b).unwrap();
-        std::fs::write(&c, b"").unwrap();
+        fs::write(&a, b"").unwrap();
+        fs::hard_link(&a, &b).unwrap();
+        fs::write(&c, b"").unwrap();
         let id = |path: &Path| FileId::of(&path.metadata().unwrap());
         assert_eq!(id(&a), id(&b));
         assert_ne!(id(&a), id(&c));

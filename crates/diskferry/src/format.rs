@@ -3,11 +3,15 @@
 //! Each format is a [`Row`] in a file of its own below this one, which adapts its crate. No other
 //! place lists the formats: help texts, probing, `formats` and the target's extension ask here.
 
+mod gcp;
+mod ova;
 mod qcow2;
 mod raw;
 mod vdi;
 mod vhd;
 mod vmdk;
+mod zvhd;
+mod zvhd2;
 
 use std::fmt;
 use std::io::Read;
@@ -54,7 +58,17 @@ type Open = fn(Arc<dyn Bytes>, &Context<'_>) -> Result<Arc<dyn Image>>;
 type OpenStream = fn(&str, Box<dyn Read + Send>, &Limits) -> Result<Box<dyn Stream>>;
 
 /// Every format. The raw one is last, for it is what an image is that bears no signature.
-static FORMATS: [Format; 5] = [Format::QCOW2, Format::VHD, Format::VMDK, Format::VDI, Format::RAW];
+static FORMATS: [Format; 9] = [
+    Format::QCOW2,
+    Format::VHD,
+    Format::VMDK,
+    Format::VDI,
+    Format::ZVHD,
+    Format::ZVHD2,
+    Format::OVA,
+    Format::GCP,
+    Format::RAW,
+];
 
 /// Every format.
 pub fn formats() -> &'static [Format] {
@@ -62,6 +76,10 @@ pub fn formats() -> &'static [Format] {
 }
 
 impl Format {
+    /// A raw disk in a tar archive in a gzip file, as Google Compute Engine has it.
+    pub const GCP: Self = Self(&gcp::ROW);
+    /// An OVF package with its disk, in a tar archive.
+    pub const OVA: Self = Self(&ova::ROW);
     /// QEMU's qcow2.
     pub const QCOW2: Self = Self(&qcow2::ROW);
     /// The disk's bytes as they are.
@@ -72,6 +90,10 @@ impl Format {
     pub const VHD: Self = Self(&vhd::ROW);
     /// VMware's VMDK.
     pub const VMDK: Self = Self(&vmdk::ROW);
+    /// Huawei Cloud's ZVHD.
+    pub const ZVHD: Self = Self(&zvhd::ROW);
+    /// Huawei Cloud's ZVHD2.
+    pub const ZVHD2: Self = Self(&zvhd2::ROW);
 
     /// The name that users write and scripts read.
     pub fn name(self) -> &'static str {
@@ -103,6 +125,11 @@ impl Format {
         self.0.options
     }
 
+    /// Whether it is a wrapper around a disk of another format.
+    pub(crate) fn is_package(self) -> bool {
+        self == Self::GCP || self == Self::OVA
+    }
+
     /// Whether an image of it must be a file, which ends where it ends; a device goes on.
     pub(crate) fn ends_with_file(self) -> bool {
         self.0.ends_with_file
@@ -117,8 +144,12 @@ impl Format {
     /// The format that a file of this name is meant to have. For targets only: what a source is,
     /// its content says.
     pub fn from_extension(path: &Path) -> Option<Self> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        FORMATS.into_iter().find(|format| format.extensions().contains(&extension.as_str()))
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let ends = |extension: &&str| {
+            let stem = name.strip_suffix(*extension).and_then(|rest| rest.strip_suffix('.'));
+            stem.is_some_and(|stem| !stem.is_empty())
+        };
+        FORMATS.into_iter().find(|format| format.extensions().iter().any(ends))
     }
 
     /// The format whose signature the sample bears; `None` where it bears none, as raw images do.
@@ -274,6 +305,14 @@ pub(crate) trait Writing {
 /// The unit in which most formats count a disk's size, in bytes.
 const SECTOR: u64 = 512;
 
+/// The unit in which clouds count it, in bytes.
+pub(crate) const GIB: u64 = 1 << 30;
+
+/// What opens a format that is a wrapper only: nothing, for the wrapper is off by then.
+fn unwrapped(bytes: Arc<dyn Bytes>, _context: &Context<'_>) -> Result<Arc<dyn Image>> {
+    Err(Error::unsupported("a wrapper within a backing chain").in_file(bytes.name()))
+}
+
 /// # Errors
 /// `Misuse` when a snapshot is wanted of a format that has none.
 fn no_snapshots(format: &str, bytes: &dyn Bytes, context: &Context<'_>) -> Result<()> {
@@ -320,6 +359,14 @@ mod tests {
             ("a.VPC", Some(Format::VHD)),
             ("a.vmdk", Some(Format::VMDK)),
             ("a.vdi", Some(Format::VDI)),
+            ("a.zvhd", Some(Format::ZVHD)),
+            ("a.ZVHD2", Some(Format::ZVHD2)),
+            ("a.ova", Some(Format::OVA)),
+            ("dir/a.Tar.GZ", Some(Format::GCP)),
+            ("a.raw.tgz", Some(Format::GCP)),
+            ("a.gz", None),
+            (".tar.gz", None),
+            ("tar.gz", None),
             ("qcow2", None),
             (".raw", None),
             ("a.txt", None),
@@ -339,6 +386,9 @@ mod tests {
             (b"KDMV\x01\0\0\0", Some(Format::VMDK)),
             (b"# Disk DescriptorFile\nversion=1\nCID=1\n", Some(Format::VMDK)),
             (&vdi, Some(Format::VDI)),
+            (b"stream\0\0", Some(Format::ZVHD)),
+            (b"z2strm\0\0", Some(Format::ZVHD2)),
+            (b"strea", None),
             (b"", None),
             (b"\xeb\x63\x90 a boot sector", None),
         ] {

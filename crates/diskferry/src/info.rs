@@ -6,6 +6,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use crate::format::Format;
 use crate::open::{DiskImage, Layer};
+use crate::wrapped::Around;
 
 /// What there is to say about an image. Serialised, its fields are a contract with scripts: they
 /// are added to, never renamed, and always present.
@@ -42,11 +43,26 @@ pub struct Info {
     pub chain: Vec<ChainLink>,
     /// Internal snapshots.
     pub snapshots: Vec<SnapshotInfo>,
+    /// What the disk is wrapped in, from the outside in: `gzip`, `tar`, `ova` and so on.
+    pub wrapping: Vec<&'static str>,
+    /// The disks of the archive that it is in, as far as they are known, where there are several.
+    pub disks: Vec<WrappedDisk>,
     /// Odd things that do not keep the disk from being read.
     pub warnings: Vec<String>,
     /// What else the format has to say.
     #[serde(serialize_with = "as_details")]
     pub details: Vec<(&'static str, Detail)>,
+}
+
+/// One of several disks in an archive.
+#[derive(Clone, Debug, Serialize)]
+pub struct WrappedDisk {
+    /// The member's name.
+    pub name: String,
+    /// The member's length in bytes, where that is known: not the size of the virtual disk.
+    pub size: Option<u64>,
+    /// The format, or the compression, that its first bytes tell.
+    pub format: Option<&'static str>,
 }
 
 /// A file that holds a part of an image.
@@ -98,14 +114,14 @@ impl DiskImage {
         if top.format() == Format::RAW {
             warnings.push(raw_cannot_tell(top));
         }
-        Info {
+        let mut info = Info {
             file: top.name().to_owned(),
             format: top.format().name(),
             assumed: top.is_assumed(),
-            subformat: Some(subformat),
+            subformat: Some(subformat).filter(|subformat| !subformat.is_empty()),
             virtual_size: self.disk().size(),
-            file_size: top.bytes().len(),
-            allocated_size: top.bytes().allocated(),
+            file_size: self.file().len(),
+            allocated_size: self.file().allocated(),
             data_files: top.data_files().map(|bytes| DataFile::of(bytes.as_ref())).collect(),
             grain: top.image().grain(),
             creator,
@@ -114,9 +130,13 @@ impl DiskImage {
             snapshot: self.snapshot().map(str::to_owned),
             chain: self.chain(),
             snapshots: snapshots.into_iter().map(SnapshotInfo::from).collect(),
+            wrapping: Vec::new(),
+            disks: Vec::new(),
             warnings,
             details,
-        }
+        };
+        info.set_around(self.around());
+        info
     }
 
     fn chain(&self) -> Vec<ChainLink> {
@@ -188,9 +208,24 @@ impl Info {
                 error: None,
             }],
             snapshots: Vec::new(),
+            wrapping: Vec::new(),
+            disks: Vec::new(),
             warnings: Vec::new(),
             details: Vec::new(),
         }
+    }
+
+    /// Says what is around the disk.
+    pub(crate) fn set_around(&mut self, around: &Around) {
+        self.wrapping.clone_from(&around.layers);
+        let several = around.disks.iter().filter(|_| around.disks.len() > 1);
+        self.disks = several
+            .map(|disk| WrappedDisk {
+                name: disk.name.clone(),
+                size: disk.size,
+                format: disk.format,
+            })
+            .collect();
     }
 }
 
@@ -279,6 +314,8 @@ mod tests {
             "snapshot",
             "chain",
             "snapshots",
+            "wrapping",
+            "disks",
             "warnings",
             "details",
         ] {

@@ -8,10 +8,10 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let (source, target) = (folder.path().join("disk.img"), folder.path().join("disk.qcow2"));
 //! # std::fs::write(&source, vec![7; 1 << 20])?;
-//! use diskferry::{Algorithm, Convert, Job, Verify};
+//! use diskferry::{Algorithm, Convert, Job, Verify, VirtualSize};
 //!
 //! let mut convert = Convert::new(source.as_path(), target.as_path());
-//! convert.size = Some(8 << 20);
+//! convert.size = Some(VirtualSize::Bytes(8 << 20));
 //! convert.verify = Verify::ReadBack;
 //! convert.digests = vec![Algorithm::Sha256];
 //! let summary = convert.run(&Job::new(0)?)?;
@@ -27,6 +27,9 @@
 //! [`formats`] lists what there is. No file is opened on an image's say-so beyond what the
 //! [`Policy`] allows, and what an image may ask for is bounded by [`Limits`].
 //!
+//! What clouds and hypervisors accept is in [`import_targets`]: a [`Preflight`] judges an image by
+//! the rules of one, and [`Convert::import`] makes one ready for it.
+//!
 //! Whoever needs the bytes themselves finds them in [`DiskImage::disk`], as the [`Disk`] of the
 //! [`block_stream`] vocabulary.
 #![forbid(unsafe_code)]
@@ -35,6 +38,8 @@ mod beside;
 mod convert;
 mod file;
 mod format;
+mod goal;
+mod import;
 mod info;
 mod look;
 mod map;
@@ -44,8 +49,9 @@ mod split;
 mod stream;
 mod target;
 mod watch;
+mod wrapped;
 
-pub use convert::{Convert, Identity, Shrink, Summary, Verify};
+pub use convert::{BackupGpt, Convert, Identity, Shrink, Summary, Verify, VirtualSize};
 pub use diskferry_block_stream as block_stream;
 pub use diskferry_block_stream::{
     Cancel, Detail, Disk, Error, ErrorKind, Limits, OptionSpec, Place, Problem, ProblemKind,
@@ -53,9 +59,14 @@ pub use diskferry_block_stream::{
 };
 pub use diskferry_codec::digest::{Algorithm, UnknownAlgorithm};
 pub use diskferry_engine::{Difference, Durability, Job, Replace, Zeros};
+pub use diskferry_wrap::Choice;
 pub use file::{Access, Location};
 pub use format::{Compress, Format, formats};
-pub use info::{ChainLink, DataFile, Info, SnapshotInfo};
+pub use import::{
+    Certainty, ImportTarget, Preflight, Report, Rule, Ruling, Severity, Source, Verdict,
+    import_targets,
+};
+pub use info::{ChainLink, DataFile, Info, SnapshotInfo, WrappedDisk};
 pub use map::{MapEntry, MapKind};
 pub use open::{Backing, DiskImage, Input, Layer, OpenOptions};
 pub use policy::Policy;

@@ -37,6 +37,14 @@ impl Input {
         }
     }
 
+    /// The size in bytes that the disk had before its format rounded it up, where the format tells.
+    pub fn original_size(&self) -> Option<u64> {
+        match self {
+            Self::Image(image) => image.top().image().original_size(),
+            Self::Stream(stream) => stream.original_size(),
+        }
+    }
+
     /// Digests of the virtual disk's content, in hexadecimal, in the order of `algorithms`; and its
     /// size in bytes. They are the same whatever format the disk is stored in.
     ///

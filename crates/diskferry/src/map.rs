@@ -91,18 +91,23 @@ impl Run {
     }
 
     fn entry(self, disk: &dyn Disk) -> MapEntry {
+        let whole = |file: u32, offset| {
+            let bytes = disk.files()[file as usize].as_ref();
+            // A member of an archive is where it is in the archive.
+            bytes.origin(offset, self.length).unwrap_or((bytes, offset))
+        };
         let (kind, compressed, place) = match self.kind {
             Kind::Absent => (MapKind::Absent, false, None),
             Kind::Zero => (MapKind::Zero, false, None),
             Kind::Data { compressed } => (MapKind::Data, compressed, None),
-            Kind::Plain { file, offset } => (MapKind::Data, false, Some((file, offset))),
+            Kind::Plain { file, offset } => (MapKind::Data, false, Some(whole(file, offset))),
         };
         MapEntry {
             start: self.start,
             length: self.length,
             kind,
             compressed,
-            file: place.map(|(file, _)| disk.files()[file as usize].name().to_owned()),
+            file: place.map(|(file, _)| file.name().to_owned()),
             offset: place.map(|(_, offset)| offset),
         }
     }

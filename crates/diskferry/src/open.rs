@@ -10,18 +10,23 @@ use diskferry_block_stream::{
     Bytes, Disk, Error, ErrorKind, Image, Limits, ParentRef, Problem, Result,
 };
 use diskferry_engine::Chain;
+use diskferry_wrap::Choice;
 
 use crate::beside;
 use crate::file::{self, Access, FileId, Location, Opened, STDIN, Sort};
 use crate::format::{Context, Format, OpenNamed, Sample};
+use crate::info::Info;
 use crate::policy::{Permitted, Policy};
 use crate::stream::StreamInput;
+use crate::wrapped::{self, Around, Arrived, Packed, Peeled, Wanted};
 
 /// How sources are opened.
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     /// The image's format; by default its content tells.
     pub format: Option<Format>,
+    /// Which disk is meant, where the file is an archive.
+    pub disk: Choice,
     /// An internal snapshot to open instead of the active state, by id or name.
     pub snapshot: Option<String>,
     /// What the image and its chain may ask for.
@@ -66,12 +71,28 @@ impl OpenOptions {
     /// # Errors
     /// As for [`open`](Self::open), and `Unsupported` for a pipe.
     pub fn open_image(&self, location: &Location) -> Result<DiskImage> {
+        self.open(location)?.into_image()
+    }
+
+    /// What there is to say about an image. Nothing is unpacked for it: the size of a disk in
+    /// a compressed file may be 0, with a warning.
+    ///
+    /// # Errors
+    /// As for [`open_image`](Self::open_image).
+    pub fn info(&self, location: &Location) -> Result<Info> {
         match self.open(location)? {
-            Input::Image(image) => Ok(image),
-            Input::Stream(stream) => Err(Error::unsupported(
-                "a pipe can be read only once, front to back; this needs a file",
-            )
-            .in_file(stream.name())),
+            Input::Image(image) => Ok(image.info()),
+            Input::Stream(stream) if stream.is_pipe() => Err(once_only(stream.name())),
+            Input::Stream(stream) => {
+                let mut info = stream.info();
+                if stream.size().is_none() {
+                    info.warnings.push(format!(
+                        "{}: the disk's size is known only when all of it was unpacked",
+                        stream.name()
+                    ));
+                }
+                Ok(info)
+            }
         }
     }
 
@@ -88,7 +109,8 @@ impl OpenOptions {
     pub(crate) fn open_written(&self, name: &str, written: Written) -> Result<DiskImage> {
         let Written { file, parts } = written;
         let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
-        self.open_chain(name, None, Opened { file, id }, parts)
+        let found = Found { name: name.to_owned(), path: None, opened: Opened { file, id } };
+        self.open_found(found, parts)?.into_image()
     }
 
     fn open_stdin(&self) -> Result<Input> {
@@ -103,9 +125,11 @@ impl OpenOptions {
             if let Ok(own) = File::open("/proc/self/fd/0") {
                 file = own;
             }
-            return self.open_chain(STDIN, None, Opened { file, id }, Vec::new()).map(Input::Image);
+            let opened = Opened { file, id };
+            let found = Found { name: STDIN.to_owned(), path: None, opened };
+            return self.open_found(found, Vec::new());
         }
-        StreamInput::new(STDIN, file, id, self.format, &self.limits).map(Input::Stream)
+        StreamInput::new(STDIN, file, id, &Wanted::of(self)).map(Input::Stream)
     }
 
     fn open_path(&self, path: &Path) -> Result<Input> {
@@ -114,23 +138,47 @@ impl OpenOptions {
         let metadata = path.metadata().map_err(io)?;
         if Sort::of(&metadata) != Sort::Stream {
             let opened = file::open_random(path).map_err(io)?;
-            return self.open_chain(&name, Some(path), opened, Vec::new()).map(Input::Image);
+            let found = Found { name, path: Some(path.to_owned()), opened };
+            return self.open_found(found, Vec::new());
         }
         let pipe = File::open(path).map_err(io)?;
         let id = FileId::of(&metadata);
-        StreamInput::new(&name, pipe, id, self.format, &self.limits).map(Input::Stream)
+        StreamInput::new(&name, pipe, id, &Wanted::of(self)).map(Input::Stream)
+    }
+
+    /// Opens a file that can be read anywhere, out of whatever it is wrapped in.
+    fn open_found(&self, found: Found, parts: Vec<WrittenPart>) -> Result<Input> {
+        let file = found.source(self.access)?;
+        // A device is a disk: what it begins with is its guest's affair.
+        if matches!(file.id, FileId::Block(_)) {
+            return self.open_chain(file, None, parts).map(Input::Image);
+        }
+        match wrapped::peel(Arc::clone(&file.bytes), &Wanted::of(self))? {
+            Peeled::Packed(packed) => StreamInput::packed(packed, file.id).map(Input::Stream),
+            Peeled::Bytes { around, .. } if around.layers.is_empty() => {
+                self.open_chain(file, None, parts).map(Input::Image)
+            }
+            Peeled::Bytes { bytes, around } => {
+                // What is in an archive has no folder.
+                let top = Source { name: bytes.name().to_owned(), path: None, bytes, ..file };
+                let wrapped = Wrapped { around, file: file.bytes };
+                self.open_chain(top, Some(wrapped), parts).map(Input::Image)
+            }
+        }
     }
 
     fn open_chain(
         &self,
-        name: &str,
-        path: Option<&Path>,
-        opened: Opened,
+        top: Source,
+        wrapped: Option<Wrapped>,
         parts: Vec<WrittenPart>,
     ) -> Result<DiskImage> {
         let mut chain = Opening { options: self, parts, layers: Vec::new(), warnings: Vec::new() };
-        let top = Found { name: name.to_owned(), path: path.map(Path::to_owned), opened };
-        chain.open_layer(top, self.format, self.snapshot.as_deref())?;
+        if self.format == Some(Format::RAW) {
+            chain.warnings.extend(wrapped::looks_wrapped(top.bytes.as_ref())?);
+        }
+        let format = Wanted::of(self).disk_format();
+        chain.open_layer(top, format, self.snapshot.as_deref())?;
         let mut missing = None;
         while self.backing != Backing::Ignored
             && let Some(parent) = chain.parent()
@@ -150,8 +198,14 @@ impl OpenOptions {
             layers.iter().rev().map(|layer| Arc::clone(&layer.image) as Arc<dyn Disk>);
         let base = upwards.next().expect("the top layer was opened");
         let disk = upwards.fold(base, |parent, layer| Arc::new(Chain::new(layer, parent)));
-        Ok(DiskImage { disk, layers, missing, warnings, snapshot: self.snapshot.clone() })
+        let snapshot = self.snapshot.clone();
+        Ok(DiskImage { disk, layers, missing, warnings, snapshot, wrapped })
     }
+}
+
+fn once_only(name: &str) -> Error {
+    Error::unsupported("a pipe can be read only once, front to back; this needs a file")
+        .in_file(name)
 }
 
 /// An image that was just written.
@@ -177,6 +231,30 @@ pub enum Input {
     Stream(StreamInput),
 }
 
+impl Input {
+    /// The disk, to be read anywhere. One in a compressed file is, at the price of a pass for each
+    /// time that somebody goes back in it, and of another where its size is known only at its end.
+    ///
+    /// # Errors
+    /// `Unsupported` for a pipe; what unpacking fails with.
+    pub fn into_image(self) -> Result<DiskImage> {
+        match self {
+            Self::Image(image) => Ok(image),
+            Self::Stream(stream) => {
+                let name = stream.name().to_owned();
+                let (packed, id) = stream.into_packed().ok_or_else(|| once_only(&name))?;
+                DiskImage::packed(packed, id)
+            }
+        }
+    }
+}
+
+/// What the top layer of an image came out of.
+struct Wrapped {
+    around: Around,
+    file: Arc<dyn Bytes>,
+}
+
 /// An opened image with its backing chain.
 pub struct DiskImage {
     disk: Arc<dyn Disk>,
@@ -185,6 +263,7 @@ pub struct DiskImage {
     missing: Option<Missing>,
     warnings: Vec<String>,
     snapshot: Option<String>,
+    wrapped: Option<Wrapped>,
 }
 
 /// One image of a chain.
@@ -239,11 +318,52 @@ impl DiskImage {
     }
 
     /// Reads every table of the image itself, without its backing files, and reports each problem.
+    /// Of an OVF package the digests in the manifest are compared, of a compressed file all is read.
     ///
     /// # Errors
     /// `Io` when a table cannot be read, `Limit` when checking would need too much memory.
     pub fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
+        if let Some(package) = self.wrapped.as_ref().and_then(|it| it.around.package.as_ref()) {
+            package.check(report)?;
+        }
         self.top().image.check(report)
+    }
+
+    fn packed(packed: Packed, id: FileId) -> Result<Self> {
+        let bytes = Arc::clone(packed.file());
+        let (Arrived { stream, format, assumed, around }, image) = packed.into_image()?;
+        let name = stream.name().to_owned();
+        let image: Arc<dyn Image> = Arc::new(image);
+        let disk = Arc::clone(&image) as Arc<dyn Disk>;
+        let file = Arc::clone(&bytes);
+        let layer =
+            Layer { name, path: None, format, assumed, image, bytes, id, others: Vec::new() };
+        Ok(Self {
+            disk,
+            layers: vec![layer],
+            missing: None,
+            warnings: Vec::new(),
+            snapshot: None,
+            wrapped: Some(Wrapped { around, file }),
+        })
+    }
+
+    /// What is around the disk.
+    pub(crate) fn around(&self) -> &Around {
+        static NOTHING: Around = Around { layers: Vec::new(), disks: Vec::new(), package: None };
+        self.wrapped.as_ref().map_or(&NOTHING, |wrapped| &wrapped.around)
+    }
+
+    /// Its name in the archive that it is in, where it is in one.
+    pub(crate) fn member(&self) -> Option<&str> {
+        let file = self.wrapped.as_ref()?.file.name();
+        Some(self.name().strip_prefix(file)?.trim_start_matches('/'))
+            .filter(|name| !name.is_empty())
+    }
+
+    /// The bytes of the file that it is in, with all that is around it.
+    pub(crate) fn file(&self) -> &dyn Bytes {
+        self.wrapped.as_ref().map_or(&self.top().bytes, |wrapped| &wrapped.file).as_ref()
     }
 
     pub(crate) fn top(&self) -> &Layer {
@@ -311,12 +431,11 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn open_layer(
         &mut self,
-        found: Found,
+        source: Source,
         format: Option<Format>,
         snapshot: Option<&str>,
     ) -> Result<()> {
-        let Found { name, path, opened: Opened { file, id } } = found;
-        let bytes = self.options.access.bytes(&name, file)?;
+        let Source { name, path, bytes, id } = source;
         let told = match format {
             Some(format) => Some(format),
             None => probe(bytes.as_ref())?,
@@ -365,7 +484,7 @@ impl Opening<'_> {
             ))
             .in_file(&name));
         }
-        self.open_layer(found, format, None)?;
+        self.open_layer(found.source(self.options.access)?, format, None)?;
         self.check_identity(parent, &name)?;
         if format.is_none() {
             let opened = self.layers.last().expect("it was opened just now");
@@ -466,6 +585,22 @@ pub(crate) struct Found {
     pub name: String,
     pub path: Option<PathBuf>,
     pub opened: Opened,
+}
+
+impl Found {
+    fn source(self, access: Access) -> Result<Source> {
+        let Self { name, path, opened: Opened { file, id } } = self;
+        let bytes = access.bytes(&name, file)?;
+        Ok(Source { name, path, bytes, id })
+    }
+}
+
+/// The bytes that are to be a layer.
+struct Source {
+    name: String,
+    path: Option<PathBuf>,
+    bytes: Arc<dyn Bytes>,
+    id: FileId,
 }
 
 /// Opens a file that an image names, if the policy has it.

@@ -1,25 +1,29 @@
-//! A disk that arrives in order, through a pipe.
+//! A disk that arrives in order, through a pipe or out of a compressed file.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use diskferry_block_stream::{Error, Limits, Piece, Result, Stream};
+use diskferry_block_stream::{Error, Piece, Result, Stream};
 use diskferry_codec::zeros;
 
 use crate::file::FileId;
 use crate::format::{Format, Sample};
+use crate::wrapped::{self, Around, Arrived, Packed, Wanted};
 use crate::{Info, Shrink};
 
 /// A source that can only be read once, front to back: a raw disk, or an image of a kind that is
-/// made for that.
+/// made for that; out of a pipe, or in a compressed file.
 pub struct StreamInput {
     stream: Box<dyn Stream>,
     format: Format,
     assumed: bool,
+    around: Around,
     /// Bytes of the pipe that were read.
     read: Arc<AtomicU64>,
+    /// The compressed file, which can be read again.
+    packed: Option<Packed>,
     pub(crate) id: FileId,
 }
 
@@ -29,32 +33,25 @@ impl StreamInput {
     /// # Errors
     /// `Unsupported` when it is to be, or is, an image that needs random access; `Damaged` or
     /// `Limit` where its first bytes are no good; `Io` when it cannot be read.
-    pub(crate) fn new(
-        name: &str,
-        pipe: File,
-        id: FileId,
-        format: Option<Format>,
-        limits: &Limits,
-    ) -> Result<Self> {
+    pub(crate) fn new(name: &str, pipe: File, id: FileId, wanted: &Wanted) -> Result<Self> {
         let read = Arc::new(AtomicU64::new(0));
-        let mut pipe = Counted { inner: pipe, count: Arc::clone(&read) };
-        if let Some(format) = format {
-            let stream = open(name, format, Box::new(pipe), limits)?;
-            return Ok(Self { stream, format, assumed: false, read, id });
-        }
-        let mut head = Vec::with_capacity(Sample::HEAD);
-        (&mut pipe)
-            .take(Sample::HEAD as u64)
-            .read_to_end(&mut head)
-            .map_err(|error| Error::from(error).doing("reading").in_file(name))?;
-        let told = Format::probe(&Sample { head: &head, tail: &[] });
-        let format = told.unwrap_or(Format::RAW);
-        let whole = Box::new(Cursor::new(head).chain(pipe));
-        let mut stream = open(name, format, whole, limits)?;
-        if told.is_none() {
-            stream = Box::new(Assumed { inner: stream, tail: Vec::new() });
-        }
-        Ok(Self { stream, format, assumed: told.is_none(), read, id })
+        let pipe = Counted::new(pipe, &read);
+        let arrived = wrapped::arrive(name, pipe, Around::default(), wanted)?;
+        Ok(Self::of(arrived, read, None, id))
+    }
+
+    /// Looks at the first bytes of a compressed file.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub(crate) fn packed(packed: Packed, id: FileId) -> Result<Self> {
+        let read = Arc::new(AtomicU64::new(0));
+        Ok(Self::of(packed.begin(&read)?, read, Some(packed), id))
+    }
+
+    fn of(arrived: Arrived, read: Arc<AtomicU64>, packed: Option<Packed>, id: FileId) -> Self {
+        let Arrived { stream, format, assumed, around } = arrived;
+        Self { stream, format, assumed, around, read, packed, id }
     }
 
     /// What messages call it.
@@ -67,14 +64,35 @@ impl StreamInput {
         self.stream.size()
     }
 
+    /// The size in bytes that the disk had before its format rounded it up, where that is known.
+    pub(crate) fn original_size(&self) -> Option<u64> {
+        self.stream.original_size()
+    }
+
+    /// Whether it can be read only once.
+    pub(crate) fn is_pipe(&self) -> bool {
+        self.packed.is_none()
+    }
+
     /// How many bytes of the pipe were read so far.
     pub(crate) fn read(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.read)
     }
 
-    /// What there is to say about it before it is read: not its size.
+    /// What there is to say about it before it is read: its size where that is known, else 0.
     pub(crate) fn info(&self) -> Info {
-        Info { assumed: self.assumed, ..Info::of_stream(self.name(), self.format, 0, 0, 1) }
+        let (file, size) = (self.packed.as_ref().map(Packed::file), self.size());
+        let length = file.map_or(0, |bytes| bytes.len());
+        let mut info = Info::of_stream(self.name(), self.format, size.unwrap_or(0), length, 1);
+        info.assumed = self.assumed;
+        info.allocated_size = file.and_then(|bytes| bytes.allocated());
+        info.set_around(&self.around);
+        info
+    }
+
+    /// The compressed file, where it is one and no pipe.
+    pub(crate) fn into_packed(self) -> Option<(Packed, FileId)> {
+        self.packed.map(|packed| (packed, self.id))
     }
 
     /// The disk as it arrives; its size may be known only at its end.
@@ -95,26 +113,16 @@ impl StreamInput {
     }
 }
 
-fn open(
-    name: &str,
-    format: Format,
-    reader: Box<dyn Read + Send>,
-    limits: &Limits,
-) -> Result<Box<dyn Stream>> {
-    match format.stream(name, reader, limits) {
-        Some(opened) => opened.map_err(|error| error.in_file(name)),
-        None => Err(Error::unsupported(format!(
-            "a {format} image cannot be read from a pipe, for its tables point back and forth; \
-             give a file, or redirect it with '<'"
-        ))
-        .in_file(name)),
-    }
+/// Counts what is read.
+pub(crate) struct Counted<R> {
+    pub inner: R,
+    count: Arc<AtomicU64>,
 }
 
-/// Counts what is read.
-struct Counted<R> {
-    inner: R,
-    count: Arc<AtomicU64>,
+impl<R> Counted<R> {
+    pub fn new(inner: R, count: &Arc<AtomicU64>) -> Self {
+        Self { inner, count: Arc::clone(count) }
+    }
 }
 
 impl<R: Read> Read for Counted<R> {
@@ -126,13 +134,23 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// A stream that is taken for raw. Should it end in a format's signature, it was none.
-struct Assumed {
+pub(crate) struct Assumed {
     inner: Box<dyn Stream>,
+    /// What to do about it.
+    instead: &'static str,
     /// The last bytes, at most [`Sample::TAIL`].
     tail: Vec<u8>,
 }
 
 impl Assumed {
+    pub fn new(inner: Box<dyn Stream>, around: &Around) -> Self {
+        let instead = match around.layers.is_empty() {
+            true => "give a file, or take those bytes for a part of the disk with -f raw",
+            false => "unpack it first",
+        };
+        Self { inner, instead, tail: Vec::new() }
+    }
+
     fn remember(&mut self, data: &[u8]) {
         let data = &data[data.len().saturating_sub(Sample::TAIL)..];
         let over = (self.tail.len() + data.len()).saturating_sub(Sample::TAIL);
@@ -158,8 +176,8 @@ impl Stream for Assumed {
             Piece::End => {
                 if let Some(format) = Format::probe(&Sample { head: &[], tail: &self.tail }) {
                     return Err(Error::unsupported(format!(
-                        "no raw disk but a {format} image, by its last bytes, which came too late; \
-                         give a file, or take those bytes for a part of the disk with -f raw"
+                        "no raw disk but a {format} image, by its last bytes, which came too late; {}",
+                        self.instead
                     ))
                     .in_file(self.name()));
                 }
@@ -267,6 +285,8 @@ pub(crate) fn not_zero(at: u64, size: u64) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use diskferry_block_stream::ErrorKind;
     use diskferry_engine::ReadStream;
 
@@ -278,7 +298,9 @@ mod tests {
             stream: Box::new(ReadStream::new("pipe", reader, None)),
             format: Format::RAW,
             assumed: false,
+            around: Around::default(),
             read: Arc::default(),
+            packed: None,
             id: FileId::Inode { device: 0, inode: 0 },
         };
         input.into_resized(size, shrink)
@@ -327,7 +349,7 @@ mod tests {
         let bytes: Vec<u8> = (0..3 * Sample::TAIL).map(|index| (index % 251) as u8).collect();
         for step in [1, 7, Sample::TAIL - 1, Sample::TAIL, 2 * Sample::TAIL + 5] {
             let inner = Box::new(ReadStream::new("pipe", Cursor::new(Vec::new()), None));
-            let mut stream = Assumed { inner, tail: Vec::new() };
+            let mut stream = Assumed::new(inner, &Around::default());
             bytes.chunks(step).for_each(|piece| stream.remember(piece));
             assert!(stream.tail == bytes[2 * Sample::TAIL..], "in pieces of {step}");
         }

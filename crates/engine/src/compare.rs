@@ -1,14 +1,13 @@
 //! Whether two disks have the same content.
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use diskferry_block_stream::{Bytes, Cursor, Disk, Extent, Kind, Result};
+use diskferry_block_stream::{Bytes, Cursor, Disk, Extent, Kind, Order, Result};
 
 use crate::Job;
 use crate::adapt::{Pad, Remembering};
-use crate::scout::{Scout, Source};
+use crate::scout::{Scout, Segment, Source, Ticket, batch};
 use crate::sequence::{Buffers, Sequencer, Step};
 
 /// How two disks differ.
@@ -29,18 +28,24 @@ pub enum Difference {
 pub fn compare(a: &Arc<dyn Disk>, b: &Arc<dyn Disk>, job: &Job) -> Result<Option<Difference>> {
     let size = a.size().max(b.size());
     let both = Both { a: Pad::new(Arc::clone(a), size)?, b: Pad::new(Arc::clone(b), size)? };
-    let permits = (job.memory / (2 * RUN)).clamp(1, job.threads() as u64);
+    let run = RUN.max(batch(a.as_ref())).max(batch(b.as_ref())).next_multiple_of(GRAIN);
+    let permits = (job.memory / (2 * run)).clamp(1, job.threads() as u64);
     let sequencer = Sequencer::<(), ()>::new(permits as usize);
     job.progress.expect(size);
-    let scout = Mutex::new(Scout::new(Source::Disk(&both), GRAIN, RUN, &job.cancel)?);
+    let turn = Mutex::new(Turn {
+        scout: Scout::new(Source::Disk(&both), GRAIN, run, &job.cancel)?,
+        a: cursor_if(both.a.order() == Order::Forward, &both.a)?,
+        b: cursor_if(both.b.order() == Order::Forward, &both.b)?,
+    });
     let first = AtomicU64::new(u64::MAX);
     job.on_each_thread(|| {
         let _guard = sequencer.guard();
         let mut cursors = None;
         while let Step::Claim(mut buffers) = sequencer.next(&job.cancel) {
-            let ticket =
-                scout.lock().unwrap_or_else(std::sync::PoisonError::into_inner).claim(&mut []);
-            let compared = match ticket {
+            buffers.input.resize(run as usize, 0);
+            buffers.packed.resize(run as usize, 0);
+            let claimed = turn.lock().unwrap_or_else(PoisonError::into_inner).claim(&mut buffers);
+            let compared = match claimed {
                 Err(error) => Err(error),
                 Ok(None) => {
                     sequencer.exhausted(buffers);
@@ -52,15 +57,9 @@ pub fn compare(a: &Arc<dyn Disk>, b: &Arc<dyn Disk>, job: &Job) -> Result<Option
                     continue;
                 }
                 Ok(Some(ticket)) => {
-                    let segments = ticket.segments.iter();
-                    let found = segments
-                        .map(|segment| {
-                            let length = segment.length as usize;
-                            both.difference(&mut cursors, segment.at, length, &mut buffers)
-                        })
-                        .find_map(Result::transpose);
+                    let found = both.difference(&mut cursors, &ticket.segments, &mut buffers);
                     job.progress.pass(ticket.length);
-                    found.transpose()
+                    found
                 }
             };
             match compared {
@@ -81,7 +80,7 @@ pub fn compare(a: &Arc<dyn Disk>, b: &Arc<dyn Disk>, job: &Job) -> Result<Option
     })
 }
 
-/// Bytes read from each side at a time.
+/// Bytes read from each side at a time; a whole grain where a side has to be read by grains.
 const RUN: u64 = 1 << 20;
 
 /// Tickets need whole chunks of something; nothing here depends on its size.
@@ -93,30 +92,76 @@ struct Both {
     b: Pad,
 }
 
-type Cursors<'a> = (Box<dyn Cursor + 'a>, Box<dyn Cursor + 'a>);
+/// What threads take turns at: cutting the disks into tickets, and reading what is best read in order.
+struct Turn<'a> {
+    scout: Scout<'a>,
+    /// The cursors of the sides that are best read front to back.
+    a: Option<Box<dyn Cursor + 'a>>,
+    b: Option<Box<dyn Cursor + 'a>>,
+}
+
+impl Turn<'_> {
+    /// The next ticket, with its bytes of the sides that are read here.
+    fn claim(&mut self, buffers: &mut Buffers) -> Result<Option<Ticket>> {
+        let Some(ticket) = self.scout.claim(&mut [])? else { return Ok(None) };
+        fill(&mut self.a, &ticket.segments, &mut buffers.input)?;
+        fill(&mut self.b, &ticket.segments, &mut buffers.packed)?;
+        Ok(Some(ticket))
+    }
+}
+
+/// A thread's cursors of the sides that any thread may read.
+type Cursors<'a> = (Option<Box<dyn Cursor + 'a>>, Option<Box<dyn Cursor + 'a>>);
+
+fn cursor_if(wanted: bool, disk: &dyn Disk) -> Result<Option<Box<dyn Cursor + '_>>> {
+    wanted.then(|| disk.cursor()).transpose()
+}
+
+/// Reads the segments, one after the other, where there is a cursor for it.
+fn fill(
+    cursor: &mut Option<Box<dyn Cursor + '_>>,
+    segments: &[Segment],
+    buf: &mut [u8],
+) -> Result<()> {
+    let Some(cursor) = cursor else { return Ok(()) };
+    let mut start = 0;
+    for segment in segments {
+        let length = segment.length as usize;
+        cursor.read(segment.at, &mut buf[start..][..length])?;
+        start += length;
+    }
+    Ok(())
+}
 
 impl Both {
-    /// Offset of the first byte within `len` bytes at `at` that differs.
+    /// Offset of the first byte within the segments that differs. What is read in turns is in the
+    /// buffers already.
     fn difference<'a>(
         &'a self,
         cursors: &mut Option<Cursors<'a>>,
-        at: u64,
-        len: usize,
+        segments: &[Segment],
         buffers: &mut Buffers,
     ) -> Result<Option<u64>> {
         let (a, b) = match cursors {
             Some(cursors) => cursors,
-            None => cursors.insert((self.a.cursor()?, self.b.cursor()?)),
+            None => cursors.insert((
+                cursor_if(self.a.order() != Order::Forward, &self.a)?,
+                cursor_if(self.b.order() != Order::Forward, &self.b)?,
+            )),
         };
-        buffers.input.resize(RUN as usize, 0);
-        buffers.packed.resize(RUN as usize, 0);
-        let (left, right) = (&mut buffers.input[..len], &mut buffers.packed[..len]);
-        a.read(at, left)?;
-        b.read(at, right)?;
-        if left == right {
-            return Ok(None);
+        fill(a, segments, &mut buffers.input)?;
+        fill(b, segments, &mut buffers.packed)?;
+        let mut start = 0;
+        for segment in segments {
+            let range = start..start + segment.length as usize;
+            let (left, right) = (&buffers.input[range.clone()], &buffers.packed[range.clone()]);
+            if left != right {
+                let index = left.iter().zip(right).position(|(a, b)| a != b);
+                return Ok(index.map(|index| segment.at + index as u64));
+            }
+            start = range.end;
         }
-        Ok(left.iter().zip(&*right).position(|(a, b)| a != b).map(|index| at + index as u64))
+        Ok(None)
     }
 }
 

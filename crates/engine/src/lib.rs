@@ -14,7 +14,7 @@ mod output;
 mod scout;
 mod sequence;
 
-pub use adapt::{Chain, Pad, Slice};
+pub use adapt::{Begin, Chain, Pad, Patched, Rewinding, Slice};
 pub use compare::{Difference, compare};
 pub use copy::{Copied, CopyOptions, Zeros, copy, copy_split, digest};
 pub use input::{FileBytes, ReadStream};

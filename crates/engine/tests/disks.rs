@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Cursor, Disk, ErrorKind, Extent, Kind, Result};
 use diskferry_engine::{
-    Chain, CopyOptions, Difference, Job, Output, Pad, Slice, Source, Zeros, compare, copy,
+    Chain, CopyOptions, Difference, Job, Output, Pad, Patched, Slice, Source, Zeros, compare, copy,
 };
 use diskferry_testkit::fault::{Fault, FaultyBytes, is_injected};
 use diskferry_testkit::{Copying, Model, Part, Random, Recorder, Texture, laws};
@@ -141,6 +141,55 @@ fn a_slice_is_a_part_of_its_disk() {
     for (at, len) in [(0, model.size() + 1), (model.size() + 1, 0), (5, u64::MAX)] {
         let slice = Slice::new(arc(Model::random(7, (4 << 20) + 99, 512)), at, len);
         assert_eq!(slice.map(|_| ()).unwrap_err().kind(), ErrorKind::Misuse);
+    }
+}
+
+#[test]
+fn patches_are_over_what_is_there() {
+    let model = Model::random(9, (3 << 20) + 77, 512);
+    let size = model.size();
+    let patches = vec![
+        (size - 7, vec![6; 7]),
+        (0, vec![1; 4]),
+        (4, vec![2; 512]),
+        (1 << 20, Vec::new()),
+        ((1 << 20) + 3, vec![3; 5000]),
+    ];
+    let mut expected = model.whole();
+    for (at, bytes) in &patches {
+        expected[*at as usize..][..bytes.len()].copy_from_slice(bytes);
+    }
+    let patched = Patched::new(arc(model.plain()), patches).unwrap();
+    let mut cursor = patched.cursor().unwrap();
+    for step in [1 << 13, 4099, 1 << 22] {
+        let mut at = 0;
+        while at < size {
+            let mut bytes = vec![0xff; step.min(size - at) as usize];
+            cursor.read(at, &mut bytes).unwrap();
+            assert!(bytes == expected[at as usize..][..bytes.len()], "{step} bytes at {at:#x}");
+            at += bytes.len() as u64;
+        }
+    }
+    let mut at = 0;
+    while at < size {
+        let Extent { length, kind } = cursor.extent(at, size - at).unwrap();
+        let bytes = &expected[at as usize..][..length as usize];
+        match kind {
+            Kind::Plain { file, offset } => {
+                let mut found = vec![0; bytes.len()];
+                patched.files()[file as usize].read_at(offset, &mut found).unwrap();
+                assert!(found == bytes, "plain at {at:#x}");
+            }
+            Kind::Data { .. } => {}
+            Kind::Absent | Kind::Zero => assert!(bytes.iter().all(|byte| *byte == 0)),
+        }
+        at += length;
+    }
+    for wrong in
+        [vec![(size, vec![1])], vec![(u64::MAX, vec![1])], vec![(0, vec![1; 9]), (8, vec![1])]]
+    {
+        let refused = Patched::new(arc(Model::random(9, (3 << 20) + 77, 512)), wrong);
+        assert_eq!(refused.map(|_| ()).unwrap_err().kind(), ErrorKind::Misuse);
     }
 }
 

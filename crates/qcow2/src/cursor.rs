@@ -1,6 +1,6 @@
 //! Reading: from an offset of the disk to bytes.
 
-use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent, Kind, Result};
+use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent, Kind, Result, read_runs};
 use diskferry_codec::{CodecError, Inflater, ZstdUnpacker, zeros};
 
 use crate::damage::{Damage, Problem};
@@ -308,24 +308,22 @@ impl Cursor for Reader<'_> {
 
     fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
         let whole = buf.len() as u64;
-        self.fill(at, buf).map_err(|error| self.locate(error, at, whole))
+        read_runs(at, buf, |at, buf| self.read_run(at, buf))
+            .map_err(|error| self.locate(error, at, whole))
     }
 }
 
 impl Reader<'_> {
-    fn fill(&mut self, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
-        while !buf.is_empty() {
-            let (way, length) = self.run(at, buf.len() as u64)?;
-            let (part, rest) = buf.split_at_mut(length as usize);
-            match way {
-                Way::Absent | Way::Zero => part.fill(0),
-                Way::Plain { offset } => self.data()?.0.read_at(offset, part)?,
-                Way::Compressed => self.read_compressed(at, part)?,
-            }
-            at += length;
-            buf = rest;
+    /// Fills the front of `buf` with one run; returns its length.
+    fn read_run(&mut self, at: u64, buf: &mut [u8]) -> Result<u64> {
+        let (way, length) = self.run(at, buf.len() as u64)?;
+        let part = &mut buf[..length as usize];
+        match way {
+            Way::Absent | Way::Zero => part.fill(0),
+            Way::Plain { offset } => self.data()?.0.read_at(offset, part)?,
+            Way::Compressed => self.read_compressed(at, part)?,
         }
-        Ok(())
+        Ok(length)
     }
 
     fn locate(&self, error: Error, at: u64, length: u64) -> Error {

@@ -1,27 +1,15 @@
 //! What fuzzing kept, replayed: inputs that reach every corner, and inputs that once found a bug.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use diskferry_block_stream::{Image, Limits};
 use diskferry_qcow2::Qcow2;
-use diskferry_testkit::fuzz::replay;
+use diskferry_testkit::fuzz::kept;
 use diskferry_testkit::within;
 
 #[path = "../../../fuzz/src/qcow2.rs"]
 mod bodies;
-
-/// Replays what is kept for a target; there must be something.
-fn kept(target: &str, body: fn(&[u8])) {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
-    let inputs = replay(&fuzz.join("corpus").join(target), body);
-    assert!(inputs > 0, "nothing is kept for {target}");
-    let crashes = fuzz.join("crashes").join(target);
-    if crashes.is_dir() {
-        replay(&crashes, body);
-    }
-}
 
 #[test]
 fn any_bytes_are_an_image_or_refused() {

@@ -3,46 +3,28 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Problem, Result};
-use diskferry_engine::{CopyOptions, Job, Slice, Source, copy};
+use diskferry_block_stream::{Bytes, Disk, ErrorKind, Kind, Limits, Plan, Result};
 use diskferry_qcow2::{Options, Qcow2, plan};
-use diskferry_testkit::{Model, Recorder, Texture, laws};
+use diskferry_testkit::format::{self, problems};
+use diskferry_testkit::{Model, Texture, laws};
 
 /// Options as on the command line; `c` asks for compression.
 fn options(text: &str) -> Options {
-    let mut options = Options::default();
-    for part in text.split(',').filter(|part| !part.is_empty()) {
-        match part.split_once('=') {
-            Some(("c", level)) => options.compress(Some(level.parse().unwrap())),
-            Some((key, value)) => options.set(key, value).unwrap(),
-            None => options.compress(None),
+    format::options(text, |options: &mut Options, key, value| match key {
+        "c" => {
+            options.compress(value.parse().ok());
+            Ok(())
         }
-    }
-    options
+        _ => options.set(key, value),
+    })
 }
 
-/// The disk that was asked for. The image's own size is that in whole sectors, the rest zeros.
 fn open(bytes: Arc<dyn Bytes>, size: u64) -> Result<Arc<dyn Disk>> {
-    let image = Qcow2::open(bytes, &Limits::default())?;
-    assert_eq!(image.size(), size.next_multiple_of(512));
-    let mut rest = vec![1; (image.size() - size) as usize];
-    image.cursor()?.read(size, &mut rest)?;
-    assert!(rest.iter().all(|byte| *byte == 0), "what rounding adds is zeros");
-    Ok(Arc::new(Slice::new(Arc::new(image), 0, size)?))
+    format::asked_for(Qcow2::open(bytes, &Limits::default())?, size, 512)
 }
 
 fn write(text: &str, model: &Model) -> Arc<dyn Bytes> {
-    let recorder = Recorder::new();
-    let job = Job::new(2).unwrap();
-    let plan = plan(Some(model.size()), &options(text)).unwrap();
-    copy(Source::Disk(model), plan, &recorder, &CopyOptions::default(), &job).unwrap();
-    recorder.recorded()
-}
-
-fn problems(image: &Qcow2) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    image.check(&mut |problem| problems.push(problem)).unwrap();
-    problems
+    format::write(plan(Some(model.size()), &options(text)).unwrap(), model).unwrap()
 }
 
 /// Ways to write, with their cluster size.

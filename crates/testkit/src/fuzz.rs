@@ -14,6 +14,34 @@ pub use writing::{Chosen, any_disk};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
+use crate::Random;
+
+/// Replays what is kept for a fuzz target, its corpus and what once crashed it.
+///
+/// # Panics
+/// As [`replay`] does, and when there is no corpus.
+pub fn kept(target: &str, body: fn(&[u8])) {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
+    let inputs = replay(&fuzz.join("corpus").join(target), body);
+    assert!(inputs > 0, "nothing is kept for {target}");
+    let crashes = fuzz.join("crashes").join(target);
+    if crashes.is_dir() {
+        replay(&crashes, body);
+    }
+}
+
+/// Runs `body` over inputs from seeds, for those who have no fuzzer at hand.
+///
+/// # Panics
+/// When `body` panics; the message then names the seed.
+pub fn random(seeds: std::ops::Range<u64>, body: fn(&[u8])) {
+    for seed in seeds {
+        let mut random = Random::new(seed);
+        let input: Vec<u8> = (0..random.length(48)).map(|_| random.below(256) as u8).collect();
+        named(&format!("seed {seed}"), || body(&input));
+    }
+}
+
 /// Runs `body` over every file in `dir`, in the order of their names, and returns how many there were.
 ///
 /// # Panics
@@ -27,14 +55,19 @@ pub fn replay(dir: &Path, body: impl Fn(&[u8])) -> usize {
     files.sort();
     for path in &files {
         let input = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body(&input))) {
-            let said = panic.downcast_ref::<String>().map(String::as_str);
-            let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
-            match said {
-                Some(said) => panic!("{}: {said}", path.display()),
-                None => resume_unwind(panic),
-            }
-        }
+        named(&path.display().to_string(), || body(&input));
     }
     files.len()
+}
+
+/// Runs `work`; when that panics, the message begins with `name`.
+fn named(name: &str, work: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+        match said {
+            Some(said) => panic!("{name}: {said}"),
+            None => resume_unwind(panic),
+        }
+    }
 }

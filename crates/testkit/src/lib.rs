@@ -1,8 +1,8 @@
 //! What diskferry's tests share; nothing that is shipped depends on it.
 //!
 //! - [`Model`] is a disk whose every byte is known from a seed; [`Recorder`] is an output in memory
-//!   that notices what a file would swallow.
-//! - [`laws`] are what every format passes, one call each.
+//!   that notices what a file would swallow; [`fn@machine`] is a disk that targets take for a machine's.
+//! - [`laws`] are what every format passes, one call each; [`mod@format`] is what their tests share.
 //! - [`fault`] makes the n-th operation fail, or cancel the job.
 //! - [`toy`] is a format as small as can be, to test the laws and the engine by.
 //! - [`qemu`] asks qemu-img and qemu-io; [`fuzz`] replays kept inputs.
@@ -11,8 +11,10 @@
 #![forbid(unsafe_code)]
 
 pub mod fault;
+pub mod format;
 pub mod fuzz;
 pub mod laws;
+mod machine;
 mod model;
 pub mod qemu;
 mod random;
@@ -20,6 +22,7 @@ mod recorder;
 pub mod toy;
 mod watchdog;
 
+pub use machine::machine;
 pub use model::{Model, ModelStream, Part, StreamSize, Texture};
 pub use random::Random;
 pub use recorder::{Copying, Counts, Discard, Recorded, Recorder};

@@ -3,52 +3,28 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{
-    Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Problem, Result, Stamp,
-};
-use diskferry_engine::{CopyOptions, Job, Slice, Source, copy};
-use diskferry_testkit::{Model, Recorder, Texture, laws};
+use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result, Stamp};
+use diskferry_testkit::format::{self, problems};
+use diskferry_testkit::{Model, Texture, laws};
 use diskferry_vdi::{Options, Vdi, plan};
 
 const UUID: [u8; 16] = *b"\x01\x23\x45\x67\x89\xab\x4d\xef\x80\x11\x22\x33\x44\x55\x66\x77";
 const STAMP: Stamp = Stamp { uuid: UUID, seconds: 0 };
 
-/// Options as on the command line.
 fn options(text: &str) -> Options {
-    let mut options = Options::default();
-    for part in text.split(',').filter(|part| !part.is_empty()) {
-        let (key, value) = part.split_once('=').unwrap();
-        options.set(key, value).unwrap();
-    }
-    options
+    format::options(text, Options::set)
 }
 
 fn make(text: &str, size: u64) -> Plan {
     plan(Some(size), &options(text), &STAMP).unwrap()
 }
 
-/// The disk that was asked for. The image's own size is that in whole sectors, the rest zeros.
 fn open(bytes: Arc<dyn Bytes>, size: u64) -> Result<Arc<dyn Disk>> {
-    let image = Vdi::open(bytes, &Limits::default())?;
-    assert_eq!(image.size(), size.next_multiple_of(512));
-    let mut rest = vec![1; (image.size() - size) as usize];
-    image.cursor()?.read(size, &mut rest)?;
-    assert!(rest.iter().all(|byte| *byte == 0), "what rounding adds is zeros");
-    Ok(Arc::new(Slice::new(Arc::new(image), 0, size)?))
+    format::asked_for(Vdi::open(bytes, &Limits::default())?, size, 512)
 }
 
 fn write(text: &str, model: &Model) -> Arc<dyn Bytes> {
-    let recorder = Recorder::new();
-    let job = Job::new(2).unwrap();
-    let plan = make(text, model.size());
-    copy(Source::Disk(model), plan, &recorder, &CopyOptions::default(), &job).unwrap();
-    recorder.recorded()
-}
-
-fn problems(image: &Vdi) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    image.check(&mut |problem| problems.push(problem)).unwrap();
-    problems
+    format::write(make(text, model.size()), model).unwrap()
 }
 
 const WAYS: &[&str] = &[
@@ -184,11 +160,8 @@ fn what_cannot_be_planned_is_refused_before_any_work() {
 fn a_disk_of_another_size_than_planned_is_refused() {
     for size in [(3 << 20) + 512, (4 << 20) + 512, 9 << 20, 2 << 20] {
         let model = Model::full(1, (3 << 20) + 1024, 512, Texture::Noise);
-        let job = Job::new(1).unwrap();
-        let recorder = Recorder::new();
-        let options = CopyOptions::default();
-        let copied = copy(Source::Disk(&model), make("", size), &recorder, &options, &job);
-        assert_eq!(copied.unwrap_err().kind(), ErrorKind::Misuse, "{size}");
+        let error = format::write(make("", size), &model).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Misuse, "{size}");
     }
 }
 

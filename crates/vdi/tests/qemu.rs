@@ -8,6 +8,7 @@ use std::sync::Arc;
 use build::Build;
 use diskferry_block_stream::{Disk, Image, Kind, Limits, Stamp};
 use diskferry_engine::{CopyOptions, FileBytes, FileOutput, Job, Replace, Source, compare, copy};
+use diskferry_testkit::format::problems;
 use diskferry_testkit::{Model, Texture, laws, qemu};
 use diskferry_vdi::{Options, Vdi, plan};
 
@@ -104,9 +105,7 @@ fn what_qemu_writes_is_read() {
             let said = qemu::info(&path, "vdi")["virtual-size"].as_u64();
             assert_eq!(Some(image.size()), said, "{model}, {option}");
             laws::reading(&image, &model);
-            let mut problems = Vec::new();
-            image.check(&mut |problem| problems.push(problem)).unwrap();
-            assert_eq!(problems, [], "{model}, {option}");
+            assert_eq!(problems(&image), [], "{model}, {option}");
             let subformat = if option == "static=on" { "static" } else { "dynamic" };
             assert_eq!(image.describe().subformat, subformat);
         }

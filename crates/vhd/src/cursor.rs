@@ -1,6 +1,6 @@
 //! Reading: from an offset of the disk to bytes.
 
-use diskferry_block_stream::{Cursor, Disk, Error, Extent, Kind, Result};
+use diskferry_block_stream::{Cursor, Disk, Error, Extent, Kind, Result, read_runs};
 
 use crate::header::Blocks;
 use crate::image::Vhd;
@@ -76,18 +76,15 @@ impl<'a> Reader<'a> {
         Ok((if set { plain } else { Way::Absent }, length))
     }
 
-    fn fill(&mut self, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
-        while !buf.is_empty() {
-            let (way, length) = self.run(at, buf.len() as u64)?;
-            let (part, rest) = buf.split_at_mut(length as usize);
-            match way {
-                Way::Absent | Way::Zero => part.fill(0),
-                Way::Plain { offset } => self.image.file().read_at(offset, part)?,
-            }
-            at += length;
-            buf = rest;
+    /// Fills the front of `buf` with one run; returns its length.
+    fn read_run(&mut self, at: u64, buf: &mut [u8]) -> Result<u64> {
+        let (way, length) = self.run(at, buf.len() as u64)?;
+        let part = &mut buf[..length as usize];
+        match way {
+            Way::Absent | Way::Zero => part.fill(0),
+            Way::Plain { offset } => self.image.file().read_at(offset, part)?,
         }
-        Ok(())
+        Ok(length)
     }
 
     /// The extent at `at`; holes of a sparse file are zeros that nobody has to read.
@@ -118,6 +115,7 @@ impl Cursor for Reader<'_> {
 
     fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
         let whole = buf.len() as u64;
-        self.fill(at, buf).map_err(|error| self.locate(error, at, whole))
+        read_runs(at, buf, |at, buf| self.read_run(at, buf))
+            .map_err(|error| self.locate(error, at, whole))
     }
 }

@@ -9,7 +9,7 @@ use diskferry_block_stream::{
 use crate::check;
 use crate::cursor::Reader;
 use crate::damage::{Damage, Misplaced};
-use crate::footer::{self, DiskType, SizeBy};
+use crate::footer::{self, Copy, DiskType, SizeBy};
 use crate::header::{Blocks, Header};
 use crate::parent::uuid_text;
 use crate::wire::{self, ENTRY, FOOTER, HEADER, SECTOR, SHORT_FOOTER, UNUSED};
@@ -203,6 +203,11 @@ impl Image for Vhd {
             ("temporary", Detail::Flag(raw.features & wire::TEMPORARY != 0)),
             ("saved_state", Detail::Flag(raw.saved_state != 0)),
         ];
+        if let Some(start) = footer.copies.start {
+            let same = (start, footer.copies.end) == (Copy::Good, Copy::Good);
+            let text = if same { "identical" } else { "different" };
+            details.push(("footers", Detail::Text(text.into())));
+        }
         if footer.copies.end_length == SHORT_FOOTER as u64 {
             details.push(("footer_length", Detail::Number(footer.copies.end_length)));
         }

@@ -3,51 +3,27 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{
-    Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Problem, Result, Stamp,
-};
-use diskferry_engine::{CopyOptions, Job, Slice, Source, copy};
-use diskferry_testkit::{Model, Recorder, Texture, laws};
+use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result, Stamp};
+use diskferry_testkit::format::{self, problems};
+use diskferry_testkit::{Model, Texture, laws};
 use diskferry_vhd::{Options, Vhd, plan};
 
 const STAMP: Stamp = Stamp { uuid: *b"0123456789abcdef", seconds: 1_700_000_000 };
 
-/// Options as on the command line.
 fn options(text: &str) -> Options {
-    let mut options = Options::default();
-    for part in text.split(',').filter(|part| !part.is_empty()) {
-        let (key, value) = part.split_once('=').unwrap();
-        options.set(key, value).unwrap();
-    }
-    options
+    format::options(text, Options::set)
 }
 
 fn make(text: &str, size: u64) -> Plan {
     plan(Some(size), &options(text), &STAMP).unwrap()
 }
 
-/// The disk that was asked for. The image's own size is that in whole sectors, the rest zeros.
 fn open(bytes: Arc<dyn Bytes>, size: u64) -> Result<Arc<dyn Disk>> {
-    let image = Vhd::open(bytes, &Limits::default())?;
-    assert_eq!(image.size(), size.next_multiple_of(512));
-    let mut rest = vec![1; (image.size() - size) as usize];
-    image.cursor()?.read(size, &mut rest)?;
-    assert!(rest.iter().all(|byte| *byte == 0), "what rounding adds is zeros");
-    Ok(Arc::new(Slice::new(Arc::new(image), 0, size)?))
+    format::asked_for(Vhd::open(bytes, &Limits::default())?, size, 512)
 }
 
 fn write(text: &str, model: &Model) -> Arc<dyn Bytes> {
-    let recorder = Recorder::new();
-    let job = Job::new(2).unwrap();
-    let plan = make(text, model.size());
-    copy(Source::Disk(model), plan, &recorder, &CopyOptions::default(), &job).unwrap();
-    recorder.recorded()
-}
-
-fn problems(image: &Vhd) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    image.check(&mut |problem| problems.push(problem)).unwrap();
-    problems
+    format::write(make(text, model.size()), model).unwrap()
 }
 
 fn bytes_at(file: &Arc<dyn Bytes>, at: u64, len: usize) -> Vec<u8> {
@@ -195,11 +171,8 @@ fn a_disk_of_unknown_size_is_refused_before_any_work() {
 fn a_disk_of_another_size_than_planned_is_refused() {
     let model = Model::random(3, 5 << 20, 65536);
     for planned in [(5 << 20) - 512, (5 << 20) + 512, 1 << 20, 50 << 20] {
-        let recorder = Recorder::new();
-        let job = Job::new(1).unwrap();
-        let plan = make("", planned);
-        let copied = copy(Source::Disk(&model), plan, &recorder, &CopyOptions::default(), &job);
-        assert_eq!(copied.unwrap_err().kind(), ErrorKind::Misuse, "{planned}");
+        let error = format::write(make("", planned), &model).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Misuse, "{planned}");
     }
 }
 

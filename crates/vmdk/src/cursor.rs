@@ -1,7 +1,7 @@
 //! Reading: from an offset of the disk to bytes.
 
-use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent as Run, Kind, Result};
-use diskferry_codec::ZlibUnpacker;
+use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent as Run, Kind, Result, read_runs};
+use diskferry_codec::{ZlibUnpacker, zeros};
 
 use crate::damage::{Damage, Problem};
 use crate::header::Packing;
@@ -15,6 +15,8 @@ pub(crate) struct Reader<'a> {
     /// The grain table in memory, and whose it is: the extent's index, and its own.
     table: Vec<u8>,
     table_of: Option<(usize, u64)>,
+    /// All its entries are zero: none of its grains is there.
+    table_is_empty: bool,
     unpacker: ZlibUnpacker,
     /// Compressed bytes on their way to the unpacker.
     packed: Vec<u8>,
@@ -44,7 +46,7 @@ struct Place<'a> {
 
 /// What the directory and a table say about one grain.
 enum Lookup {
-    /// There is no table: all its grains are so.
+    /// There is no table, or an empty one: all its grains are so.
     NoTable(Way),
     Grain(Grain),
 }
@@ -55,6 +57,7 @@ impl<'a> Reader<'a> {
             image,
             table: Vec::new(),
             table_of: None,
+            table_is_empty: false,
             unpacker: ZlibUnpacker::new(),
             packed: Vec::new(),
             unpacked: Vec::new(),
@@ -151,6 +154,11 @@ impl<'a> Reader<'a> {
         }
         if self.table_of != Some((place.index, index)) {
             self.load(place, index)?;
+            self.table_is_empty = zeros::is_zero(&self.table);
+        }
+        // Most of a large disk's tables are: programs write them all when they make the disk.
+        if self.table_is_empty {
+            return Ok(Lookup::NoTable(Way::Absent));
         }
         self.entry(place, from).map(Lookup::Grain)
     }
@@ -328,17 +336,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn fill(&mut self, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
-        while !buf.is_empty() {
-            let length = self.fill_run(at, buf).map_err(|error| self.in_file(error, at))?;
-            at += length;
-            buf = &mut buf[length as usize..];
-        }
-        Ok(())
-    }
-
     /// Fills the front of `buf` with one run; returns its length.
-    fn fill_run(&mut self, at: u64, buf: &mut [u8]) -> Result<u64> {
+    fn read_run(&mut self, at: u64, buf: &mut [u8]) -> Result<u64> {
         let (way, length) = self.run(at, buf.len() as u64)?;
         let part = &mut buf[..length as usize];
         match way {
@@ -379,7 +378,9 @@ impl Cursor for Reader<'_> {
 
     fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
         let whole = buf.len() as u64;
-        self.fill(at, buf).map_err(|error| error.at("reading", at, whole))
+        let read_run =
+            |at, buf: &mut [u8]| self.read_run(at, buf).map_err(|error| self.in_file(error, at));
+        read_runs(at, buf, read_run).map_err(|error| error.at("reading", at, whole))
     }
 }
 

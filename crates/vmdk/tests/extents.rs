@@ -5,8 +5,9 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{cowd, descriptor, model_of, problems, put, se_sparse, to_vec, write, write_files};
+use common::{cowd, descriptor, model_of, put, se_sparse, to_vec, write, write_files};
 use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, ProblemKind, Result};
+use diskferry_testkit::format::problems;
 use diskferry_testkit::{Model, Texture, laws};
 use diskferry_vmdk::{Vmdk, probe};
 

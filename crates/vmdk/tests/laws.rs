@@ -5,9 +5,9 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{model_of, options, problems, read_back, rounded, stamp, write, write_files};
+use common::{model_of, options, read_back, stamp, unit, write, write_files};
 use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result};
-use diskferry_engine::Slice;
+use diskferry_testkit::format::{self, problems};
 use diskferry_testkit::{Model, Texture, laws};
 use diskferry_vmdk::{Options, Vmdk, plan};
 
@@ -23,17 +23,8 @@ const SPLIT: &[&str] = &[
     "subformat=twoGbMaxExtentSparse,hwversion=10",
 ];
 
-/// The disk that was asked for. The image's own size is that in whole grains, the rest zeros.
 fn open(bytes: Arc<dyn Bytes>, size: u64) -> Result<Arc<dyn Disk>> {
-    let image = Vmdk::open(bytes, &Limits::default())?;
-    cut(image, size)
-}
-
-fn cut(image: Vmdk, size: u64) -> Result<Arc<dyn Disk>> {
-    let mut rest = vec![1; (image.size() - size) as usize];
-    image.cursor()?.read(size, &mut rest)?;
-    assert!(rest.iter().all(|byte| *byte == 0), "what rounding adds is zeros");
-    Ok(Arc::new(Slice::new(Arc::new(image), 0, size)?))
+    format::asked_for(Vmdk::open(bytes, &Limits::default())?, size, GRAIN)
 }
 
 fn make(text: &str, size: u64) -> Plan {
@@ -67,7 +58,7 @@ fn every_part_of_several_files_passes_the_laws_of_writing() {
                 let descriptor = (split.descriptor)(&["part.vmdk".to_owned()])?;
                 let limits = Limits::default();
                 let image = Vmdk::open(Arc::new(descriptor), &limits)?;
-                cut(image.with_extents(vec![part], &limits)?, size)
+                format::asked_for(image.with_extents(vec![part], &limits)?, size, unit(text))
             };
             laws::writing(part, open, &model);
         }
@@ -84,9 +75,9 @@ fn several_files_are_one_disk() {
             }
             let size = model.size();
             let image = read_back(&write_files(text, &model));
-            assert_eq!(image.size(), rounded(text, size), "{text}: {model}");
             assert_eq!(problems(&image), [], "{text}: {model}");
-            laws::reading(cut(image, size).unwrap().as_ref(), &model);
+            let disk = format::asked_for(image, size, unit(text)).unwrap();
+            laws::reading(disk.as_ref(), &model);
         }
     }
 }

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{
-    cowd, descriptor, model_of, options, problems, rounded, se_sparse, stamp, to_vec, write,
-    write_files,
+    cowd, descriptor, model_of, options, rounded, se_sparse, stamp, to_vec, write, write_files,
 };
 use diskferry_block_stream::{Bytes, Disk, Image, Kind, Limits, Piece, Plan, Stream};
 use diskferry_engine::{
     CopyOptions, FileBytes, FileOutput, Job, Output, Replace, Source, compare, copy, copy_split,
 };
 use diskferry_raw::Raw;
+use diskferry_testkit::format::problems;
 use diskferry_testkit::{Model, Texture, laws, qemu};
 use diskferry_vmdk::{StreamOptimizedStream, Vmdk, plan};
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use diskferry::{Backing, Difference, Location, OpenOptions, Watch};
 use serde_json::json;
 
-use super::{Outcome, print_json, stdout};
+use super::{Outcome, choice, print_json, stdout};
 use crate::args;
 use crate::human::plain;
 use crate::outcome::Answer;
@@ -19,6 +19,7 @@ pub fn compare(arguments: args::Compare) -> Outcome {
     let a = open.open_image(&Location::from_argument(&arguments.a))?;
     let open = OpenOptions {
         format: arguments.from_b,
+        disk: choice(arguments.disk_b),
         snapshot: arguments.snapshot_b.clone(),
         ..arguments.from.open_options(Backing::Required)
     };

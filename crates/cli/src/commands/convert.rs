@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use diskferry::{
-    Backing, Compress, Durability, Error, Identity, Info, Location, Replace, Shrink, Summary,
-    Verify, Watch, Zeros,
+    Backing, BackupGpt, Compress, Durability, Error, Identity, Info, Location, Replace, Shrink,
+    Summary, Verify, Watch, Zeros,
 };
 
 use super::{Outcome, Pairs, print_json, stdout, unique};
@@ -54,10 +54,13 @@ fn request(arguments: &args::Convert, watch: &Watch) -> Result<diskferry::Conver
         target: Location::from_argument(&arguments.target),
         open: arguments.from.open_options(Backing::Required),
         to: arguments.to,
+        import: arguments.import,
+        waived: arguments.waive.clone(),
         options: arguments.option.clone(),
         compress: arguments.compress.map(|level| Compress { level }),
         size: arguments.size,
         shrink: if arguments.allow_shrink { Shrink::DropZeros } else { Shrink::Refuse },
+        backup_gpt: if arguments.move_gpt { BackupGpt::Moved } else { BackupGpt::Kept },
         zeros: if arguments.no_zero_scan { Zeros::Trust } else { Zeros::Scan },
         digests: unique(&arguments.digest),
         verify: if arguments.verify { Verify::ReadBack } else { Verify::Trust },
@@ -112,6 +115,9 @@ fn describe(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     lines.add("time", format!("{}, {}", human::duration(*seconds), human::rate(*copied, *seconds)));
     for (algorithm, digest) in digests {
         lines.add(algorithm.name(), digest);
+    }
+    if let Some(target) = summary.ready_for {
+        lines.add("ready for", target);
     }
     if *verified {
         lines.add("verified", "the target reads back the same");

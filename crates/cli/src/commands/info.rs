@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use diskferry::{Backing, DataFile, Info, Location, SnapshotInfo};
+use diskferry::{
+    Backing, Choice, DataFile, Info, Location, OpenOptions, SnapshotInfo, WrappedDisk,
+};
 
 use super::convert::kind;
 use super::{Outcome, Pairs, print_json, print_table, stdout};
@@ -13,7 +15,10 @@ use crate::outcome::Answer;
 /// Says what an image is. A backing file that cannot be opened is a warning here.
 pub fn info(arguments: args::Info) -> Outcome {
     let open = arguments.from.open_options(Backing::Lenient);
-    let info = open.open_image(&Location::from_argument(arguments.image))?.info();
+    // Of several disks the first is shown, and all are listed.
+    let disk = arguments.from.disk.map_or(Choice::First, Choice::Number);
+    let open = OpenOptions { disk, ..open };
+    let info = open.info(&Location::from_argument(arguments.image))?;
     let mut out = stdout();
     if arguments.json {
         print_json(&mut out, &info)?;
@@ -29,6 +34,9 @@ fn describe(info: &Info, out: &mut impl Write) -> io::Result<()> {
     let mut lines = Pairs::new();
     let assumed = if info.assumed { " (assumed)" } else { "" };
     lines.add("format", format!("{}{assumed}", kind(info)));
+    if !info.wrapping.is_empty() {
+        lines.add("wrapped in", info.wrapping.join(", "));
+    }
     if let Some(snapshot) = &info.snapshot {
         lines.add("snapshot", snapshot);
     }
@@ -54,6 +62,12 @@ fn describe(info: &Info, out: &mut impl Write) -> io::Result<()> {
         lines.add(name, detail.to_string());
     }
     add_chain(info, &mut lines);
+    for (index, WrappedDisk { name, size, format }) in info.disks.iter().enumerate() {
+        let size = size.map_or_else(String::new, |size| format!(", {}", human::size(size)));
+        let format = format.map_or_else(String::new, |format| format!(", {format}"));
+        let text = format!("{}: {name}{size}{format}", index + 1);
+        if index == 0 { lines.add("disks", text) } else { lines.more(text) }
+    }
     for (index, warning) in info.warnings.iter().enumerate() {
         if index == 0 { lines.add("warnings", warning) } else { lines.more(warning) }
     }

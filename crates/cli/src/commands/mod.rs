@@ -8,6 +8,8 @@ mod formats;
 mod info;
 mod manual;
 mod map;
+mod preflight;
+mod targets;
 
 pub use check::check;
 pub use compare::compare;
@@ -17,11 +19,13 @@ pub use formats::formats;
 pub use info::info;
 pub use manual::{completions, man};
 pub use map::map;
+pub use preflight::preflight;
+pub use targets::targets;
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
 
-use diskferry::{Algorithm, Backing, Job, Limits, OpenOptions, Policy, Watch};
+use diskferry::{Algorithm, Backing, Choice, Job, Limits, OpenOptions, Policy, Watch};
 use serde::Serialize;
 
 use crate::args::{Source, Work};
@@ -42,10 +46,16 @@ fn print_json(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failur
     Ok(())
 }
 
+/// The disk of that number, or the only one.
+fn choice(disk: Option<u32>) -> Choice {
+    disk.map_or(Choice::Only, Choice::Number)
+}
+
 impl Source {
     fn open_options(&self, backing: Backing) -> OpenOptions {
         OpenOptions {
             format: self.from,
+            disk: choice(self.disk),
             snapshot: self.snapshot.clone(),
             limits: Limits::default(),
             policy: Policy { allow: self.allow_path.clone() },

@@ -187,7 +187,8 @@ fn formats_are_listed_with_their_options() {
     }
     let all = folder.json(&["formats", "--json"]);
     let names: Vec<_> = all.as_array().unwrap().iter().map(|format| &format["name"]).collect();
-    assert_eq!(names, ["qcow2", "vhd", "vmdk", "vdi", "raw"]);
+    let expected = ["qcow2", "vhd", "vmdk", "vdi", "zvhd", "zvhd2", "ova", "gcp", "raw"];
+    assert_eq!(names, expected);
     assert!(all[0]["options"][0]["key"].is_string());
 }
 

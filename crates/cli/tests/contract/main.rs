@@ -5,9 +5,13 @@
 mod conversion;
 mod files;
 mod formats;
+mod import;
+mod journeys;
 mod looking;
 mod signals;
 mod streams;
+mod wrapped;
+mod zvhd;
 
 use std::fs;
 use std::io::Write;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Image, Plan, Result};
-use diskferry_engine::ReadStream;
 use diskferry_raw as raw;
 
 use super::{Compress, Context, Naming, Row, Writing, no_snapshots};
@@ -18,7 +17,8 @@ pub(super) static ROW: Row = Row {
     options: raw::OPTIONS,
     probe: |_| false,
     open,
-    stream: Some(|name, reader, _| Ok(Box::new(ReadStream::new(name, reader, None)))),
+    // What comes in order is raw where nothing else is known of it: no format is asked.
+    stream: None,
     writing: || Box::new(RawWriting::default()),
 };
 

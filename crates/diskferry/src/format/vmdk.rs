@@ -65,6 +65,7 @@ impl Writing for VmdkWriting {
         match plan {
             Plan::Flat(_) => SECTOR,
             Plan::Packed(packed) => packed.chunk as u64,
+            Plan::Enclosed(enclosed) => enclosed.inner.chunk as u64,
             Plan::Split(split) => split.parts.last().map_or(SECTOR, |part| self.unit(&part.plan)),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cursor, Disk, Extent, Kind, Result};
+use diskferry_block_stream::{Bytes, Cursor, Disk, Extent, Kind, Order, Result};
 
 use super::Remembering;
 
@@ -34,6 +34,10 @@ impl Disk for Chain {
 
     fn files(&self) -> &[Arc<dyn Bytes>] {
         &self.files
+    }
+
+    fn order(&self) -> Order {
+        self.layer.order().max(self.parent.order())
     }
 
     fn cursor(&self) -> Result<Box<dyn Cursor + '_>> {

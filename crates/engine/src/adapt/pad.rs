@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent, Kind, Result};
+use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent, Kind, Order, Result};
 
 /// A disk grown to `size` bytes.
 pub struct Pad {
@@ -35,6 +35,10 @@ impl Disk for Pad {
 
     fn files(&self) -> &[Arc<dyn Bytes>] {
         self.disk.files()
+    }
+
+    fn order(&self) -> Order {
+        self.disk.order()
     }
 
     fn cursor(&self) -> Result<Box<dyn Cursor + '_>> {

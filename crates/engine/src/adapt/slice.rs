@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent, Result};
+use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent, Order, Result};
 
 /// The `len` bytes of a disk that start at `at`, as a disk.
 pub struct Slice {
@@ -36,6 +36,10 @@ impl Disk for Slice {
 
     fn files(&self) -> &[Arc<dyn Bytes>] {
         self.disk.files()
+    }
+
+    fn order(&self) -> Order {
+        self.disk.order()
     }
 
     fn cursor(&self) -> Result<Box<dyn Cursor + '_>> {

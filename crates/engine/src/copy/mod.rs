@@ -1,6 +1,7 @@
 //! The copy: read, find zeros, pack, place, write.
 
 mod digests;
+mod enclose;
 mod place;
 mod run;
 mod worker;
@@ -8,7 +9,9 @@ mod write;
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Disk, Error, Flat, Packed, Plan, Preallocation, Result, Split};
+use diskferry_block_stream::{
+    Disk, Error, Flat, Order as ReadOrder, Packed, Plan, Preallocation, Result, Split,
+};
 use diskferry_codec::digest::Algorithm;
 
 use self::digests::Digests;
@@ -16,7 +19,7 @@ use self::place::{Order, Place};
 use self::run::run;
 use self::worker::{Pack, Shape, Work};
 use self::write::{Count, OutputSink, Writer, zero};
-use crate::adapt::Slice;
+use crate::adapt::{Forward, Slice};
 use crate::scout::Source;
 use crate::{Job, Output};
 
@@ -67,6 +70,7 @@ pub fn copy(
     options: &CopyOptions,
     job: &Job,
 ) -> Result<Copied> {
+    let source = source.in_best_order()?;
     if let Some(size) = source.size() {
         job.progress.expect(size);
     }
@@ -97,12 +101,20 @@ pub fn copy_split(
     job.progress.expect(source.size());
     let mut digests = Digests::new(&options.digests);
     let mut total = Copied { size: source.size(), ..Copied::default() };
+    // One cursor for all parts: a new one may have to read what precedes its part.
+    let mut forward = match source.order() {
+        ReadOrder::Forward => Some(Forward::new(source.as_ref())?),
+        ReadOrder::Any | ReadOrder::Grains => None,
+    };
     let mut at = 0;
     for (part, (_, part_output)) in split.parts.into_iter().zip(parts) {
         let slice = Slice::new(Arc::clone(source), at, part.length)?;
-        let disk = Source::Disk(&slice);
+        let piece = match &mut forward {
+            Some(forward) => Source::Stream(Box::new(forward.part(part.length))),
+            None => Source::Disk(&slice),
+        };
         let copied;
-        (copied, digests) = copy_file(disk, part.plan, *part_output, digests, options.zeros, job)?;
+        (copied, digests) = copy_file(piece, part.plan, *part_output, digests, options.zeros, job)?;
         total.copied += copied.copied;
         total.zeros += copied.zeros;
         total.target_size += copied.target_size;
@@ -129,6 +141,9 @@ fn copy_file(
     match plan {
         Plan::Flat(flat) => copy_flat(source, flat, output, digests, zeros, job),
         Plan::Packed(packed) => copy_packed(source, packed, output, digests, zeros, job),
+        Plan::Enclosed(enclosed) => {
+            enclose::copy_enclosed(source, enclosed, output, digests, zeros, job)
+        }
         Plan::Split(_) => Err(Error::unsupported(
             "this subformat is several files; it cannot be written to a pipe or a device, nor \
              from a pipe",
@@ -146,6 +161,7 @@ pub fn digest(
     algorithms: &[Algorithm],
     job: &Job,
 ) -> Result<(u64, Vec<(Algorithm, String)>)> {
+    let source = source.in_best_order()?;
     if let Some(size) = source.size() {
         job.progress.expect(size);
     }

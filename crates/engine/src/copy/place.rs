@@ -100,26 +100,23 @@ pub(super) fn place_chunks(
             }
             Item::Stored { start, length, zero_parts } => {
                 debug_assert_eq!(length as u64, chunk);
-                let at =
-                    layout.chunk(Chunk { form: Form::Stored, length, zero_parts }, &mut sink)?;
+                let at = layout.chunk(stored(length, zero_parts), &mut sink)?;
                 push(Write::Input { at, range: start..start + length })?;
                 writer.count(chunk.min(left));
                 left = left.saturating_sub(chunk);
             }
-            Item::Packed { ref packed, .. } => {
+            Item::Packed { ref packed, note, .. } => {
                 let range = packed.clone();
                 let form = Form::Packed;
-                let at =
-                    layout.chunk(Chunk { form, length: range.len(), zero_parts: 0 }, &mut sink)?;
+                let packed = Chunk { form, length: range.len(), zero_parts: 0, note };
+                let at = layout.chunk(packed, &mut sink)?;
                 push(Write::Packed { at, range })?;
                 writer.count(chunk.min(left));
                 left = left.saturating_sub(chunk);
             }
             Item::Splice { file, offset, length } => {
                 for step in (0..length).step_by(chunk as usize) {
-                    let stored =
-                        Chunk { form: Form::Stored, length: chunk as usize, zero_parts: 0 };
-                    let at = layout.chunk(stored, &mut sink)?;
+                    let at = layout.chunk(stored(chunk as usize, 0), &mut sink)?;
                     push(Write::Splice { at, file, offset: offset + step, length: chunk })?;
                 }
                 writer.count(length);
@@ -128,6 +125,10 @@ pub(super) fn place_chunks(
         }
     }
     Ok(Placed { length: done.length, writes, buffers: done.buffers })
+}
+
+fn stored(length: usize, zero_parts: u64) -> Chunk {
+    Chunk { form: Form::Stored, length, zero_parts, note: 0 }
 }
 
 /// A ticket with places, to be written.

@@ -11,7 +11,8 @@ use crate::Job;
 use crate::scout::{Scout, Source};
 use crate::sequence::{Sequencer, Step};
 
-/// Bytes of disk that a ticket reads at most; a whole chunk where that is more.
+/// Bytes of disk that a ticket reads at most; a whole chunk, or a whole grain of a source that has to
+/// be read by grains, where that is more.
 ///
 /// Small enough to stay in a core's cache between reading and writing, large enough that a
 /// ticket's own cost does not show.
@@ -35,7 +36,7 @@ pub(super) fn run(
     order: Option<Order>,
     job: &Job,
 ) -> Result<Finished> {
-    let run = RUN.max(work.chunk);
+    let run = RUN.max(work.chunk).max(source.batch()).next_multiple_of(work.chunk);
     let packs = matches!(work.pack, Pack::Chunks { packer: Some(_), .. });
     let permit = run + if packs { packed_room(run) as u64 } else { 0 };
     let permits = (job.memory / permit).clamp(1, job.threads() as u64 * PERMITS_PER_THREAD);

@@ -73,7 +73,8 @@ pub(super) enum Item {
     /// Chunks kept as they are, at this place of the input buffer, with their zero parts.
     Stored { start: usize, length: usize, zero_parts: u64 },
     /// One chunk, packed, at this place of the packed buffer; and its bytes in the input buffer.
-    Packed { packed: Range<usize>, start: usize, length: usize },
+    /// The packer's note goes to the layout.
+    Packed { packed: Range<usize>, note: u64, start: usize, length: usize },
     /// Bytes that the kernel copies from one of the source's files.
     Splice { file: u32, offset: u64, length: u64 },
 }
@@ -218,7 +219,8 @@ impl<'a> Worker<'a> {
             match form {
                 Form::Packed => {
                     let packed = from..done.buffers.packed.len();
-                    done.items.push(Item::Packed { packed, start, length: chunk });
+                    let note = self.packer.as_ref().map_or(0, |packer| packer.note());
+                    done.items.push(Item::Packed { packed, note, start, length: chunk });
                 }
                 Form::Stored => {
                     let zero_parts = zero_parts(bytes, parts);

@@ -210,6 +210,9 @@ impl Output for FileOutput {
     }
 
     fn copy_from(&self, source: &dyn Bytes, from: u64, at: u64, len: u64) -> Result<u64> {
+        if let Some((whole, from)) = source.origin(from, len) {
+            return self.copy_from(whole, from, at, len);
+        }
         let Some(source) = source.file() else { return Ok(0) };
         let (mut off_in, mut off_out, mut done) = (from, at, 0);
         while done < len {

@@ -76,7 +76,7 @@ pub trait Output: Send + Sync {
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// Writes `len` zeros through `write`.
-fn write_zeros(
+pub(crate) fn write_zeros(
     mut at: u64,
     mut len: u64,
     mut write: impl FnMut(u64, &[u8]) -> Result<()>,

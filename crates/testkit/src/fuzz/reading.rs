@@ -79,6 +79,7 @@ fn check(image: &dyn Image) {
 /// A look at one view of an image, and at the same view of bytes that cannot be viewed.
 struct Look<'a> {
     image: &'a dyn Image,
+    other: &'a dyn Image,
     size: u64,
     /// Reads whole windows.
     one: Box<dyn Cursor + 'a>,
@@ -92,10 +93,10 @@ struct Look<'a> {
 impl<'a> Look<'a> {
     fn new(image: &'a dyn Image, other: &'a dyn Image, input: &[u8]) -> Self {
         assert_eq!(image.size(), other.size(), "sizes of the same bytes");
-        let cursor = |disk: &'a dyn Image| disk.cursor().expect("a cursor of bytes in memory");
         let seed = input.iter().fold(0_u64, |seed, byte| seed.rotate_left(5) ^ u64::from(*byte));
         Self {
             image,
+            other,
             size: image.size(),
             one: cursor(image),
             two: cursor(other),
@@ -114,6 +115,8 @@ impl<'a> Look<'a> {
             steps += 1;
         }
         for _ in 0..8 {
+            // What was read before makes no difference.
+            self.two = cursor(self.other);
             let at = self.random.below(self.size.max(1));
             self.window(at, self.size - at);
         }
@@ -227,6 +230,10 @@ impl<'a> Look<'a> {
         }
         Ok(bytes)
     }
+}
+
+fn cursor(image: &dyn Image) -> Box<dyn Cursor + '_> {
+    image.cursor().expect("a cursor of bytes in memory")
 }
 
 /// Bytes that can only be read.

@@ -12,6 +12,8 @@ use crate::{Copying, Model, Random, Recorded, Recorder, StreamSize, Texture};
 pub struct Chosen {
     /// Bytes in the chunks that a disk is stored in.
     pub chunk: u64,
+    /// Bytes that an image's size is a multiple of; what is added to a disk's reads as zeros.
+    pub unit: u64,
     /// Bytes of the largest disk worth writing: what is preallocated costs as if it were data.
     pub most: u64,
     /// Bytes of data worth writing in it: compressing takes its time under a fuzzer.
@@ -37,12 +39,12 @@ pub fn any_disk(
     let way = Way::choose(&mut choices);
     let model = model(&chosen, &mut choices);
     let model = if way.source == Origin::Plain { model.plain() } else { model };
-    if let Err(error) = (chosen.plan)(Some(model.size())) {
+    let size = (way.source != Origin::Stream(StreamSize::Unknown)).then_some(model.size());
+    if let Err(error) = (chosen.plan)(Some(model.size())).and_then(|_| (chosen.plan)(size)) {
         let refused = matches!(error.kind(), ErrorKind::Misuse | ErrorKind::Unsupported);
         assert!(refused, "{model}: a plan refused as {:?}: {error}", error.kind());
         return;
     }
-    let size = (way.source != Origin::Stream(StreamSize::Unknown)).then_some(model.size());
     let make = || (chosen.plan)(size).expect("the options are good for this size");
     let file = way.write(&model, make(), &JOBS.0);
     let again = way.write(&model, make(), &JOBS.1);
@@ -51,7 +53,7 @@ pub fn any_disk(
     }
     let limits = Limits::default();
     let image = open(file, &limits).unwrap_or_else(|error| panic!("{model}, {way:?}: {error}"));
-    same(image.as_ref(), &model, &way);
+    same(image.as_ref(), &model, chosen.unit, &way);
     let mut problems = Vec::new();
     let checked = image.check(&mut |problem| problems.push(problem));
     checked.unwrap_or_else(|error| panic!("{model}, {way:?}: checking: {error}"));
@@ -150,10 +152,10 @@ fn model(chosen: &Chosen, choices: &mut Choices<'_>) -> Model {
 
 const PARTS_MAX: usize = 48;
 
-/// The image is the model; a format may round the size up, with zeros.
-fn same(image: &dyn Disk, model: &Model, way: &Way) {
+/// The image is the model, its size rounded up to whole units, with zeros.
+fn same(image: &dyn Disk, model: &Model, unit: u64, way: &Way) {
     let size = model.size();
-    assert!(image.size() >= size && image.size() - size < 512, "{model}: {} bytes", image.size());
+    assert_eq!(image.size(), size.next_multiple_of(unit), "{model}: in units of {unit}");
     let mut cursor = image.cursor().expect("a cursor of bytes in memory");
     let mut random = Random::new(model.seed());
     let mut at = 0;

@@ -97,6 +97,7 @@ impl Law<'_> {
         match (self.make_plan)() {
             Plan::Flat(_) => true,
             Plan::Packed(packed) => packed.streamable,
+            Plan::Enclosed(_) => false,
             Plan::Split(_) => panic!("{}: the laws hold for each part of a split plan", self.model),
         }
     }

@@ -1,8 +1,9 @@
 //! What a check finds, and where it says it is.
 
 use diskferry_block_stream::{Problem, ProblemKind};
+use diskferry_testkit::format::problems;
 
-use crate::fixture::{DIFFERENCING, FIXED, Fixture, TABLE, open, problems, put};
+use crate::fixture::{DIFFERENCING, FIXED, Fixture, TABLE, open, put};
 
 const BLOCK: usize = 512 + 4096;
 

@@ -4,6 +4,5 @@
 mod checking;
 mod damage;
 mod fixture;
-mod garbage;
 mod qemu;
 mod reading;

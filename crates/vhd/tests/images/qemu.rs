@@ -8,17 +8,13 @@ use diskferry_block_stream::{Disk, Flat, Image, Kind, Limits, Plan, Stamp};
 use diskferry_engine::{
     CopyOptions, Durability, FileBytes, FileOutput, Job, Replace, Source, copy,
 };
-use diskferry_testkit::{Model, Texture, qemu};
+use diskferry_testkit::{Model, Texture, format, qemu};
 use diskferry_vhd::{Options, Vhd, plan};
 
 use crate::fixture::{self, DIFFERENCING, Fixture};
 
 fn convert(model: &dyn Disk, options: &str, target: &Path) {
-    let mut chosen = Options::default();
-    for part in options.split(',').filter(|part| !part.is_empty()) {
-        let (key, value) = part.split_once('=').unwrap();
-        chosen.set(key, value).unwrap();
-    }
+    let chosen = format::options(options, Options::set);
     let stamp = Stamp { uuid: *b"fedcba9876543210", seconds: 1_600_000_000 };
     let plan = plan(Some(model.size()), &chosen, &stamp).unwrap();
     let output =
@@ -119,7 +115,7 @@ fn what_qemu_writes_is_read_to_the_byte() {
                 assert_eq!(image.size(), virtual_size(&path), "{what}");
                 assert_eq!(image.describe().subformat, subformat, "{what}");
                 assert_eq!(image.describe().warnings, [] as [&str; 0], "{what}");
-                assert_eq!(fixture::problems(&image), [], "{what}");
+                assert_eq!(format::problems(&image), [], "{what}");
                 let mut expected = model.whole();
                 expected.resize(image.size() as usize, 0);
                 assert!(read(&image) == expected, "{what}");

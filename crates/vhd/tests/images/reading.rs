@@ -463,6 +463,6 @@ fn what_xenserver_keeps_behind_the_table_is_no_concern() {
     let fixture = Fixture { creator: *b"tap\0", gap, ..Fixture::default() };
     let image = open(fixture.with_block(0, b'x').build()).unwrap();
     assert_eq!(sectors(&read(&image)), "xxxxxxxx................");
-    assert_eq!(crate::fixture::problems(&image), []);
+    assert_eq!(diskferry_testkit::format::problems(&image), []);
     assert_eq!(TABLE, 1536);
 }

@@ -3,22 +3,20 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Image, Limits, Plan, Problem, Result, Stamp};
-use diskferry_engine::{CopyOptions, Job, Output, Source, copy, copy_split};
-use diskferry_testkit::{Model, Recorder, Texture};
+use diskferry_block_stream::{Bytes, Disk, Limits, Plan, Result, Stamp};
+use diskferry_engine::{CopyOptions, Job, Output, copy_split};
+use diskferry_testkit::{Model, Recorder, Texture, format};
 use diskferry_vmdk::{Options, Vmdk, plan};
 
 /// Options as on the command line; `c` asks for compression.
 pub fn options(text: &str) -> Options {
-    let mut options = Options::default();
-    for part in text.split(',').filter(|part| !part.is_empty()) {
-        match part.split_once('=') {
-            Some(("c", level)) => options.compress(Some(level.parse().unwrap())),
-            Some((key, value)) => options.set(key, value).unwrap(),
-            None => options.compress(None),
+    format::options(text, |options: &mut Options, key, value| match key {
+        "c" => {
+            options.compress(value.parse().ok());
+            Ok(())
         }
-    }
-    options
+        _ => options.set(key, value),
+    })
 }
 
 pub fn stamp() -> Stamp {
@@ -30,17 +28,18 @@ pub fn model_of(size: u64) -> Model {
     Model::of(4, 65536, &[(Texture::Text, 1 << 20), (Texture::Zero, size - (1 << 20))])
 }
 
+/// What an image's size is a multiple of: sectors, or whole grains.
+pub fn unit(text: &str) -> u64 {
+    if text.contains("Flat") { 512 } else { 65536 }
+}
+
 /// The image's size, of a disk of this size.
 pub fn rounded(text: &str, size: u64) -> u64 {
-    size.next_multiple_of(if text.contains("Flat") { 512 } else { 65536 })
+    size.next_multiple_of(unit(text))
 }
 
 pub fn try_write(text: &str, planned: u64, model: &Model) -> Result<Arc<dyn Bytes>> {
-    let recorder = Recorder::new();
-    let job = Job::new(2)?;
-    let plan = plan(Some(planned), &options(text), &stamp(), Some("disk.vmdk"))?;
-    copy(Source::Disk(model), plan, &recorder, &CopyOptions::default(), &job)?;
-    Ok(recorder.recorded())
+    format::write(plan(Some(planned), &options(text), &stamp(), Some("disk.vmdk"))?, model)
 }
 
 /// An image of one file.
@@ -81,12 +80,6 @@ pub fn read_back(files: &[(String, Arc<dyn Bytes>)]) -> Vmdk {
     });
     let needed = needed.collect();
     image.with_extents(needed, &limits).unwrap()
-}
-
-pub fn problems(image: &Vmdk) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    image.check(&mut |problem| problems.push(problem)).unwrap();
-    problems
 }
 
 pub fn to_vec(bytes: &Arc<dyn Bytes>) -> Vec<u8> {

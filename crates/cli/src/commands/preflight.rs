@@ -1,0 +1,64 @@
+//! `diskferry preflight`.
+
+use std::io::{self, Write};
+
+use diskferry::{Backing, Location, Preflight, Report, Verdict, Watch};
+
+use super::{Outcome, Pairs, print_json, print_table, stdout};
+use crate::args;
+use crate::human::plain;
+use crate::outcome::Answer;
+
+/// Says whether an image is ready for an import, rule by rule.
+pub fn preflight(arguments: args::Preflight) -> Outcome {
+    let job = arguments.work.job(&Watch::default(), &arguments.image)?;
+    let open = arguments.from.open_options(Backing::Lenient);
+    let image = open.open_image(&Location::from_argument(&arguments.image))?;
+    let preflight =
+        Preflight { target: arguments.target, as_name: arguments.as_name, waived: arguments.waive };
+    let report = preflight.run(&image, &job)?;
+    let mut out = stdout();
+    if arguments.json {
+        print_json(&mut out, &report)?;
+    } else {
+        describe(&report, &mut out)?;
+    }
+    out.flush()?;
+    Ok(if report.ready { Answer::Yes } else { Answer::No })
+}
+
+fn describe(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{}: {}", plain(&report.file), report.target)?;
+    let rows: Vec<Vec<String>> = report
+        .rules
+        .iter()
+        .map(|ruling| vec![ruling.verdict.as_str().into(), ruling.id.into(), ruling.text.clone()])
+        .collect();
+    print_table(out, &rows, &[])?;
+    for ruling in &report.rules {
+        if !matches!(ruling.verdict, Verdict::Fail | Verdict::Warn) {
+            continue;
+        }
+        writeln!(out, "\n{} {}", ruling.verdict.as_str(), ruling.id)?;
+        let mut lines = Pairs::new();
+        lines.add("found", ruling.text.as_str());
+        lines.add("rule", ruling.rule.as_str());
+        lines.add("source", format!("{} ({})", ruling.source.title, ruling.source.date));
+        if let Some(code) = ruling.code {
+            lines.add("prevents", code);
+        }
+        if let Some(fix) = &ruling.fix {
+            lines.add("fix", fix.as_str());
+        }
+        lines.print(out)?;
+    }
+    match (report.ready, &report.convert) {
+        (true, _) => writeln!(out, "\nready for {}", report.target),
+        (false, Some(line)) => {
+            writeln!(out, "\nnot ready for {}; this makes it so:\n{}", report.target, plain(line))
+        }
+        (false, None) => {
+            writeln!(out, "\nnot ready for {}, and no conversion makes it so", report.target)
+        }
+    }
+}

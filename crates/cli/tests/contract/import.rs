@@ -1,0 +1,113 @@
+//! `preflight`, `targets`, and `convert --for`.
+
+use serde_json::{Value, json};
+
+use super::{Folder, disk};
+
+#[test]
+fn preflight_says_what_is_wrong_and_the_line_that_mends_it() {
+    let folder = Folder::new();
+    folder.write("my disk.raw", &disk(3 << 20));
+    let ended = folder.run(&["preflight", "--for", "azure", "my disk.raw"]).coded(1);
+    let line = "diskferry convert --for azure 'my disk.raw' 'my disk.vhd'";
+    for text in ["FAIL", "InvalidVhd", "Azure documents", line] {
+        assert!(ended.stdout().contains(text), "no '{text}' in {}", ended.stdout());
+    }
+
+    let json =
+        folder.run(&["preflight", "--json", "--for", "azure", "my disk.raw"]).coded(1).json();
+    assert_eq!(json["target"], "azure");
+    assert_eq!(json["ready"], false);
+    assert_eq!(json["convert"], line);
+    let rules = json["rules"].as_array().unwrap();
+    for rule in rules {
+        for key in ["id", "ok", "text", "code", "fix", "verdict", "rule", "certainty", "source"] {
+            assert!(rule.get(key).is_some(), "{key} of {rule}");
+        }
+    }
+    let broken: Vec<&Value> = rules.iter().filter(|rule| rule["ok"] == false).collect();
+    assert_eq!(broken[0]["id"], "format");
+    assert_eq!(broken[0]["fix"], line);
+
+    folder.done(&["convert", "-q", "--for", "azure", "my disk.raw", "my disk.vhd"]);
+    let json = folder.json(&["preflight", "--json", "--for", "azure", "my disk.vhd"]);
+    assert_eq!((&json["ready"], &json["convert"]), (&json!(true), &json!(null)));
+    assert_eq!(folder.read("my disk.vhd").len(), (20 << 20) + 512);
+}
+
+#[test]
+fn a_name_is_judged_where_it_is_given() {
+    let folder = Folder::new();
+    folder.write("a.raw", &disk(1 << 20));
+    folder.done(&["preflight", "--for", "aliyun", "a.raw"]);
+    folder.done(&["preflight", "--for", "aliyun", "--as-name", "web-1", "a.raw"]);
+    let named = ["preflight", "--json", "--for", "aliyun", "--as-name", "1 web", "a.raw"];
+    let json = folder.run(&named).coded(1).json();
+    let rules = json["rules"].as_array().unwrap();
+    let broken: Vec<&Value> = rules.iter().filter(|rule| rule["ok"] == false).collect();
+    assert_eq!(broken.len(), 1);
+    assert_eq!(broken[0]["id"], "image-name");
+    assert_eq!(broken[0]["code"], "InvalidImageName.Malformed");
+    folder.done(&[&named[..], &["--waive", "image-name"]].concat());
+}
+
+#[test]
+fn targets_are_listed_with_their_rules() {
+    let folder = Folder::new();
+    let all = folder.json(&["targets", "--json"]);
+    let names: Vec<&str> =
+        all.as_array().unwrap().iter().map(|target| target["name"].as_str().unwrap()).collect();
+    for name in [
+        "aliyun",
+        "aliyun-data",
+        "huawei",
+        "huawei-data",
+        "huawei-fast",
+        "jdcloud",
+        "tencent",
+        "aws",
+        "azure",
+        "gcp",
+        "openstack",
+        "vmware",
+        "virtualbox",
+        "proxmox",
+        "hyperv",
+        "oci",
+        "digitalocean",
+        "ibm",
+    ] {
+        assert!(names.contains(&name), "{name}");
+        let text = folder.done(&["targets", name]);
+        assert!(text.stdout().contains("source"), "{}", text.stdout());
+        assert!(folder.done(&["targets"]).stdout().contains(name));
+    }
+    let one = folder.json(&["targets", "--json", "azure"]);
+    assert_eq!(one["makes"]["format"], "vhd");
+    assert_eq!(one["makes"]["options"], json!({"subformat": "fixed"}));
+    for key in ["id", "text", "severity", "certainty", "code", "advice", "source"] {
+        assert!(one["rules"][0].get(key).is_some(), "{key}");
+    }
+}
+
+#[test]
+fn a_conversion_for_a_target_refuses_what_that_would_refuse() {
+    let folder = Folder::new();
+    // 501 GiB.
+    folder.write("a.raw", &[]);
+    let file = std::fs::File::options().write(true).open(folder.path("a.raw")).unwrap();
+    file.set_len(501 << 30).unwrap();
+    let ended = folder.run(&["convert", "--for", "aliyun", "a.raw", "a.qcow2"]);
+    ended.failed(3, &["aliyun would refuse it: virtual-size", "500 GiB", "[InvalidImageSize]"]);
+    folder.run(&["convert", "--for", "aliyun", "a.raw", "a.vdi"]).failed(2, &["its name says vdi"]);
+    folder
+        .run(&["convert", "--for", "aliyun", "-O", "vdi", "a.raw", "a"])
+        .failed(2, &["-O says vdi"]);
+    folder.run(&["convert", "--for", "aliyun-export", "a.raw", "a.raw2"]).failed(2, &["export"]);
+    folder
+        .run(&["convert", "--for", "azure", "--waive", "x", "a.raw", "b.vhd"])
+        .failed(2, &["no rule 'x'"]);
+    folder.run(&["preflight", "--for", "moon", "a.raw"]).coded(2);
+    folder.run(&["convert", "--waive", "x", "a.raw", "b.vhd"]).coded(2);
+    assert_eq!(folder.names(), ["a.raw"]);
+}

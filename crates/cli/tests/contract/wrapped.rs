@@ -1,0 +1,129 @@
+//! Disks in archives and compressed files, as commands see them.
+
+use std::fs;
+use std::process::Command;
+
+use crate::{Folder, disk};
+
+impl Folder {
+    fn sh(&self, script: &str) {
+        let status = Command::new("bash").args(["-ec", script]).current_dir(self.root()).status();
+        assert!(status.unwrap().success(), "{script}");
+    }
+}
+
+#[test]
+fn every_command_reads_a_wrapped_disk_from_a_file_and_convert_from_a_pipe() {
+    let folder = Folder::new();
+    let disk = disk(3 << 20);
+    folder.write("disk.raw", &disk);
+    folder.done(&["convert", "-q", "disk.raw", "d.vmdk"]);
+    folder.sh("tar -cf a.tar disk.raw; gzip -k a.tar; bzip2 -k disk.raw; xz -k0 d.vmdk; tar -cf v.tar d.vmdk");
+    for (file, name, format, wrapping) in [
+        ("a.tar", "a.tar/disk.raw", "raw", vec!["tar"]),
+        ("a.tar.gz", "a.tar.gz/disk.raw", "raw", vec!["gzip", "tar"]),
+        ("disk.raw.bz2", "disk.raw.bz2", "raw", vec!["bzip2"]),
+        ("d.vmdk.xz", "d.vmdk.xz", "vmdk", vec!["xz"]),
+        ("v.tar", "v.tar/d.vmdk", "vmdk", vec!["tar"]),
+    ] {
+        let info = folder.json(&["info", "--json", file]);
+        assert_eq!((info["file"].as_str(), info["format"].as_str()), (Some(name), Some(format)));
+        assert_eq!(info["wrapping"], serde_json::json!(wrapping), "{file}");
+        assert_eq!(info["disks"], serde_json::json!([]), "{file}");
+        assert_eq!(info["file_size"], fs::metadata(folder.path(file)).unwrap().len(), "{file}");
+        let known = file != "disk.raw.bz2";
+        assert_eq!(info["virtual_size"], if known { 3 << 20 } else { 0 }, "{file}");
+        assert!(folder.done(&["info", file]).stdout().contains("wrapped in"), "{file}");
+        folder.done(&["compare", "--strict", file, "disk.raw"]);
+        folder.done(&["check", file]);
+        folder.done(&["map", "--json", file]);
+        let digest = |file| folder.json(&["digest", "--json", file])[0]["digests"].clone();
+        assert_eq!(digest(file), digest("disk.raw"), "{file}");
+        folder.done(&["convert", "-q", "--verify", file, "t.qcow2"]);
+        folder.done(&["compare", "--strict", "t.qcow2", "disk.raw"]);
+        let packed = folder.read(file);
+        let ended = folder.run_with(&["convert", "-", "t.raw", "--verify", "--json"], &packed);
+        let summary = ended.coded(0).json();
+        assert_eq!(summary["source"]["file"], name.replacen(file, "stdin", 1), "{file}");
+        assert!(folder.read("t.raw") == disk, "{file}");
+        folder.sh("rm t.qcow2 t.raw");
+    }
+    folder.run_with(&["info", "-"], &folder.read("a.tar.gz")).failed(3, &["stdin", "pipe"]);
+}
+
+#[test]
+fn one_of_several_disks_is_chosen_by_number() {
+    let folder = Folder::new();
+    for (name, len) in [("a.img", 2 << 20), ("b.img", 1 << 20)] {
+        folder.write(name, &disk(len));
+    }
+    folder.sh("tar -cf two.tar a.img b.img; gzip -k two.tar");
+    for file in ["two.tar", "two.tar.gz"] {
+        for arguments in [&["convert", file, "t.raw"][..], &["digest", file]] {
+            folder.run(arguments).failed(2, &[file, "--disk", "1 a.img (2097152 bytes), 2 b.img"]);
+        }
+        assert!(!folder.exists("t.raw"));
+        folder.done(&["convert", "-q", file, "t.raw", "--disk", "2"]);
+        assert!(folder.read("t.raw") == folder.read("b.img"));
+        folder.done(&["compare", "--strict", "--disk", "1", file, "a.img"]);
+        folder.done(&["compare", "--strict", "b.img", file, "--disk-b", "2"]);
+        for command in ["info", "map", "check", "digest"] {
+            folder.done(&[command, file, "--disk", "2"]);
+            folder.run(&[command, file, "--disk", "3"]).failed(2, &["no such disk", "2 b.img"]);
+            folder.run(&[command, file, "--disk", "0"]).coded(2);
+        }
+        folder.sh("rm t.raw");
+    }
+    let info = folder.json(&["info", "--json", "two.tar"]);
+    assert_eq!(
+        info["disks"][1],
+        serde_json::json!({"name": "b.img", "size": 1 << 20, "format": null})
+    );
+    folder.run(&["digest", "--disk", "2", "a.img"]).failed(2, &["a.img", "no archive"]);
+}
+
+#[test]
+fn what_cannot_be_read_in_order_says_how_to_unpack_it() {
+    let folder = Folder::new();
+    folder.write("a.raw", &disk(1 << 20));
+    folder.done(&["convert", "-q", "a.raw", "a.qcow2"]);
+    folder.sh("gzip -k a.qcow2; tar -czf a.tar.gz a.qcow2");
+    folder
+        .run(&["convert", "a.qcow2.gz", "t.raw"])
+        .failed(3, &["gzip -dc 'a.qcow2.gz' > disk.qcow2"]);
+    folder
+        .run(&["digest", "a.tar.gz"])
+        .failed(3, &["a.tar.gz/a.qcow2", "tar -xf 'a.tar.gz' 'a.qcow2'"]);
+    folder.sh(
+        "gzip -k a.raw; head -c 1000 a.raw.gz > cut.gz; head -c 700000 /dev/zero | gzip | head -c 300 > zero.gz",
+    );
+    folder.run(&["convert", "cut.gz", "t.raw"]).failed(4, &["cut.gz"]);
+    folder.run(&["convert", "zero.gz", "t.raw"]).failed(4, &["zero.gz", "end early"]);
+    assert!(!folder.exists("t.raw"));
+}
+
+#[test]
+fn packages_are_written_by_name_and_read_back() {
+    let folder = Folder::new();
+    folder.write("a.raw", &disk(1 << 20));
+    let uuid = "00000000-0000-4000-8000-000000000001";
+    for (target, format) in [("g.tar.gz", "gcp"), ("g.tgz", "gcp"), ("v.ova", "ova")] {
+        let arguments = ["convert", "a.raw", target, "--verify", "--json", "--uuid", uuid];
+        let summary = folder.json(&arguments);
+        assert_eq!(summary["target"]["format"], format);
+        assert_eq!(summary["target"]["file"], target);
+        assert_eq!(summary["verified"], true);
+        folder.done(&["compare", "a.raw", target]);
+        folder.done(&["check", "-f", format, target]);
+        folder.run(&["info", "-f", format, "a.raw"]).failed(4, &["a.raw", format]);
+    }
+    folder.run(&["convert", "a.raw", "-", "-O", "ova"]).failed(3, &["stdout", "pipe"]);
+    folder.run_with(&["convert", "-", "-", "-O", "gcp"], b"abc").failed(3, &["size"]);
+    let sized = ["convert", "-q", "-", "-", "-O", "gcp", "--size", "1G"];
+    let piped = folder.run_with(&sized, &disk(1 << 20)).coded(0);
+    folder.write("p.tar.gz", &piped.bytes);
+    folder.done(&["compare", "--strict", "p.tar.gz", "g.tgz"]);
+    folder.run(&["convert", "a.raw", "x.ova", "-o", "adapter_type=x"]).failed(2, &["lsilogic"]);
+    folder.run(&["convert", "a.raw", "x.tgz", "-o", "x=y"]).failed(2, &["it has: none"]);
+    folder.run(&["convert", "a.raw", "x.tgz", "-c=99"]).failed(2, &["level"]);
+}

@@ -1,0 +1,64 @@
+//! What the rules look at: an image and its disk, in facts.
+
+use diskferry_block_stream::{Detail, Problem};
+use diskferry_inspect::Inspection;
+
+/// What is known of an image, or planned of one that is yet to be written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub format: &'static str,
+    pub subformat: Option<String>,
+    /// What it is wrapped in, the outermost first.
+    pub wrapping: Vec<String>,
+    /// Its name in the archive that it is in.
+    pub member: Option<String>,
+    /// Bytes of the virtual disk.
+    pub virtual_size: u64,
+    /// Bytes of the file; `None` for one that is not written.
+    pub file_size: Option<u64>,
+    /// Files that make the image, without its chain.
+    pub files: usize,
+    pub has_parent: bool,
+    /// What the format says of itself, as in `info`.
+    pub details: Vec<(&'static str, Detail)>,
+    /// Whether the last sector of the file is all zeros; `None` for a file that is not written.
+    pub ends_in_zeros: Option<bool>,
+    /// What is wrong in its tables, where they were checked.
+    pub problems: Option<Vec<Problem>>,
+    /// Bytes of the disk that are in use, where they were counted.
+    pub stored: Option<u64>,
+    /// The name of the file, without its folder.
+    pub name: Option<String>,
+    /// What the object or the image will be called, where the user says it.
+    pub as_name: Option<String>,
+    /// What stands on the disk, where it was looked at.
+    pub content: Option<Inspection>,
+}
+
+impl Facts {
+    /// Format and subformat, the latter where it says more.
+    pub fn kind(&self) -> String {
+        match &self.subformat {
+            Some(subformat) if subformat != self.format => format!("{} {subformat}", self.format),
+            _ => self.format.to_owned(),
+        }
+    }
+
+    fn detail(&self, key: &str) -> Option<&Detail> {
+        self.details.iter().find(|(name, _)| *name == key).map(|(_, detail)| detail)
+    }
+
+    pub fn number(&self, key: &str) -> Option<u64> {
+        match self.detail(key)? {
+            Detail::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match self.detail(key)? {
+            Detail::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Gathers the facts about an image.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Disk, Error, Problem, Result};
+use diskferry_engine::Job;
+use diskferry_inspect::{self as inspect, Inspection};
+
+use super::facts::Facts;
+use super::ready::Readiness;
+use super::rule::Check;
+use crate::map::MapKind;
+use crate::open::DiskImage;
+
+/// Problems of an image that are remembered: nobody reads more.
+const MOST_PROBLEMS: usize = 1000;
+
+const SECTOR: usize = 512;
+
+impl Readiness {
+    /// All that the target's rules ask about an image and the disk that is made of it.
+    ///
+    /// # Errors
+    /// `Io` or `Damaged` where they cannot be read, `Cancelled`.
+    pub fn look(&self, image: &DiskImage, disk: &Arc<dyn Disk>, job: &Job) -> Result<Facts> {
+        let in_image = |error: Error| error.in_file(image.name());
+        let mut facts = self.facts(image)?;
+        facts.virtual_size = disk.size();
+        if self.asks(|check| matches!(check, Check::Sound)) {
+            facts.problems = Some(problems(image)?);
+        }
+        if self.asks(|check| matches!(check, Check::Stored(_))) {
+            facts.stored = Some(stored(image, job)?);
+        }
+        if self.asks(Check::needs_content) {
+            let found = inspect::inspect(disk.as_ref(), &job.cancel).map_err(in_image)?;
+            facts.content = Some(found);
+        }
+        Ok(facts)
+    }
+
+    /// The same about what was just written: what was foreseen of its content is not looked for
+    /// again, and what we write is sound.
+    ///
+    /// # Errors
+    /// As for [`look`](Self::look).
+    pub fn look_back(
+        &self,
+        image: &DiskImage,
+        foreseen: Option<Facts>,
+        name: Option<&str>,
+        job: &Job,
+    ) -> Result<Facts> {
+        let mut facts = match foreseen {
+            None => self.look(image, image.disk(), job)?,
+            Some(Facts { stored, content, .. }) => Facts { stored, content, ..self.facts(image)? },
+        };
+        facts.problems = Some(Vec::new());
+        facts.name = name.map(str::to_owned);
+        Ok(facts)
+    }
+
+    fn asks(&self, about: impl Fn(&Check) -> bool) -> bool {
+        self.target().rules().iter().any(|rule| about(&rule.check))
+    }
+
+    /// What an image says of itself.
+    fn facts(&self, image: &DiskImage) -> Result<Facts> {
+        let info = image.info();
+        let around = image.around();
+        let compressed = around.layers.iter().any(|layer| !matches!(*layer, "tar" | "ova"));
+        let ends_in_zeros = match compressed {
+            true => None,
+            false => Some(ends_in_zeros(image.top().bytes().as_ref())?),
+        };
+        let name = Path::new(image.file().name()).file_name();
+        Ok(Facts {
+            format: info.format,
+            subformat: info.subformat,
+            wrapping: around.layers.iter().map(|&layer| layer.to_owned()).collect(),
+            member: image.member().map(str::to_owned),
+            virtual_size: info.virtual_size,
+            file_size: Some(info.file_size),
+            files: 1 + info.data_files.len(),
+            has_parent: info.chain.len() > 1,
+            details: info.details,
+            ends_in_zeros,
+            name: name.and_then(|name| name.to_str()).map(str::to_owned),
+            ..Facts::default()
+        })
+    }
+}
+
+fn ends_in_zeros(bytes: &dyn Bytes) -> Result<bool> {
+    let mut sector = [0; SECTOR];
+    let Some(at) = bytes.len().checked_sub(SECTOR as u64) else { return Ok(false) };
+    bytes.read_at(at, &mut sector).map_err(|error| error.in_file(bytes.name()))?;
+    Ok(sector == [0; SECTOR])
+}
+
+fn problems(image: &DiskImage) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    image.check(&mut |problem| {
+        if problems.len() < MOST_PROBLEMS {
+            problems.push(problem);
+        }
+    })?;
+    Ok(problems)
+}
+
+/// Bytes of the disk that hold data, by the image's map.
+fn stored(image: &DiskImage, job: &Job) -> Result<u64> {
+    let mut stored = 0;
+    image.map(&job.cancel, |entry| {
+        if entry.kind == MapKind::Data {
+            stored += entry.length;
+        }
+        Ok(())
+    })?;
+    Ok(stored)
+}
+
+/// What stands on a disk that has a GPT; `None` for other disks.
+///
+/// # Errors
+/// `Io` or `Damaged` where the disk cannot be read, `Cancelled`.
+pub(crate) fn look_for_gpt(disk: &dyn Disk, job: &Job) -> Result<Option<Inspection>> {
+    let found = inspect::inspect(disk, &job.cancel)?;
+    Ok(Some(found).filter(|found| found.used_gpt().is_some()))
+}

@@ -1,0 +1,165 @@
+//! Whether an image is ready for a target: every rule, judged.
+
+use diskferry_block_stream::Result;
+use diskferry_engine::Job;
+use serde::Serialize;
+
+use super::ready::Readiness;
+use super::rule::{Certainty, Finding, Rule, Severity, Source};
+use super::{ImportTarget, facts::Facts};
+use crate::open::DiskImage;
+
+/// A look at an image before it is uploaded.
+#[derive(Clone, Debug)]
+pub struct Preflight {
+    /// Where it is to go.
+    pub target: ImportTarget,
+    /// What the object, or the image, will be called there.
+    pub as_name: Option<String>,
+    /// Ids of rules that the user takes upon himself.
+    pub waived: Vec<String>,
+}
+
+/// What a preflight found. Serialised, its fields are a contract with scripts.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The image's name, as it was given.
+    pub file: String,
+    /// The target's name.
+    pub target: &'static str,
+    /// Whether no rule refuses the image.
+    pub ready: bool,
+    /// Each rule of the target, in its order.
+    pub rules: Vec<Ruling>,
+    /// The command line that makes the image ready, where it is not and there is one.
+    pub convert: Option<String>,
+    /// What the image does not show, and people should know.
+    pub notes: &'static [&'static str],
+}
+
+/// What became of a rule.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ruling {
+    /// The rule's name, unique among its target's.
+    pub id: &'static str,
+    /// Whether it lets the image through, with a warning or without.
+    pub ok: bool,
+    /// More exactly.
+    pub verdict: Verdict,
+    /// What was found.
+    pub text: String,
+    /// The target's own error code or message that this prevents.
+    pub code: Option<&'static str>,
+    /// What to do about it.
+    pub fix: Option<String>,
+    /// What the rule asks for.
+    pub rule: String,
+    /// How sure it is.
+    pub certainty: Certainty,
+    /// Where it is written.
+    pub source: Source,
+}
+
+/// What became of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The image keeps to it.
+    Pass,
+    /// The image breaks it, which may do harm.
+    Warn,
+    /// The image breaks it, and is refused.
+    Fail,
+    /// The user lets the image break it.
+    Waived,
+    /// It could not be judged.
+    Unknown,
+}
+
+impl Verdict {
+    /// The word that people read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+            Self::Waived => "waived",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Preflight {
+    /// Judges every rule of the target on the image and on its disk's content.
+    ///
+    /// # Errors
+    /// `Misuse` for a waived rule that the target lacks; `Io`, `Damaged` or `Cancelled` when the
+    /// image cannot be read.
+    pub fn run(&self, image: &DiskImage, job: &Job) -> Result<Report> {
+        let readiness = Readiness::new(self.target, &self.waived)?;
+        let mut facts = readiness.look(image, image.disk(), job)?;
+        facts.as_name.clone_from(&self.as_name);
+        let mut report = Report {
+            file: image.name().to_owned(),
+            target: self.target.name(),
+            ready: true,
+            rules: judge(&readiness, &facts),
+            convert: None,
+            notes: self.target.notes(),
+        };
+        report.ready = report.rules.iter().all(|ruling| ruling.ok);
+        let line = readiness.command_line(image.file().name());
+        let planned = readiness.planned(&facts);
+        let mended = planned.map(|planned| judge(&readiness, &planned));
+        if !report.ready
+            && let Some(mended) = &mended
+            && mended.iter().all(|ruling| ruling.ok)
+        {
+            report.convert = Some(line.clone());
+        }
+        self.add_fixes(&line, &mut report, mended.as_deref());
+        Ok(report)
+    }
+
+    fn add_fixes(&self, line: &str, report: &mut Report, mended: Option<&[Ruling]>) {
+        for (index, ruling) in report.rules.iter_mut().enumerate() {
+            if !matches!(ruling.verdict, Verdict::Fail | Verdict::Warn) {
+                continue;
+            }
+            let by_converting = mended.is_some_and(|mended| mended[index].verdict == Verdict::Pass);
+            ruling.fix = if by_converting {
+                Some(line.to_owned())
+            } else {
+                self.target.rules()[index].advice().map(str::to_owned)
+            };
+        }
+    }
+}
+
+/// Judges every rule, without saying how to mend what is broken.
+pub(super) fn judge(readiness: &Readiness, facts: &Facts) -> Vec<Ruling> {
+    readiness.target().rules().iter().map(|rule| ruling(rule, readiness, facts)).collect()
+}
+
+fn ruling(rule: &'static Rule, readiness: &Readiness, facts: &Facts) -> Ruling {
+    let (verdict, text) = match rule.check.judge(facts) {
+        Finding::Holds(text) => (Verdict::Pass, text),
+        Finding::Unknown(text) => (Verdict::Unknown, text),
+        Finding::Broken(text) if readiness.waives(rule.id()) => (Verdict::Waived, text),
+        Finding::Broken(text) => match rule.severity() {
+            Severity::Refuses => (Verdict::Fail, text),
+            Severity::Warns => (Verdict::Warn, text),
+        },
+    };
+    Ruling {
+        id: rule.id(),
+        ok: verdict != Verdict::Fail,
+        verdict,
+        text,
+        code: rule.error_code(),
+        fix: None,
+        rule: rule.text(),
+        certainty: rule.certainty(),
+        source: rule.source(),
+    }
+}

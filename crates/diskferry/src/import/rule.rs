@@ -1,0 +1,730 @@
+//! One rule of an import target: what it asks for, how sure that is, and where it is written.
+
+use std::fmt;
+
+use diskferry_block_stream::{Detail, ProblemKind};
+use diskferry_inspect::{Content, ContentKind, Finding as Note, Inspection, TableKind};
+use serde::Serialize;
+
+use super::facts::Facts;
+
+/// One rule of an import target.
+pub struct Rule {
+    pub(super) id: &'static str,
+    pub(super) check: Check,
+    severity: Severity,
+    certainty: Certainty,
+    code: Option<&'static str>,
+    hint: Option<&'static str>,
+    source: Source,
+}
+
+/// What an image that breaks a rule comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The target refuses it, or the machine does not start.
+    Refuses,
+    /// It may be refused, or it works with a drawback.
+    Warns,
+}
+
+/// How sure a rule is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Certainty {
+    /// Tried out.
+    Measured,
+    /// Read in the source that the rule names.
+    Read,
+    /// Inferred, or from hearsay. Such a rule only ever warns.
+    Unverified,
+}
+
+/// Where a rule is written.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Source {
+    /// The document or the program.
+    pub title: &'static str,
+    /// When it was current: a year, a month or a day, as ISO 8601 has them.
+    pub date: &'static str,
+}
+
+/// What a rule asks of an image. Sizes are in bytes.
+pub(super) enum Check {
+    /// One of these formats.
+    Format(&'static [Accepts]),
+    /// Where it is that format, one of these kinds of it.
+    Kind(Accepts),
+    /// Wrapped in one of these ways, the outermost first; the empty one is no wrapping at all.
+    Wrapping(&'static [&'static [&'static str]]),
+    /// In an archive, under this name.
+    Member(&'static str),
+    /// All of it in one file.
+    OneFile,
+    /// No backing file.
+    NoParent,
+    /// None of these, which are keys of `info`'s details.
+    Lacks(&'static [(&'static str, &'static str)]),
+    /// A virtual size in these bounds.
+    VirtualSize(Bounds),
+    /// A virtual size that is a multiple of this.
+    VirtualUnit(u64),
+    /// A file size in these bounds.
+    FileSize(Bounds),
+    /// A fixed VHD that is so much longer than its disk, no more and no less.
+    FileOverhead(u64),
+    /// At most so many bytes of the disk in use.
+    Stored(u64),
+    /// A sparse VMDK of whole grains.
+    WholeGrains,
+    /// A streamOptimized VMDK with at least this version in its header.
+    StreamVersion(u64),
+    /// A streamOptimized VMDK that ends with its end-of-stream marker.
+    StreamEnd,
+    /// A dynamic VHD whose two footers are the same.
+    Footers,
+    /// No problem in the image's tables.
+    Sound,
+    /// A raw image with the file beside it that the target wants for each.
+    RawCompanion(&'static str),
+    /// One of these partition tables.
+    Table(&'static [TableKind]),
+    /// Any partition table at all.
+    Partitioned,
+    /// On a raw disk, a master boot record as OpenStack's inspector wants it.
+    OpenStackTable,
+    /// A disk that can start by BIOS.
+    Bios,
+    /// A loader where firmware looks for it, on disks that start by UEFI only.
+    EfiLoader,
+    /// A root file system of these, where there is one to be seen.
+    Root(&'static [ContentKind]),
+    /// No file system of the ext family with all of these features.
+    NoExtFeatures(&'static [&'static str]),
+    /// No encrypted partition.
+    NotEncrypted,
+    /// No logical volumes.
+    NoVolumes,
+    /// The backup of the GPT at the disk's end, and sound.
+    BackupGpt,
+    /// Partitions and file systems that end within the disk.
+    Whole,
+    /// A name for the image or the object, as it will be called there.
+    Name(NameRule),
+    /// The name of the file, which becomes the object's.
+    FileName(NameRule),
+}
+
+/// A format that a target takes.
+pub(super) struct Accepts {
+    pub format: &'static str,
+    /// Only these kinds of it; all where there are none.
+    pub subformats: &'static [&'static str],
+}
+
+/// Any kind of a format.
+pub(super) const fn any(format: &'static str) -> Accepts {
+    Accepts { format, subformats: &[] }
+}
+
+/// Some kinds of a format.
+pub(super) const fn only(format: &'static str, subformats: &'static [&'static str]) -> Accepts {
+    Accepts { format, subformats }
+}
+
+/// An interval, both ends included.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub least: u64,
+    pub most: u64,
+}
+
+/// No more than this.
+pub(super) const fn at_most(most: u64) -> Bounds {
+    Bounds { least: 0, most }
+}
+
+/// What a name may be.
+pub(super) struct NameRule {
+    /// What has the name: "image name", "object name prefix".
+    pub what: &'static str,
+    /// The rule in words.
+    pub text: &'static str,
+    /// Characters that it has, at least and at most.
+    pub length: (usize, usize),
+    /// Whether it is a name, but for its length.
+    pub allows: fn(&str) -> bool,
+}
+
+/// What became of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// The image has what the rule asks for, or the rule is not about such images.
+    Holds(String),
+    /// It has not.
+    Broken(String),
+    /// There was no looking.
+    Unknown(String),
+}
+
+impl Rule {
+    /// A rule that was read, and refuses.
+    pub(super) const fn new(id: &'static str, check: Check, source: Source) -> Self {
+        Self {
+            id,
+            check,
+            severity: Severity::Refuses,
+            certainty: Certainty::Read,
+            code: None,
+            hint: None,
+            source,
+        }
+    }
+
+    pub(super) const fn measured(mut self) -> Self {
+        self.certainty = Certainty::Measured;
+        self
+    }
+
+    pub(super) const fn unverified(mut self) -> Self {
+        self.certainty = Certainty::Unverified;
+        self.severity = Severity::Warns;
+        self
+    }
+
+    pub(super) const fn warns(mut self) -> Self {
+        self.severity = Severity::Warns;
+        self
+    }
+
+    /// The target's own error.
+    pub(super) const fn code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// What a person can do where no conversion helps.
+    pub(super) const fn hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// The rule's name, unique among its target's.
+    pub fn id(&self) -> &'static str {
+        self.id
+    }
+
+    /// What an image that breaks it comes to.
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// How sure it is.
+    pub fn certainty(&self) -> Certainty {
+        self.certainty
+    }
+
+    /// The target's own error code or message for what the rule prevents.
+    pub fn error_code(&self) -> Option<&'static str> {
+        self.code
+    }
+
+    /// What a person can do where no conversion helps.
+    pub fn advice(&self) -> Option<&'static str> {
+        self.hint
+    }
+
+    /// Where it is written.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// What it asks for, in words.
+    pub fn text(&self) -> String {
+        self.check.to_string()
+    }
+}
+
+impl Check {
+    /// Whether an image must be read to judge it.
+    pub fn needs_content(&self) -> bool {
+        matches!(
+            self,
+            Self::Table(_)
+                | Self::Partitioned
+                | Self::OpenStackTable
+                | Self::Bios
+                | Self::EfiLoader
+                | Self::Root(_)
+                | Self::NoExtFeatures(_)
+                | Self::NotEncrypted
+                | Self::NoVolumes
+                | Self::BackupGpt
+                | Self::Whole
+        )
+    }
+
+    /// Judges an image by what is known of it.
+    pub fn judge(&self, facts: &Facts) -> Finding {
+        match self {
+            Self::Format(accepted) => format(accepted, facts),
+            Self::Kind(accepts) if accepts.format != facts.format => {
+                Finding::Holds(format!("not {}", accepts.format))
+            }
+            Self::Kind(accepts) => format(std::slice::from_ref(accepts), facts),
+            Self::Wrapping(ways) => wrapping(ways, facts),
+            Self::Member(name) => match facts.member.as_deref() {
+                None => Finding::Holds("not in an archive".into()),
+                Some(own) => said(
+                    own == *name,
+                    || format!("the archive has '{own}'"),
+                    || format!("in the archive it is called '{own}', not '{name}'"),
+                ),
+            },
+            Self::OneFile => said(
+                facts.files == 1,
+                || "one file".into(),
+                || format!("{} files make the image", facts.files),
+            ),
+            Self::NoParent => said(
+                !facts.has_parent,
+                || "no backing file".into(),
+                || "it needs a backing file, which would not go along".into(),
+            ),
+            Self::Lacks(features) => lacks(features, facts),
+            Self::VirtualSize(bounds) => bounds.judge("the virtual size", Some(facts.virtual_size)),
+            Self::VirtualUnit(unit) => said(
+                facts.virtual_size.is_multiple_of(*unit),
+                || format!("the virtual size is a whole number of {}", size(*unit)),
+                || {
+                    format!(
+                        "the virtual size of {} bytes is no multiple of {}",
+                        facts.virtual_size,
+                        size(*unit)
+                    )
+                },
+            ),
+            Self::FileSize(bounds) => bounds.judge("the file", facts.file_size),
+            Self::FileOverhead(overhead) => match facts.file_size {
+                None => unwritten(),
+                Some(_) if facts.kind() != "vhd fixed" => Finding::Holds("not a fixed VHD".into()),
+                Some(length) => said(
+                    facts.virtual_size.checked_add(*overhead) == Some(length),
+                    || format!("the file is the disk and {overhead} bytes"),
+                    || {
+                        format!(
+                            "the file of {length} bytes is not the disk of {} and {overhead} bytes",
+                            facts.virtual_size
+                        )
+                    },
+                ),
+            },
+            Self::Stored(most) => match facts.stored {
+                None => Finding::Unknown("what is in use was not counted".into()),
+                stored => at_most(*most).judge("what is in use of the disk", stored),
+            },
+            Self::WholeGrains => whole_grains(facts),
+            Self::StreamVersion(least) => stream_version(*least, facts),
+            Self::StreamEnd => stream_end(facts),
+            Self::Footers => footers(facts),
+            Self::Sound => sound(facts),
+            Self::RawCompanion(what) => said(
+                facts.format != "raw",
+                || "not raw".into(),
+                || format!("a raw image needs {what}"),
+            ),
+            Self::Name(rule) => rule.judge(facts.as_name.as_deref()),
+            Self::FileName(rule) => rule.judge(facts.as_name.as_deref().or(facts.name.as_deref())),
+            _ => match &facts.content {
+                Some(disk) => self.judge_content(disk, facts),
+                None => Finding::Unknown("the disk's content was not looked at".into()),
+            },
+        }
+    }
+
+    fn judge_content(&self, disk: &Inspection, facts: &Facts) -> Finding {
+        match self {
+            Self::Table(accepted) => table(accepted, disk),
+            Self::Partitioned => said(
+                disk.table != TableKind::None,
+                || format!("partition table: {}", disk.table),
+                || "there is no partition table".into(),
+            ),
+            Self::OpenStackTable => openstack_table(disk, facts),
+            Self::Bios => said(
+                disk.boot.bios.boot_code,
+                || "there is boot code for a BIOS".into(),
+                || "there is no boot code for a BIOS in the first sector".into(),
+            ),
+            Self::EfiLoader => efi_loader(disk),
+            Self::Root(accepted) => root(accepted, disk),
+            Self::NoExtFeatures(features) => no_ext_features(features, disk),
+            Self::NotEncrypted => none_of(
+                &places(disk, |content| content.kind.is_encrypted()),
+                "nothing is encrypted",
+            ),
+            Self::NoVolumes => none_of(
+                &places(disk, |content| {
+                    matches!(content.kind, ContentKind::Lvm2 | ContentKind::LinuxRaid)
+                }),
+                "no logical volumes",
+            ),
+            Self::BackupGpt => none_of(&notes(disk, is_of_backup), "no GPT without its backup"),
+            Self::Whole => none_of(
+                &notes(disk, |finding| {
+                    matches!(finding, Note::PastEnd { .. } | Note::ContentCut { .. })
+                }),
+                "partitions and file systems end within the disk",
+            ),
+            _ => unreachable!("all others are judged without the content"),
+        }
+    }
+}
+
+fn said(holds: bool, good: impl FnOnce() -> String, bad: impl FnOnce() -> String) -> Finding {
+    if holds { Finding::Holds(good()) } else { Finding::Broken(bad()) }
+}
+
+fn none_of(found: &[String], good: &str) -> Finding {
+    said(found.is_empty(), || good.into(), || found.join("; "))
+}
+
+fn unwritten() -> Finding {
+    Finding::Unknown("the file is not written yet".into())
+}
+
+fn format(accepted: &[Accepts], facts: &Facts) -> Finding {
+    let kind = facts.kind();
+    let subformat = facts.subformat.as_deref().unwrap_or("");
+    let takes = |accepts: &&Accepts| {
+        accepts.format == facts.format
+            && (accepts.subformats.is_empty() || accepts.subformats.contains(&subformat))
+    };
+    said(
+        accepted.iter().any(|accepts| takes(&accepts)),
+        || kind.clone(),
+        || format!("{kind} is not among: {}", list(accepted)),
+    )
+}
+
+fn wrapping(ways: &[&[&str]], facts: &Facts) -> Finding {
+    let found = |way: &[&str]| match way {
+        [] => "not wrapped".to_owned(),
+        way => way.join(" of "),
+    };
+    let own: Vec<&str> = facts.wrapping.iter().map(String::as_str).collect();
+    let wanted: Vec<String> = ways.iter().map(|way| found(way)).collect();
+    said(
+        ways.contains(&own.as_slice()),
+        || found(&own),
+        || format!("it is wrapped: {}; it should be: {}", found(&own), wanted.join(", or ")),
+    )
+}
+
+fn lacks(features: &[(&str, &str)], facts: &Facts) -> Finding {
+    let has = |key: &str| {
+        facts
+            .details
+            .iter()
+            .any(|(name, detail)| *name == key && !matches!(detail, Detail::Flag(false)))
+    };
+    let found: Vec<&str> =
+        features.iter().filter(|(key, _)| has(key)).map(|(_, words)| *words).collect();
+    said(found.is_empty(), || "nothing of the kind".into(), || found.join(", "))
+}
+
+fn whole_grains(facts: &Facts) -> Finding {
+    let sparse = facts.format == "vmdk" && facts.number("grain_size").is_some();
+    let Some(grain) = facts.number("grain_size").filter(|grain| sparse && *grain > 0) else {
+        return Finding::Holds("not a sparse VMDK".into());
+    };
+    said(
+        facts.virtual_size.is_multiple_of(grain),
+        || format!("whole grains of {}", size(grain)),
+        || {
+            format!(
+                "the virtual size of {} bytes is no whole number of grains of {grain} bytes",
+                facts.virtual_size
+            )
+        },
+    )
+}
+
+fn is_stream(facts: &Facts) -> bool {
+    facts.format == "vmdk" && facts.subformat.as_deref() == Some("streamOptimized")
+}
+
+fn stream_version(least: u64, facts: &Facts) -> Finding {
+    if !is_stream(facts) {
+        return Finding::Holds("not a streamOptimized VMDK".into());
+    }
+    let Some(version) = facts.number("version") else { return unwritten() };
+    said(
+        version >= least,
+        || format!("header version {version}"),
+        || format!("header version {version} is less than {least}"),
+    )
+}
+
+fn stream_end(facts: &Facts) -> Finding {
+    if !is_stream(facts) {
+        return Finding::Holds("not a streamOptimized VMDK".into());
+    }
+    match facts.ends_in_zeros {
+        None => unwritten(),
+        Some(true) => Finding::Holds("the end-of-stream marker is there".into()),
+        Some(false) => Finding::Broken("no end-of-stream marker ends the file".into()),
+    }
+}
+
+fn footers(facts: &Facts) -> Finding {
+    match facts.text("footers") {
+        None => Finding::Holds("no copy of a footer to differ".into()),
+        Some("identical") => Finding::Holds("both footers are the same".into()),
+        Some(other) => Finding::Broken(format!("the copies of the footer: {other}")),
+    }
+}
+
+fn sound(facts: &Facts) -> Finding {
+    let Some(problems) = &facts.problems else {
+        return Finding::Unknown("the tables were not checked".into());
+    };
+    // What is wrong with the footers of a VHD is a rule of its own.
+    let of_footers = |at: u64| {
+        facts.text("footers").is_some_and(|footers| footers != "identical")
+            && (at == 0 || facts.file_size.is_some_and(|length| at + 512 >= length))
+    };
+    let mut corrupt = problems.iter().filter(|problem| {
+        problem.kind == ProblemKind::Corruption && !problem.at.is_some_and(of_footers)
+    });
+    match corrupt.next() {
+        None => Finding::Holds("no problem in its tables".into()),
+        Some(first) => {
+            let more = corrupt.count();
+            let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
+            Finding::Broken(format!("{}{rest}", first.text))
+        }
+    }
+}
+
+fn table(accepted: &[TableKind], disk: &Inspection) -> Finding {
+    let wanted: Vec<String> = accepted.iter().map(TableKind::to_string).collect();
+    // Whether there must be one is another rule.
+    said(
+        disk.table == TableKind::None || accepted.contains(&disk.table),
+        || format!("partition table: {}", disk.table),
+        || format!("the partition table is {}, not {}", disk.table, wanted.join(" or ")),
+    )
+}
+
+/// The inspector looks into no other format than raw.
+fn openstack_table(disk: &Inspection, facts: &Facts) -> Finding {
+    if facts.format != "raw" {
+        return Finding::Holds("the inspector looks only at the format".into());
+    }
+    let objections: Vec<String> =
+        disk.openstack.objections.iter().map(ToString::to_string).collect();
+    none_of(&objections, "nothing to object to in the partition table")
+}
+
+fn efi_loader(disk: &Inspection) -> Finding {
+    let machines: Vec<&str> =
+        disk.boot.uefi.architectures.iter().map(|machine| machine.key()).collect();
+    said(
+        disk.boot.bios.boot_code || !machines.is_empty(),
+        || match machines.as_slice() {
+            [] => "it starts by BIOS".into(),
+            some => format!("loaders where UEFI looks: {}", some.join(", ")),
+        },
+        || {
+            "there is no boot code for a BIOS, and no EFI/BOOT/BOOT*.EFI on an EFI system partition"
+                .into()
+        },
+    )
+}
+
+fn root(accepted: &[ContentKind], disk: &Inspection) -> Finding {
+    match disk.root {
+        None => Finding::Holds("no root file system to be seen".into()),
+        Some(root) if root.hidden => Finding::Holds(format!("the root is in an {}", root.kind)),
+        Some(root) => said(
+            accepted.contains(&root.kind),
+            || format!("the root file system is {}", root.kind),
+            || {
+                let wanted: Vec<String> = accepted.iter().map(ToString::to_string).collect();
+                format!("the root file system is {}, not among: {}", root.kind, wanted.join(", "))
+            },
+        ),
+    }
+}
+
+fn no_ext_features(features: &[&str], disk: &Inspection) -> Finding {
+    let is_ext = |kind| matches!(kind, ContentKind::Ext2 | ContentKind::Ext3 | ContentKind::Ext4);
+    let found = places(disk, |content| {
+        is_ext(content.kind) && features.iter().all(|feature| content.features.has(feature))
+    });
+    let found: Vec<String> =
+        found.iter().map(|place| format!("{place} has {}", features.join(" and "))).collect();
+    none_of(&found, "no such feature")
+}
+
+/// What of the disk's content is so: `partition 2: ext4`.
+fn places(disk: &Inspection, is: impl Fn(&Content) -> bool) -> Vec<String> {
+    let whole = disk.content.iter().map(|content| (None, content));
+    let parts = disk.partitions.iter();
+    let parts = parts.filter_map(|part| Some((Some(part.number), part.content.as_ref()?)));
+    whole
+        .chain(parts)
+        .filter(|(_, content)| is(content))
+        .map(|(number, content)| match number {
+            Some(number) => format!("partition {number}: {content}"),
+            None => format!("the disk: {content}"),
+        })
+        .collect()
+}
+
+fn notes(disk: &Inspection, is: impl Fn(&Note) -> bool) -> Vec<String> {
+    disk.notes.iter().filter(|note| is(&note.finding)).map(ToString::to_string).collect()
+}
+
+fn is_of_backup(finding: &Note) -> bool {
+    matches!(
+        finding,
+        Note::BackupDamaged { .. }
+            | Note::BackupMissing { .. }
+            | Note::BackupNotAtEnd { .. }
+            | Note::BackupPastEnd { .. }
+            | Note::CopiesDiffer { .. }
+    )
+}
+
+impl Bounds {
+    fn judge(self, what: &str, value: Option<u64>) -> Finding {
+        match value {
+            None => unwritten(),
+            Some(value) if value > self.most => {
+                Finding::Broken(format!("{what}: {value} bytes are more than {}", size(self.most)))
+            }
+            Some(value) if value < self.least => {
+                Finding::Broken(format!("{what}: {value} bytes are less than {}", size(self.least)))
+            }
+            Some(value) => Finding::Holds(format!("{what}: {value} bytes")),
+        }
+    }
+}
+
+impl NameRule {
+    fn judge(&self, name: Option<&str>) -> Finding {
+        let Some(name) = name else {
+            return Finding::Unknown(format!("no {} was given: --as-name", self.what));
+        };
+        let length = name.chars().count();
+        said(
+            (self.length.0..=self.length.1).contains(&length) && (self.allows)(name),
+            || format!("{}: '{name}'", self.what),
+            || format!("'{name}' is no {}: {}", self.what, self.text),
+        )
+    }
+}
+
+/// What the rule asks for.
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format(accepted) => write!(f, "the format is one of: {}", list(accepted)),
+            Self::Kind(accepts) => {
+                write!(f, "a {} is {}", accepts.format, accepts.subformats.join(" or "))
+            }
+            Self::Wrapping(ways) => {
+                let ways: Vec<String> = ways
+                    .iter()
+                    .map(|way| if way.is_empty() { "nothing".into() } else { way.join(" of ") })
+                    .collect();
+                write!(f, "it is wrapped in {}", ways.join(", or "))
+            }
+            Self::Member(name) => write!(f, "in its archive it is called {name}"),
+            Self::OneFile => f.write_str("the image is one file"),
+            Self::NoParent => f.write_str("it has no backing file"),
+            Self::Lacks(features) => {
+                let words: Vec<&str> = features.iter().map(|(_, words)| *words).collect();
+                write!(f, "it has none of: {}", words.join(", "))
+            }
+            Self::VirtualSize(bounds) => write!(f, "the virtual size is {bounds}"),
+            Self::VirtualUnit(unit) => {
+                write!(f, "the virtual size is a multiple of {}", size(*unit))
+            }
+            Self::FileSize(bounds) => write!(f, "the file is {bounds}"),
+            Self::FileOverhead(overhead) => {
+                write!(f, "the file of a fixed VHD is its disk and {overhead} bytes, no more")
+            }
+            Self::Stored(most) => write!(f, "at most {} of the disk are in use", size(*most)),
+            Self::WholeGrains => f.write_str("a sparse VMDK has whole grains only"),
+            Self::StreamVersion(least) => {
+                write!(f, "a streamOptimized VMDK has header version {least} or more")
+            }
+            Self::StreamEnd => {
+                f.write_str("a streamOptimized VMDK ends with an end-of-stream marker")
+            }
+            Self::Footers => f.write_str("both footers of a dynamic VHD are the same"),
+            Self::Sound => f.write_str("there is no problem in the image's tables"),
+            Self::RawCompanion(what) => write!(f, "a raw image has {what}"),
+            Self::Table(accepted) => {
+                let words: Vec<String> = accepted.iter().map(TableKind::to_string).collect();
+                write!(f, "the partition table, if any, is {}", words.join(" or "))
+            }
+            Self::Partitioned => f.write_str("there is a partition table"),
+            Self::OpenStackTable => f.write_str(
+                "OpenStack's inspector has nothing to object to in a raw disk's partition table",
+            ),
+            Self::Bios => f.write_str("the disk can start by BIOS"),
+            Self::EfiLoader => {
+                f.write_str("a disk that starts by UEFI alone has EFI/BOOT/BOOT*.EFI")
+            }
+            Self::Root(accepted) => {
+                let words: Vec<String> = accepted.iter().map(ToString::to_string).collect();
+                write!(f, "the root file system is one of: {}", words.join(", "))
+            }
+            Self::NoExtFeatures(features) => {
+                write!(f, "no ext2, ext3 or ext4 has {}", features.join(" together with "))
+            }
+            Self::NotEncrypted => f.write_str("nothing is encrypted"),
+            Self::NoVolumes => f.write_str("there are no logical volumes"),
+            Self::BackupGpt => f.write_str("the backup of a GPT is at the disk's end"),
+            Self::Whole => f.write_str("partitions and file systems end within the disk"),
+            Self::Name(rule) | Self::FileName(rule) => write!(f, "{}: {}", rule.what, rule.text),
+        }
+    }
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.least, self.most) {
+            (0, most) => write!(f, "at most {}", size(most)),
+            (least, u64::MAX) => write!(f, "at least {}", size(least)),
+            (least, most) => write!(f, "{} to {}", size(least), size(most)),
+        }
+    }
+}
+
+fn list(accepted: &[Accepts]) -> String {
+    let words: Vec<String> = accepted
+        .iter()
+        .map(|Accepts { format, subformats }| match subformats {
+            [] => (*format).to_owned(),
+            some => format!("{format} ({})", some.join(", ")),
+        })
+        .collect();
+    words.join(", ")
+}
+
+/// A size in the largest unit that it is a whole number of.
+fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = UNITS.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    match unit {
+        Some((unit, name)) => format!("{} {name}", bytes / unit),
+        None => format!("{bytes} bytes"),
+    }
+}

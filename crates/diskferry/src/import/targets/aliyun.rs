@@ -1,0 +1,181 @@
+//! Alibaba Cloud ECS.
+
+use super::super::rule::{Bounds, Check, NameRule, Rule, Source, any, at_most, only};
+use super::super::{Profile, QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
+use diskferry_inspect::{ContentKind, TableKind};
+
+use super::{BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, ONE_FILE, PARTITIONED, SOUND, WHOLE};
+
+const API: Source =
+    Source { title: "Alibaba Cloud ECS API reference, ImportImage", date: "2025-11" };
+const HELP: Source =
+    Source { title: "Alibaba Cloud help, Import a custom image", date: "2025-11-07" };
+const INSTRUCTIONS: Source = Source {
+    title: "Alibaba Cloud documents on GitHub, Instructions for importing images",
+    date: "2022",
+};
+const EXPORT_API: Source =
+    Source { title: "Alibaba Cloud ECS API reference, ExportImage", date: "2025-11" };
+
+const FORMAT: Rule =
+    Rule::new("format", Check::Format(&[any("raw"), any("vhd"), any("qcow2"), any("vmdk")]), HELP)
+        .code("InvalidImageFormat.Malformed");
+
+/// Which kinds of VMDK, no document says.
+const VMDK_KIND: Rule = Rule::new(
+    "vmdk-kind",
+    Check::Kind(only("vmdk", &["monolithicSparse", "streamOptimized"])),
+    HELP,
+)
+.unverified()
+.code("InvalidImageFormat.Malformed");
+
+/// Whether its own exports, which are `.raw.tar.gz`, are taken back as they are, is not said.
+const UNWRAPPED: Rule = Rule::new("unwrapped", Check::Wrapping(&[&[]]), API).unverified();
+
+const FEATURES: Rule = Rule::new(
+    "qcow2-features",
+    Check::Lacks(&[("data_file", "external data file"), ("extended_l2", "extended L2 entries")]),
+    API,
+)
+.unverified();
+
+const UPLOAD: Rule = Rule::new("multipart-upload", Check::FileSize(at_most(5 * GIB)), INSTRUCTIONS)
+    .warns()
+    .hint("OSS takes objects over 5 GB by multipart upload only: ossutil does that by itself");
+
+const IMAGE_NAME: Rule = Rule::new(
+    "image-name",
+    Check::Name(NameRule {
+        what: "image name",
+        text: "2 to 128 characters, a letter first, then letters, digits, '.', '_', ':' and '-'; \
+               not beginning with http://, https://, aliyun or acs:",
+        length: (2, 128),
+        allows: is_image_name,
+    }),
+    API,
+)
+.code("InvalidImageName.Malformed");
+
+fn is_image_name(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    name.starts_with(char::is_alphabetic)
+        && name.chars().all(|c| c.is_alphanumeric() || "._:-".contains(c))
+        && !["http://", "https://", "aliyun", "acs:"].iter().any(|word| lower.starts_with(word))
+}
+
+pub(super) static SYSTEM: Profile = Profile {
+    name: "aliyun",
+    title: "Alibaba Cloud ECS, ImportImage: a system disk",
+    makes: &[QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM],
+    unit: 512,
+    least: 0,
+    rules: &[
+        FORMAT,
+        VMDK_KIND,
+        UNWRAPPED,
+        ONE_FILE,
+        NO_PARENT,
+        FEATURES,
+        SOUND,
+        Rule::new("virtual-size", Check::VirtualSize(at_most(500 * GIB)), API)
+            .code("InvalidImageSize"),
+        UPLOAD,
+        PARTITIONED,
+        Rule::new(
+            "partition-table",
+            Check::Table(&[TableKind::Mbr, TableKind::Gpt, TableKind::HybridMbr]),
+            INSTRUCTIONS,
+        ),
+        Rule::new(
+            "root-file-system",
+            Check::Root(&[
+                ContentKind::Ext3,
+                ContentKind::Ext4,
+                ContentKind::Xfs,
+                ContentKind::Ntfs,
+            ]),
+            INSTRUCTIONS,
+        )
+        .warns(),
+        Rule::new("ext4-64bit", Check::NoExtFeatures(&["64bit"]), INSTRUCTIONS).hint(
+            "turn it off where the file system is smaller than 16 TiB, unmounted: \
+             resize2fs -s /dev/PARTITION; or let it pass: --waive ext4-64bit",
+        ),
+        Rule::new("ext4-project-quota", Check::NoExtFeatures(&["project", "quota"]), INSTRUCTIONS)
+            .hint("turn one off, unmounted: tune2fs -O ^project /dev/PARTITION"),
+        Rule::new("not-encrypted", Check::NotEncrypted, INSTRUCTIONS).unverified(),
+        EFI_LOADER,
+        BACKUP_GPT,
+        WHOLE,
+        IMAGE_NAME,
+    ],
+    notes: &[
+        "DiskImageSize is 5 to 500 GiB (Windows: 40 to 500) and at least the virtual size",
+        "the bucket is in the same region; the RAM role is AliyunECSImageImportDefaultRole",
+        "no qemu-guest-agent, SELinux off, a virtio driver, a single root partition on Linux",
+    ],
+};
+
+pub(super) static DATA: Profile = Profile {
+    name: "aliyun-data",
+    title: "Alibaba Cloud ECS, ImportImage: a data disk",
+    makes: &[QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM],
+    unit: 512,
+    least: 0,
+    rules: &[
+        FORMAT,
+        VMDK_KIND,
+        UNWRAPPED,
+        ONE_FILE,
+        NO_PARENT,
+        FEATURES,
+        SOUND,
+        Rule::new("virtual-size", Check::VirtualSize(at_most(1000 * GIB)), API)
+            .code("InvalidDataDiskSize"),
+        UPLOAD,
+        BACKUP_GPT,
+        WHOLE,
+        IMAGE_NAME,
+    ],
+    notes: &[
+        "DiskImageSize is 5 to 1000 GiB and at least the virtual size",
+        "at most 16 data disks beside the system disk",
+    ],
+};
+
+pub(super) static EXPORT: Profile = Profile {
+    name: "aliyun-export",
+    title: "Alibaba Cloud ECS, ExportImage: what comes out",
+    makes: &[],
+    unit: 512,
+    least: 0,
+    rules: &[
+        Rule::new(
+            "format",
+            Check::Format(&[any("raw"), any("vhd"), any("qcow2"), any("vmdk"), any("vdi")]),
+            EXPORT_API,
+        ),
+        Rule::new("wrapping", Check::Wrapping(&[&[], &["gzip", "tar"]]), EXPORT_API).warns(),
+        ONE_FILE,
+        NO_PARENT,
+        SOUND,
+        Rule::new(
+            "virtual-size",
+            Check::VirtualSize(Bounds { least: 1, most: 500 * GIB }),
+            EXPORT_API,
+        ),
+        WHOLE,
+        Rule::new(
+            "prefix",
+            Check::Name(NameRule {
+                what: "object name prefix",
+                text: "1 to 30 letters and digits",
+                length: (1, 30),
+                allows: |name| name.chars().all(|c| c.is_ascii_alphanumeric()),
+            }),
+            EXPORT_API,
+        ),
+    ],
+    notes: &["at most 4 data disks, each of at most 500 GiB; RAW comes as .raw.tar.gz"],
+};

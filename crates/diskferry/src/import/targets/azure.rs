@@ -1,0 +1,51 @@
+//! Microsoft Azure.
+
+use super::super::rule::{Bounds, Check, Rule, Source, at_most, only};
+use super::super::{Profile, VHD_FIXED};
+use super::{BACKUP_GPT, EFI_LOADER, GIB, MIB, NO_PARENT, PARTITIONED, SOUND, TIB, WHOLE};
+
+const GENERIC: Source =
+    Source { title: "Azure documents, Prepare a Linux image (generic)", date: "2025" };
+const SDK: Source = Source { title: "Azure SDK, compute: upload size of disks", date: "2025" };
+const POWERSHELL: Source = Source { title: "Azure PowerShell, Add-AzVhd", date: "2025" };
+
+pub(super) static IMPORT: Profile = Profile {
+    name: "azure",
+    title: "Microsoft Azure: a managed disk or an image",
+    makes: &[VHD_FIXED],
+    unit: MIB,
+    least: 20 * MIB,
+    rules: &[
+        Rule::new("format", Check::Format(&[only("vhd", &["fixed"])]), GENERIC).code(
+            "InvalidVhd: The specified cookie value in VHD footer indicates that disk is not a \
+             supported VHD. Disk is expected to have cookie value 'conectix'.",
+        ),
+        Rule::new("unwrapped", Check::Wrapping(&[&[]]), GENERIC)
+            .code("Only blobs formatted as VHDs can be imported."),
+        NO_PARENT,
+        SOUND,
+        Rule::new("whole-mib", Check::VirtualUnit(MIB), GENERIC).code(
+            "The VHD for disk has an unsupported virtual size. The size must be a whole number in \
+             (MBs).",
+        ),
+        Rule::new("file-size", Check::FileOverhead(512), POWERSHELL).code(
+            "The upload size in bytes - 512 bytes for the VHD footer must be a multiple of MiB.",
+        ),
+        Rule::new(
+            "virtual-size",
+            Check::VirtualSize(Bounds { least: 20 * MIB, most: 32 * TIB }),
+            SDK,
+        ),
+        Rule::new("system-disk-size", Check::VirtualSize(at_most(4095 * GIB)), GENERIC)
+            .warns()
+            .hint("as a system disk it may have 4095 GiB at most; as a data disk it may pass"),
+        PARTITIONED,
+        EFI_LOADER,
+        BACKUP_GPT,
+        WHOLE,
+    ],
+    notes: &[
+        "generation 1 machines start by BIOS, generation 2 by UEFI",
+        "upload it as a page blob: azcopy copy --blob-type PageBlob, or az disk create --upload-type",
+    ],
+};

@@ -1,0 +1,159 @@
+//! Huawei Cloud IMS, and the clouds that run it.
+
+use super::super::rule::{Accepts, Bounds, Check, NameRule, Rule, Source, any, at_most, only};
+use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM, ZVHD, ZVHD2};
+use super::{BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, ONE_FILE, PARTITIONED, SOUND, TIB, WHOLE};
+
+const GUIDE: Source =
+    Source { title: "Image Management Service user guide (Open Telekom Cloud)", date: "2026-04" };
+const FAQ: Source =
+    Source { title: "Huawei Cloud documents on GitHub, Image Management Service", date: "2022-12" };
+const API: Source = Source { title: "Huawei Cloud IMS API reference", date: "2026" };
+const ERRORS: Source =
+    Source { title: "Huawei Cloud IMS API reference, error codes", date: "2026" };
+
+/// Those of the ten that diskferry knows. Of VMDK, one file without a descriptor beside it.
+const FORMATS: &[Accepts] = &[
+    any("raw"),
+    any("qcow2"),
+    only("vhd", &["fixed", "dynamic"]),
+    only("vmdk", &["monolithicSparse", "streamOptimized"]),
+    any("vdi"),
+    any("zvhd"),
+    any("zvhd2"),
+];
+
+const FORMAT: Rule = Rule::new("format", Check::Format(FORMATS), GUIDE).code("IMG.0072");
+const UNWRAPPED: Rule = Rule::new("unwrapped", Check::Wrapping(&[&[]]), GUIDE).code("IMG.0072");
+const FILE_SIZE: Rule =
+    Rule::new("file-size", Check::FileSize(at_most(128 * GIB)), ERRORS).code("IMG.0059");
+const NOT_ENCRYPTED: Rule = Rule::new("not-encrypted", Check::NotEncrypted, GUIDE)
+    .hint("decrypt the disk in the guest before the export");
+
+const OBJECT_NAME: Rule = Rule::new(
+    "object-name",
+    Check::FileName(NameRule {
+        what: "object name",
+        text: "at most 128 characters, without spaces",
+        length: (1, 128),
+        allows: |name| !name.contains(char::is_whitespace),
+    }),
+    ERRORS,
+)
+.code("IMG.0175")
+.hint("rename the file, or give the object another name");
+
+const IMAGES: &[super::super::Make] =
+    &[QCOW2, ZVHD2, ZVHD, RAW, VHD_DYNAMIC, VMDK_STREAM, VMDK_SPARSE, VDI];
+
+const NOTES: &[&str] = &[
+    "the disk's size is given in whole GB, at least the virtual size",
+    "the bucket is of the class Standard, in the same region",
+];
+
+pub(super) static SYSTEM: Profile = Profile {
+    name: "huawei",
+    title: "Huawei Cloud IMS: a system disk",
+    makes: IMAGES,
+    unit: 512,
+    least: 0,
+    rules: &[
+        FORMAT,
+        UNWRAPPED,
+        ONE_FILE,
+        NO_PARENT,
+        SOUND,
+        Rule::new("virtual-size", Check::VirtualSize(at_most(1024 * GIB)), API).code("IMG.0111"),
+        FILE_SIZE,
+        PARTITIONED,
+        EFI_LOADER,
+        NOT_ENCRYPTED,
+        Rule::new("no-logical-volumes", Check::NoVolumes, GUIDE)
+            .warns()
+            .hint("passwords and keys cannot be injected into a root on a logical volume"),
+        BACKUP_GPT,
+        WHOLE,
+        OBJECT_NAME,
+    ],
+    notes: NOTES,
+};
+
+pub(super) static DATA: Profile = Profile {
+    name: "huawei-data",
+    title: "Huawei Cloud IMS: a data disk",
+    makes: IMAGES,
+    unit: 512,
+    least: 0,
+    rules: &[
+        FORMAT,
+        UNWRAPPED,
+        ONE_FILE,
+        NO_PARENT,
+        SOUND,
+        Rule::new("virtual-size", Check::VirtualSize(at_most(2048 * GIB)), API).code("IMG.0111"),
+        FILE_SIZE,
+        BACKUP_GPT,
+        WHOLE,
+        OBJECT_NAME,
+    ],
+    notes: NOTES,
+};
+
+pub(super) static FAST: Profile = Profile {
+    name: "huawei-fast",
+    title: "Huawei Cloud IMS: fast creation, up to 1 TB",
+    makes: &[ZVHD2, RAW],
+    unit: 512,
+    least: 0,
+    rules: &[
+        Rule::new("format", Check::Format(&[any("zvhd2"), any("raw")]), ERRORS).code("IMG.0158"),
+        Rule::new("unwrapped", Check::Wrapping(&[&[]]), ERRORS).code("IMG.0158"),
+        Rule::new(
+            "bitmap",
+            Check::RawCompanion("a bitmap beside it, of the same base name, by Huawei's CreateMF"),
+            ERRORS,
+        )
+        .warns()
+        .code("IMG.0158")
+        .hint("take ZVHD2, which needs none; or: java -jar CreateMF.jar disk.raw disk.mf"),
+        ONE_FILE,
+        NO_PARENT,
+        SOUND,
+        Rule::new("virtual-size", Check::VirtualSize(at_most(1024 * GIB)), API).code("IMG.0111"),
+        Rule::new("file-size", Check::FileSize(at_most(TIB)), API).code("IMG.0059"),
+        PARTITIONED,
+        EFI_LOADER,
+        NOT_ENCRYPTED,
+        BACKUP_GPT,
+        WHOLE,
+        OBJECT_NAME,
+    ],
+    notes: &[
+        "no drivers are injected: the machine needs its virtio drivers before the export",
+        "ZVHD2 is loaded lazily, raw is not",
+    ],
+};
+
+pub(super) static EXPORT: Profile = Profile {
+    name: "huawei-export",
+    title: "Huawei Cloud IMS, image export: what comes out",
+    makes: &[],
+    unit: 512,
+    least: 0,
+    rules: &[
+        Rule::new(
+            "format",
+            Check::Format(&[any("qcow2"), any("vhd"), any("zvhd"), any("vmdk"), any("zvhd2")]),
+            API,
+        ),
+        Rule::new("unwrapped", Check::Wrapping(&[&[]]), API),
+        ONE_FILE,
+        NO_PARENT,
+        SOUND,
+        // Only the fast export, which gives ZVHD2, goes beyond.
+        Rule::new("file-size", Check::FileSize(at_most(128 * GIB)), FAQ).warns(),
+        Rule::new("virtual-size", Check::VirtualSize(Bounds { least: 1, most: 2048 * GIB }), FAQ),
+        WHOLE,
+    ],
+    notes: &["a system disk has at most 1024 GB, a data disk 2048 GB"],
+};

@@ -1,0 +1,139 @@
+//! VMware, VirtualBox, Proxmox VE and Hyper-V.
+
+use super::super::rule::{Check, NameRule, Rule, Source, any, at_most, only};
+use super::super::{
+    OVA, Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VHD_FIXED, VMDK_SPARSE, VMDK_STREAM,
+};
+use super::{BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, ONE_FILE, PARTITIONED, SOUND, TIB, WHOLE};
+
+const OVF: Source = Source { title: "VMware OVF Tool, and open-vmdk's vmdk-convert", date: "2024" };
+const VSPHERE: Source = Source { title: "VMware vSphere, messages of imports", date: "2024" };
+const MEASURED: Source = Source {
+    title: "VirtualBox 7.2, 7-Zip, open-vmdk, libyal, tried with images of qemu-img 10",
+    date: "2026-11",
+};
+const PVE: Source = Source { title: "Proxmox VE, pve-storage", date: "2026-07" };
+const LEARN: Source = Source { title: "Microsoft Learn, Hyper-V storage limits", date: "2024" };
+
+pub(super) static VMWARE: Profile = Profile {
+    name: "vmware",
+    title: "VMware vSphere and ESXi: an OVA",
+    makes: &[OVA, VMDK_STREAM],
+    unit: 64 << 10,
+    least: 0,
+    rules: &[
+        Rule::new("format", Check::Format(&[only("vmdk", &["streamOptimized"])]), OVF)
+            .code("Unsupported or invalid disk type"),
+        // An OVF beside it, or `ovftool`, can stand for the archive.
+        Rule::new("wrapping", Check::Wrapping(&[&["ova"]]), VSPHERE)
+            .warns()
+            .hint("a VMDK alone needs an OVF that describes it, or the datastore's import"),
+        ONE_FILE,
+        NO_PARENT,
+        Rule::new("stream-version", Check::StreamVersion(3), VSPHERE)
+            .code("Not a supported disk format (sparse VMDK version too old)"),
+        Rule::new("stream-end", Check::StreamEnd, OVF),
+        Rule::new("whole-grains", Check::WholeGrains, MEASURED).measured().warns(),
+        SOUND,
+        Rule::new("virtual-size", Check::VirtualSize(at_most(62 * TIB)), VSPHERE).unverified(),
+        PARTITIONED,
+        EFI_LOADER,
+        BACKUP_GPT,
+        WHOLE,
+    ],
+    notes: &["the machine in the OVA is a plain one: look at its adapters before you start it"],
+};
+
+pub(super) static VIRTUALBOX: Profile = Profile {
+    name: "virtualbox",
+    title: "VirtualBox",
+    makes: &[VDI, VMDK_SPARSE, VMDK_STREAM, VHD_DYNAMIC, VHD_FIXED, OVA],
+    unit: 512,
+    least: 0,
+    rules: &[
+        Rule::new(
+            "format",
+            Check::Format(&[any("vdi"), any("vmdk"), any("vhd"), any("qcow2")]),
+            MEASURED,
+        )
+        .measured(),
+        Rule::new("wrapping", Check::Wrapping(&[&[], &["ova"]]), MEASURED).measured(),
+        NO_PARENT,
+        Rule::new("whole-grains", Check::WholeGrains, MEASURED).measured(),
+        Rule::new(
+            "zeroed-grains",
+            Check::Lacks(&[("zeroed_grains", "entries for zeroed grains")]),
+            MEASURED,
+        )
+        .measured(),
+        SOUND,
+        PARTITIONED,
+        BACKUP_GPT,
+        WHOLE,
+    ],
+    notes: &["it opens qcow2 to read only"],
+};
+
+pub(super) static PROXMOX: Profile = Profile {
+    name: "proxmox",
+    title: "Proxmox VE: import of disks and appliances",
+    makes: &[QCOW2, RAW, VMDK_STREAM, VMDK_SPARSE, OVA],
+    unit: 512,
+    least: 0,
+    rules: &[
+        Rule::new("format", Check::Format(&[any("qcow2"), any("raw"), any("vmdk")]), PVE),
+        Rule::new("wrapping", Check::Wrapping(&[&[], &["ova"]]), PVE),
+        ONE_FILE.code("multiple children or extents are not allowed!"),
+        NO_PARENT.code("backing file not allowed for untrusted image"),
+        Rule::new("no-data-file", Check::Lacks(&[("data_file", "external data file")]), PVE)
+            .code("'data-file' references are not allowed!"),
+        SOUND,
+        PARTITIONED,
+        EFI_LOADER,
+        BACKUP_GPT,
+        WHOLE,
+        Rule::new(
+            "file-name",
+            Check::FileName(NameRule {
+                what: "file name",
+                text: "letters, digits, '.', '_', '+', '=' and '-', with the extension .qcow2, \
+                       .raw, .vmdk or .ova",
+                length: (1, 255),
+                allows: |name| {
+                    name.chars().all(|c| c.is_ascii_alphanumeric() || "._+=-".contains(c))
+                        && [".qcow2", ".raw", ".vmdk", ".ova"]
+                            .iter()
+                            .any(|extension| name.ends_with(extension))
+                },
+            }),
+            PVE,
+        )
+        .warns(),
+    ],
+    notes: &[],
+};
+
+pub(super) static HYPERV: Profile = Profile {
+    name: "hyperv",
+    title: "Microsoft Hyper-V",
+    makes: &[VHD_DYNAMIC, VHD_FIXED],
+    unit: 512,
+    least: 0,
+    rules: &[
+        Rule::new("format", Check::Format(&[only("vhd", &["fixed", "dynamic"])]), LEARN),
+        Rule::new("unwrapped", Check::Wrapping(&[&[]]), LEARN),
+        ONE_FILE,
+        NO_PARENT,
+        Rule::new("footers", Check::Footers, LEARN).warns(),
+        SOUND,
+        Rule::new("virtual-size", Check::VirtualSize(at_most(2040 * GIB)), LEARN).unverified(),
+        PARTITIONED,
+        Rule::new("bios", Check::Bios, LEARN)
+            .unverified()
+            .hint("generation 2 machines, which start by UEFI, need VHDX: Convert-VHD makes one"),
+        BACKUP_GPT,
+        WHOLE,
+    ],
+    notes: &["on NTFS the file must be neither sparse nor compressed (error 0xC03A001A): \
+         fsutil sparse setflag FILE 0"],
+};

@@ -1,0 +1,96 @@
+//! JD Cloud.
+
+use diskferry_inspect::{ContentKind, TableKind};
+
+use super::super::rule::{Bounds, Check, NameRule, Rule, Source, any, at_most, only};
+use super::super::{Profile, QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
+use super::{GIB, NO_PARENT, ONE_FILE, PARTITIONED, SOUND, WHOLE};
+
+const IMPORT_PAGE: Source = Source { title: "JD Cloud, Import private image", date: "2024" };
+const EXPORT_PAGE: Source = Source { title: "JD Cloud, Export private image", date: "2024" };
+
+pub(super) static IMPORT: Profile = Profile {
+    name: "jdcloud",
+    title: "JD Cloud, importImage: a system disk",
+    makes: &[QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM],
+    unit: 512,
+    least: 0,
+    rules: &[
+        Rule::new(
+            "format",
+            Check::Format(&[any("raw"), any("vhd"), any("qcow2"), any("vmdk")]),
+            IMPORT_PAGE,
+        ),
+        // The page names no kinds of a format.
+        Rule::new(
+            "vmdk-kind",
+            Check::Kind(only("vmdk", &["monolithicSparse", "streamOptimized"])),
+            IMPORT_PAGE,
+        )
+        .unverified(),
+        Rule::new("unwrapped", Check::Wrapping(&[&[]]), IMPORT_PAGE),
+        ONE_FILE,
+        NO_PARENT,
+        SOUND,
+        Rule::new("virtual-size", Check::VirtualSize(at_most(500 * GIB)), IMPORT_PAGE),
+        Rule::new("file-size", Check::FileSize(at_most(500 * GIB)), IMPORT_PAGE),
+        PARTITIONED,
+        Rule::new("partition-table", Check::Table(&[TableKind::Mbr]), IMPORT_PAGE)
+            .hint("JD Cloud starts from an MBR only: change the table in the guest, or on a copy: sgdisk --gpttombr"),
+        Rule::new("bios", Check::Bios, IMPORT_PAGE)
+            .warns()
+            .hint("JD Cloud starts machines by BIOS only: install a BIOS boot loader in the guest"),
+        Rule::new("root-file-system", Check::Root(&[ContentKind::Ext3, ContentKind::Ext4, ContentKind::Xfs, ContentKind::Ntfs]), IMPORT_PAGE)
+            .warns(),
+        WHOLE,
+    ],
+    notes: &[
+        "systemDiskSizeGB is 40 to 500 and at least the virtual size; x86_64 only",
+        "no qemu-guest-agent and no cloud-init; the link is valid for a day at least",
+    ],
+};
+
+pub(super) static EXPORT: Profile = Profile {
+    name: "jdcloud-export",
+    title: "JD Cloud, exportImage: what comes out",
+    makes: &[],
+    unit: 512,
+    least: 0,
+    rules: &[
+        Rule::new("format", Check::Format(&[any("qcow2")]), EXPORT_PAGE),
+        Rule::new("unwrapped", Check::Wrapping(&[&[]]), EXPORT_PAGE),
+        ONE_FILE,
+        NO_PARENT,
+        SOUND,
+        Rule::new(
+            "virtual-size",
+            Check::VirtualSize(Bounds { least: 1, most: 500 * GIB }),
+            EXPORT_PAGE,
+        )
+        .unverified(),
+        WHOLE,
+        Rule::new(
+            "object-name",
+            Check::FileName(NameRule {
+                what: "object name",
+                text: "PREFIX_exportImage_ID, the prefix of at most 32 letters and digits, or the \
+                       prefix alone",
+                length: (1, 256),
+                allows: is_export_name,
+            }),
+            EXPORT_PAGE,
+        )
+        .warns(),
+    ],
+    notes: &["system disks only, in the region cn-east-2; objects have no extension"],
+};
+
+fn is_export_name(name: &str) -> bool {
+    let (prefix, id) = match name.split_once("_exportImage_") {
+        Some((prefix, id)) => (prefix, Some(id)),
+        None => (name, None),
+    };
+    (1..=32).contains(&prefix.len())
+        && prefix.chars().all(|c| c.is_ascii_alphanumeric())
+        && id.is_none_or(|id| !id.is_empty())
+}

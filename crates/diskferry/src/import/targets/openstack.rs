@@ -1,0 +1,60 @@
+//! OpenStack Glance, and the inspector that it and Nova judge images with.
+
+use super::super::rule::{Check, Rule, Source, any, only};
+use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
+use super::{BACKUP_GPT, EFI_LOADER, NO_PARENT, ONE_FILE, PARTITIONED, SOUND, WHOLE};
+
+const FORMATS: Source = Source { title: "OpenStack Glance, image formats", date: "2026" };
+const INSPECTOR: Source = Source { title: "oslo.utils, imageutils.format_inspector", date: "2026" };
+
+const SAFETY: &str = "Image failed safety checks";
+
+pub(super) static GLANCE: Profile = Profile {
+    name: "openstack",
+    title: "OpenStack Glance, with its format inspector",
+    makes: &[QCOW2, RAW, VMDK_STREAM, VMDK_SPARSE, VHD_DYNAMIC, VDI],
+    unit: 512,
+    least: 0,
+    rules: &[
+        // The inspector takes a fixed VHD for raw, as its signature is at its end.
+        Rule::new(
+            "format",
+            Check::Format(&[
+                any("raw"),
+                any("qcow2"),
+                only("vmdk", &["streamOptimized", "monolithicSparse"]),
+                only("vhd", &["dynamic"]),
+                any("vdi"),
+            ]),
+            INSPECTOR,
+        )
+        .measured()
+        .code("Image disk_format does not match stream data"),
+        Rule::new("unwrapped", Check::Wrapping(&[&[], &["ova"]]), FORMATS),
+        Rule::new(
+            "qcow2-features",
+            Check::Lacks(&[
+                ("data_file", "external data file"),
+                ("extended_l2", "extended L2 entries"),
+                ("unknown_features", "unknown features"),
+                ("backing_file", "backing file"),
+            ]),
+            INSPECTOR,
+        )
+        .measured()
+        .code(SAFETY),
+        ONE_FILE,
+        NO_PARENT,
+        Rule::new("stream-end", Check::StreamEnd, INSPECTOR).measured().code(SAFETY),
+        SOUND,
+        Rule::new("partition-table", Check::OpenStackTable, INSPECTOR).measured().code(SAFETY).hint(
+            "make the protective MBR a plain one: sgdisk --zap would lose the table, so write it \
+             with: sgdisk /dev/DISK, experts' menu, n",
+        ),
+        PARTITIONED,
+        EFI_LOADER,
+        BACKUP_GPT,
+        WHOLE,
+    ],
+    notes: &["openstack image create --disk-format names the format; it must match"],
+};

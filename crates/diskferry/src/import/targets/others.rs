@@ -1,0 +1,126 @@
+//! Oracle OCI, DigitalOcean and IBM Cloud.
+
+use diskferry_inspect::{ContentKind, TableKind};
+
+use super::super::rule::{Check, NameRule, Rule, Source, any, at_most, only};
+use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
+use super::{BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, ONE_FILE, PARTITIONED, SOUND, WHOLE};
+
+const ORACLE: Source = Source { title: "Oracle OCI, Importing custom images", date: "2025" };
+const ORACLE_PCA: Source =
+    Source { title: "Oracle Private Cloud Appliance, bring your own image", date: "2025" };
+const OCEAN: Source = Source { title: "DigitalOcean documents, Custom images", date: "2025" };
+const OCEAN_ERRORS: Source =
+    Source { title: "DigitalOcean, messages seen in packer and doctl", date: "2020" };
+const VPC: Source =
+    Source { title: "IBM Cloud VPC documents, Importing custom images", date: "2026-08" };
+
+pub(super) static OCI: Profile = Profile {
+    name: "oci",
+    title: "Oracle Cloud Infrastructure",
+    makes: &[VMDK_STREAM, QCOW2, VMDK_SPARSE],
+    unit: 512,
+    least: 0,
+    rules: &[
+        Rule::new(
+            "format",
+            Check::Format(&[any("qcow2"), only("vmdk", &["monolithicSparse", "streamOptimized"])]),
+            ORACLE_PCA,
+        )
+        .code("Only monolithic images are supported"),
+        // An `.oci` archive is a tar.
+        Rule::new("wrapping", Check::Wrapping(&[&[], &["tar"]]), ORACLE),
+        ONE_FILE,
+        NO_PARENT,
+        SOUND,
+        Rule::new("virtual-size", Check::VirtualSize(at_most(400 * GIB)), ORACLE_PCA),
+        PARTITIONED,
+        Rule::new("partition-table", Check::Table(&[TableKind::Mbr]), ORACLE_PCA)
+            .warns()
+            .hint("older documents want an MBR; UEFI images with a GPT are taken today"),
+        EFI_LOADER,
+        Rule::new("not-encrypted", Check::NotEncrypted, ORACLE_PCA)
+            .hint("decrypt the disk in the guest before the export"),
+        BACKUP_GPT,
+        WHOLE,
+    ],
+    notes: &[],
+};
+
+pub(super) static DIGITALOCEAN: Profile = Profile {
+    name: "digitalocean",
+    title: "DigitalOcean: a custom image",
+    makes: &[QCOW2, RAW, VMDK_STREAM, VMDK_SPARSE, VDI],
+    unit: 512,
+    least: 0,
+    rules: &[
+        Rule::new(
+            "format",
+            Check::Format(&[any("raw"), any("qcow2"), any("vdi"), any("vmdk")]),
+            OCEAN,
+        ),
+        Rule::new("wrapping", Check::Wrapping(&[&[], &["gzip"], &["bzip2"]]), OCEAN).code(
+            "We don't support the compression format of your image. Please try again with a \
+             supported format (gzip, bzip2) or an uncompressed image file.",
+        ),
+        ONE_FILE,
+        NO_PARENT,
+        SOUND,
+        Rule::new("virtual-size", Check::VirtualSize(at_most(100 * GIB)), OCEAN),
+        PARTITIONED,
+        Rule::new("root-file-system", Check::Root(&[ContentKind::Ext3, ContentKind::Ext4]), OCEAN)
+            .warns(),
+        EFI_LOADER,
+        BACKUP_GPT,
+        WHOLE,
+        Rule::new(
+            "file-name",
+            Check::FileName(NameRule {
+                what: "file name",
+                text: "a raw image is called .img, not .raw",
+                length: (1, 255),
+                allows: |name| !name.to_ascii_lowercase().ends_with(".raw"),
+            }),
+            OCEAN_ERRORS,
+        )
+        .code("We don't support the compression format of your image.")
+        .hint("rename it to .img"),
+    ],
+    notes: &["cloud-init 0.7.7 or later, and an SSH server, in the guest; Unix only"],
+};
+
+pub(super) static IBM: Profile = Profile {
+    name: "ibm",
+    title: "IBM Cloud VPC",
+    makes: &[QCOW2, VHD_DYNAMIC],
+    unit: 512,
+    least: 0,
+    rules: &[
+        Rule::new(
+            "format",
+            Check::Format(&[any("qcow2"), only("vhd", &["fixed", "dynamic"])]),
+            VPC,
+        ),
+        Rule::new("unwrapped", Check::Wrapping(&[&[]]), VPC),
+        ONE_FILE,
+        NO_PARENT,
+        SOUND,
+        Rule::new("virtual-size", Check::VirtualSize(at_most(250 * GIB)), VPC),
+        PARTITIONED,
+        EFI_LOADER,
+        BACKUP_GPT,
+        WHOLE,
+        Rule::new(
+            "file-name",
+            Check::FileName(NameRule {
+                what: "file name",
+                text: "the extension is .qcow2 or .vhd, in small letters",
+                length: (1, 255),
+                allows: |name| name.ends_with(".qcow2") || name.ends_with(".vhd"),
+            }),
+            VPC,
+        )
+        .hint("rename it"),
+    ],
+    notes: &["images of less than 10 GB become 10 GB"],
+};

@@ -1,0 +1,59 @@
+//! Tencent Cloud CVM.
+
+use diskferry_inspect::TableKind;
+
+use super::super::rule::{Check, NameRule, Rule, Source, any, at_most};
+use super::super::{Profile, QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
+use super::{BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, ONE_FILE, SOUND, WHOLE};
+
+const GUIDE: Source =
+    Source { title: "Tencent Cloud documents on GitHub, Importing images", date: "2023" };
+const API: Source = Source { title: "Tencent Cloud CVM API, ImportImage", date: "2024" };
+
+pub(super) static IMPORT: Profile = Profile {
+    name: "tencent",
+    title: "Tencent Cloud CVM, ImportImage",
+    makes: &[QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM],
+    unit: 512,
+    least: 0,
+    rules: &[
+        Rule::new(
+            "format",
+            Check::Format(&[any("raw"), any("vhd"), any("qcow2"), any("vmdk")]),
+            GUIDE,
+        )
+        .code("InvalidFormatSize"),
+        Rule::new("unwrapped", Check::Wrapping(&[&[]]), GUIDE).code("InvalidFormatSize"),
+        ONE_FILE,
+        NO_PARENT,
+        SOUND,
+        Rule::new("virtual-size", Check::VirtualSize(at_most(500 * GIB)), GUIDE)
+            .code("InvalidFormatSize"),
+        Rule::new("data-size", Check::Stored(50 * GIB), GUIDE)
+            .code("InvalidFormatSize")
+            .hint("what is in use is what a qcow2 takes: delete files and trim in the guest"),
+        Rule::new("partitioned", Check::Partitioned, API).code("PartitionNotPresent"),
+        // The console's guide of 2022 says so; newer machine types start by UEFI.
+        Rule::new("partition-table", Check::Table(&[TableKind::Mbr]), GUIDE).unverified(),
+        Rule::new("no-logical-volumes", Check::NoVolumes, GUIDE)
+            .warns()
+            .code("RootPartitionNotFound"),
+        EFI_LOADER,
+        BACKUP_GPT,
+        WHOLE,
+        Rule::new(
+            "image-name",
+            Check::Name(NameRule {
+                what: "image name",
+                text: "at most 60 characters",
+                length: (1, 60),
+                allows: |_| true,
+            }),
+            API,
+        ),
+    ],
+    notes: &[
+        "virtio drivers (VirtioNotInstall) and cloud-init (CloudInitNotInstalled) are looked for",
+        "a signed ImageUrl can be used once",
+    ],
+};

@@ -1,0 +1,449 @@
+//! Gets at the disk in a file that is wrapped: in an archive, in a compressed file, in both.
+//!
+//! An archive that is not compressed leaves the disk where it is in the file, as bytes that can be
+//! read anywhere. From the first compressed layer on, as out of a pipe, all comes in order only.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use diskferry_block_stream::{
+    Bytes, Cursor, Description, Disk, Error, ErrorKind, Image, Limits, Order, Piece, Problem,
+    ProblemKind, Result, Stream,
+};
+use diskferry_engine::Rewinding;
+use diskferry_wrap::{
+    BytesReader, Choice, Forward, Found, Package, Part, Peek, Unpacking, Wrapping, find_disk,
+};
+
+use crate::format::{Format, Sample};
+use crate::open::{OpenOptions, probe};
+use crate::stream::{Assumed, Counted};
+
+/// What is around a disk.
+#[derive(Clone, Default)]
+pub(crate) struct Around {
+    /// The wrappers, from the outside in.
+    pub layers: Vec<&'static str>,
+    /// The disks of the archive, as far as they are known.
+    pub disks: Vec<Found>,
+    /// The outermost archive, which may have digests of its members.
+    pub package: Option<Arc<Package>>,
+}
+
+impl Around {
+    /// # Errors
+    /// `Limit` for more wrappers around one another than there may be.
+    fn push(&mut self, layer: &'static str, limits: &Limits) -> Result<()> {
+        if self.layers.len() >= limits.nesting as usize {
+            return Err(Error::limit(format!(
+                "more than {} wrappers around one another",
+                limits.nesting
+            )));
+        }
+        self.layers.push(layer);
+        Ok(())
+    }
+
+    /// What an archive at this depth is asked for: the caller's choice is of the outermost one.
+    fn choice(&self, options: &Wanted) -> Choice {
+        match options.choice {
+            Choice::Number(_) if !self.disks.is_empty() => Choice::Only,
+            choice => choice,
+        }
+    }
+
+    fn found(&mut self, disks: Vec<Found>) {
+        if self.disks.is_empty() {
+            self.disks = disks;
+        }
+    }
+}
+
+/// What of a wrapped file is wanted.
+#[derive(Clone)]
+pub(crate) struct Wanted {
+    /// The format of the disk, where it is told.
+    format: Option<Format>,
+    choice: Choice,
+    limits: Limits,
+}
+
+impl Wanted {
+    pub fn of(options: &OpenOptions) -> Self {
+        let (format, choice, limits) = (options.format, options.disk, options.limits.clone());
+        Self { format, choice, limits }
+    }
+
+    /// The format of the disk; those that are wrappers themselves say nothing of it.
+    pub fn disk_format(&self) -> Option<Format> {
+        self.format.filter(|format| !format.is_package())
+    }
+
+    /// Whether these bytes are the disk, whatever they look like: a raw disk may look like anything.
+    fn is_disk(&self, probe: impl FnOnce() -> Result<Option<Format>>) -> Result<bool> {
+        match self.disk_format() {
+            None => Ok(false),
+            Some(format) if format == Format::RAW => Ok(true),
+            Some(format) => Ok(probe()? == Some(format)),
+        }
+    }
+
+    /// # Errors
+    /// `Misuse` where a package, or a disk of one, was asked for, and there is none.
+    fn check(&self, name: &str, around: &Around) -> Result<()> {
+        if let Some(format) = self.format.filter(|format| format.is_package())
+            && around.layers.is_empty()
+        {
+            return Err(Error::damaged(format!("no {format} file")).in_file(name));
+        }
+        match self.choice {
+            Choice::Number(number) if number != 1 && around.disks.is_empty() => {
+                Err(Error::misuse(format!("it has no disk {number}: it is no archive"))
+                    .in_file(name))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A file without its wrappers.
+pub(crate) enum Peeled {
+    /// The disk's own file, or a part of one.
+    Bytes { bytes: Arc<dyn Bytes>, around: Around },
+    /// A compressed file.
+    Packed(Packed),
+}
+
+/// Takes the wrappers off that leave the disk readable anywhere.
+///
+/// # Errors
+/// As for opening an archive, and choosing a disk in it.
+pub(crate) fn peel(mut bytes: Arc<dyn Bytes>, wanted: &Wanted) -> Result<Peeled> {
+    let file = Arc::clone(&bytes);
+    let mut around = Around::default();
+    loop {
+        let name = bytes.name().to_owned();
+        let wrapping = match wanted.is_disk(|| probe(bytes.as_ref()))? {
+            true => None,
+            false => Wrapping::of(&head(bytes.as_ref(), Wrapping::HEAD)?),
+        };
+        match wrapping {
+            None => {
+                wanted.check(&name, &around)?;
+                return Ok(Peeled::Bytes { bytes, around });
+            }
+            Some(Wrapping::Packed(_)) => {
+                return Ok(Peeled::Packed(Packed { bytes, file, around, wanted: wanted.clone() }));
+            }
+            Some(Wrapping::Tar) => {
+                let package = Package::open(&name, Arc::clone(&bytes), &wanted.limits)?;
+                let layer = if package.is_ova() { "ova" } else { "tar" };
+                around.push(layer, &wanted.limits).map_err(|error| error.in_file(&name))?;
+                let (part, disks) = package.disk(around.choice(wanted), &judge_part)?;
+                around.found(disks);
+                around.package.get_or_insert(Arc::new(package));
+                bytes = Arc::new(part);
+            }
+        }
+    }
+}
+
+/// The first bytes, at most `most` of them.
+fn head(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
+    let mut head = vec![0; usize::try_from(bytes.len()).map_or(most, |len| len.min(most))];
+    bytes.read_at(0, &mut head)?;
+    Ok(head)
+}
+
+fn judge_part(part: &Part) -> Result<Option<&'static str>> {
+    let wrapping = || Ok(Wrapping::of(&head(part, Wrapping::HEAD)?).map(Wrapping::name));
+    probe(part)?.map_or_else(wrapping, |format| Ok(Some(format.name())))
+}
+
+fn judge_head(head: &[u8]) -> Option<&'static str> {
+    let format = Format::probe(&Sample { head, tail: &[] });
+    format.map(Format::name).or_else(|| Wrapping::of(head).map(Wrapping::name))
+}
+
+/// A compressed file, whose disk can be had from the beginning as often as it is wanted.
+#[derive(Clone)]
+pub(crate) struct Packed {
+    bytes: Arc<dyn Bytes>,
+    /// The file that it is, or is in.
+    file: Arc<dyn Bytes>,
+    /// What is around the compressed file.
+    around: Around,
+    wanted: Wanted,
+}
+
+impl Packed {
+    /// Begins.
+    ///
+    /// # Errors
+    /// As for [`arrive`].
+    pub fn begin(&self, read: &Arc<AtomicU64>) -> Result<Arrived> {
+        let counted = Counted::new(BytesReader::new(Arc::clone(&self.bytes)), read);
+        arrive(self.bytes.name(), counted, self.around.clone(), &self.wanted)
+    }
+
+    /// The file, with all that is around the disk.
+    pub fn file(&self) -> &Arc<dyn Bytes> {
+        &self.file
+    }
+
+    /// The disk, to be read anywhere, at the price of a pass for each time that it goes back.
+    ///
+    /// # Errors
+    /// As for [`arrive`]; where the size is known at the end only, whatever the disk's bytes fail
+    /// with.
+    pub fn into_image(self) -> Result<(Arrived, PackedImage)> {
+        let arrived = self.begin(&Arc::default())?;
+        let size = arrived.stream.size();
+        let name = arrived.stream.name().to_owned();
+        let (format, outermost) = (arrived.format, arrived.around.layers.last().copied());
+        let begin = move || Ok(self.begin(&Arc::default())?.stream);
+        let disk = Rewinding::new(name, size, Box::new(begin))?;
+        let compression = outermost.filter(|layer| !matches!(*layer, "tar" | "ova"));
+        Ok((arrived, PackedImage { disk, format, compression }))
+    }
+}
+
+/// A disk that comes in order.
+pub(crate) struct Arrived {
+    pub stream: Box<dyn Stream>,
+    pub format: Format,
+    pub assumed: bool,
+    pub around: Around,
+}
+
+/// Takes the wrappers off what comes in order.
+///
+/// # Errors
+/// `Unsupported` for a disk that cannot be read in order; `Damaged`, `Limit`, `Io`; as for choosing
+/// a disk in an archive.
+pub(crate) fn arrive(
+    name: &str,
+    reader: impl Forward + 'static,
+    around: Around,
+    wanted: &Wanted,
+) -> Result<Arrived> {
+    let arriving = Arriving { name: name.to_owned(), size: None, peek: Peek::new(reader), around };
+    let outer = name;
+    let mut arriving = arriving.unwrap(wanted).map_err(|error| error.in_file(outer))?;
+    wanted.check(outer, &arriving.around)?;
+    let told = match wanted.disk_format() {
+        Some(format) => Some(format),
+        None => {
+            let read = arriving.peek.peek(Sample::HEAD);
+            let head = read.map_err(|error| error.doing("reading").in_file(&arriving.name))?;
+            Format::probe(&Sample { head, tail: &[] })
+        }
+    };
+    let format = told.unwrap_or(Format::RAW);
+    let Arriving { name, size, peek, around } = arriving;
+    let mut stream: Box<dyn Stream> = if format == Format::RAW {
+        wanted
+            .limits
+            .check_virtual_size(size.unwrap_or(0))
+            .map_err(|error| error.in_file(&name))?;
+        Box::new(RawStream { name: name.clone(), peek, size, passed: 0 })
+    } else {
+        let opened = format.stream(&name, Box::new(peek), &wanted.limits);
+        opened.unwrap_or_else(|| Err(in_order_only(format, outer, &name, &around)))?
+    };
+    if told.is_none() {
+        stream = Box::new(Assumed::new(stream, &around));
+    }
+    Ok(Arrived { stream, format, assumed: told.is_none(), around })
+}
+
+/// A disk's format needs what is not to be had; how to get at it all the same.
+fn in_order_only(format: Format, outer: &str, name: &str, around: &Around) -> Error {
+    let text = match around.layers.as_slice() {
+        [] => format!(
+            "a {format} image cannot be read from a pipe, for its tables point back and forth; give \
+             a file, or redirect it with '<'"
+        ),
+        layers => {
+            let member = name.strip_prefix(outer).map_or("", |rest| rest.trim_start_matches('/'));
+            let unpack = match layers {
+                [packed] => format!("{packed} -dc '{outer}' > disk.{format}"),
+                [.., "tar" | "ova"] => format!("tar -xf '{outer}' '{member}'"),
+                _ => "unpack it step by step".to_owned(),
+            };
+            format!(
+                "a {format} image in a compressed file or a pipe comes front to back only, and its \
+                 tables point back and forth; unpack it first: {unpack}"
+            )
+        }
+    };
+    Error::unsupported(text).in_file(name)
+}
+
+struct Arriving {
+    name: String,
+    /// Length of the disk's file, where an archive tells it.
+    size: Option<u64>,
+    peek: Peek,
+    around: Around,
+}
+
+impl Arriving {
+    fn unwrap(mut self, wanted: &Wanted) -> Result<Self> {
+        let limits = &wanted.limits;
+        // What is known to be the disk is not waited for.
+        if wanted.disk_format() == Some(Format::RAW) {
+            return Ok(self);
+        }
+        loop {
+            let head = self.peek.peek(Sample::HEAD)?;
+            let probed = Format::probe(&Sample { head, tail: &[] });
+            let wrapping = match wanted.is_disk(|| Ok(probed))? {
+                true => None,
+                false => Wrapping::of(head),
+            };
+            match wrapping {
+                None => return Ok(self),
+                Some(Wrapping::Packed(wrapper)) => {
+                    self.around.push(wrapper.name(), limits)?;
+                    self.peek = Peek::new(Unpacking::new(wrapper, self.peek, limits));
+                    self.size = None;
+                }
+                Some(Wrapping::Tar) => {
+                    let choice = self.around.choice(wanted);
+                    let inside = find_disk(self.peek, choice, judge_head, limits)?;
+                    self.around.push(if inside.is_ova { "ova" } else { "tar" }, limits)?;
+                    self.around.found(inside.disks);
+                    self.name = format!("{}/{}", self.name, inside.name);
+                    self.peek = inside.content;
+                    self.size = Some(inside.size);
+                }
+            }
+        }
+    }
+}
+
+/// A raw disk that comes in order; its holes need not be looked at.
+struct RawStream {
+    name: String,
+    peek: Peek,
+    size: Option<u64>,
+    passed: u64,
+}
+
+impl RawStream {
+    fn piece(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        let zeros = self.peek.hole()?;
+        if zeros > 0 {
+            return Ok(Piece::Zero(zeros));
+        }
+        loop {
+            match self.peek.read(buf) {
+                Ok(0) => return Ok(Piece::End),
+                Ok(count) => return Ok(Piece::Data(count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Stream for RawStream {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        let (at, room) = (self.passed, buf.len() as u64);
+        let piece =
+            self.piece(buf).map_err(|error| error.at("reading", at, room).in_file(&self.name))?;
+        self.passed += match piece {
+            Piece::Data(count) => count as u64,
+            Piece::Zero(count) => count,
+            Piece::End => 0,
+        };
+        Ok(piece)
+    }
+}
+
+/// A disk in a compressed file as an image.
+pub(crate) struct PackedImage {
+    disk: Rewinding,
+    format: Format,
+    compression: Option<&'static str>,
+}
+
+impl Disk for PackedImage {
+    fn size(&self) -> u64 {
+        self.disk.size()
+    }
+
+    fn grain(&self) -> u64 {
+        self.disk.grain()
+    }
+
+    fn files(&self) -> &[Arc<dyn Bytes>] {
+        self.disk.files()
+    }
+
+    fn order(&self) -> Order {
+        self.disk.order()
+    }
+
+    fn cursor(&self) -> Result<Box<dyn Cursor + '_>> {
+        self.disk.cursor()
+    }
+}
+
+impl Image for PackedImage {
+    fn describe(&self) -> Description {
+        Description {
+            subformat: if self.format == Format::RAW { "raw".to_owned() } else { String::new() },
+            compression: self.compression,
+            ..Description::default()
+        }
+    }
+
+    /// Reads all of it: checksums are all that there is to check.
+    fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
+        let mut cursor = self.cursor()?;
+        let mut buf = vec![0; 1 << 20];
+        let mut at = 0;
+        while at < self.size() {
+            let count = (self.size() - at).min(buf.len() as u64) as usize;
+            match cursor.read(at, &mut buf[..count]) {
+                Err(error) if error.kind() == ErrorKind::Damaged => {
+                    let text = error.to_string();
+                    report(Problem { kind: ProblemKind::Corruption, at: None, text });
+                    return Ok(());
+                }
+                other => other?,
+            }
+            at += count as u64;
+        }
+        Ok(())
+    }
+}
+
+impl<R: Forward> Forward for Counted<R> {
+    fn hole(&mut self) -> Result<u64> {
+        self.inner.hole()
+    }
+}
+
+/// Says of a file that is taken as it is that it looks like something else.
+pub(crate) fn looks_wrapped(bytes: &dyn Bytes) -> Result<Option<String>> {
+    let wrapping = Wrapping::of(&head(bytes, Wrapping::HEAD)?);
+    Ok(wrapping.map(|wrapping| {
+        format!(
+            "{}: taken for a raw disk as it is, though it looks like a {} file",
+            bytes.name(),
+            wrapping.name()
+        )
+    }))
+}

@@ -1,0 +1,440 @@
+//! A real disk, in everything that disks travel in.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use diskferry::{
+    Algorithm, Choice, Convert, DiskImage, ErrorKind, Identity, Info, Input, Job, Limits, Location,
+    OpenOptions, Result, Uuid, Verify,
+};
+use diskferry_testkit::qemu;
+
+/// The digest that the manifest has of the real disk.
+const SHA256: &str = "74cd75cb3283a087bff6bdf8096dbe14fa40e7b2ed6172891d4737eb6098c440";
+
+const SIZE: u64 = 64 << 20;
+
+fn real_disk() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/real-disk.qcow2")
+}
+
+/// A folder in which other programs wrap things.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(qemu::temp_dir())
+    }
+
+    /// With the real disk as `disk.raw`, sparse, and as `disk.qcow2`.
+    fn with_disk() -> Self {
+        let folder = Self::new();
+        let raw = folder.path("disk.raw");
+        qemu::img(&["convert", "-O", "raw", real_disk().to_str().unwrap(), raw.to_str().unwrap()]);
+        fs::copy(real_disk(), folder.path("disk.qcow2")).unwrap();
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn sh(&self, script: &str) {
+        let status = Command::new("bash").args(["-ec", script]).current_dir(self.0.path()).status();
+        assert!(status.unwrap().success(), "{script}");
+    }
+
+    fn python(&self, script: &str) {
+        let run = Command::new("python3").args(["-c", script]).current_dir(self.0.path()).status();
+        assert!(run.unwrap().success(), "{script}");
+    }
+}
+
+fn job() -> Job {
+    Job::new(2).unwrap()
+}
+
+fn digest(path: &Path, options: &OpenOptions) -> Result<(u64, String)> {
+    let input = options.open(&Location::from(path))?;
+    let (size, digests) = input.digest(&[Algorithm::Sha256], &job())?;
+    Ok((size, digests[0].1.clone()))
+}
+
+fn info(path: &Path) -> Info {
+    OpenOptions::default().info(&Location::from(path)).unwrap()
+}
+
+fn image(path: &Path) -> DiskImage {
+    OpenOptions::default().open_image(&Location::from(path)).unwrap()
+}
+
+/// Wrapped and found: the disk's digest, its name, what it is in.
+fn check(folder: &Folder, file: &str, inside: &str, wrapping: &[&str]) {
+    let path = folder.path(file);
+    let options = OpenOptions::default();
+    assert_eq!(digest(&path, &options).unwrap(), (SIZE, SHA256.to_owned()), "{file}");
+    let said = info(&path);
+    assert_eq!(said.wrapping, wrapping, "{file}");
+    assert_eq!(said.file, format!("{}{inside}", path.display()), "{file}");
+    assert_eq!(said.file_size, path.metadata().unwrap().len(), "{file}");
+    // As an image that can be read anywhere, and converted, with what it has looked back at.
+    let image = image(&path);
+    assert_eq!(image.info().virtual_size, SIZE, "{file}");
+    assert_eq!(image.compare(&self::image(&real_disk()), &job()).unwrap(), None, "{file}");
+    let mut problems = Vec::new();
+    image.check(&mut |problem| problems.push(problem)).unwrap();
+    assert!(problems.is_empty(), "{file}: {problems:?}");
+    let target = folder.path("target.qcow2");
+    let mut convert = Convert::new(path.as_path(), target.as_path());
+    convert.verify = Verify::ReadBack;
+    convert.digests = vec![Algorithm::Sha256];
+    let summary = convert.run(&job()).unwrap();
+    assert_eq!(summary.digests[0].1, SHA256, "{file}");
+    assert_eq!(summary.source.virtual_size, SIZE, "{file}");
+    fs::remove_file(target).unwrap();
+}
+
+#[test]
+fn a_disk_comes_out_of_every_archive() {
+    let folder = Folder::with_disk();
+    for way in [
+        "gnu",
+        "oldgnu",
+        "oldgnu -S",
+        "posix",
+        "posix -S",
+        "posix -S --sparse-version=0.1",
+        "posix -S --sparse-version=0.0",
+        "ustar",
+        "v7",
+    ] {
+        folder.sh(&format!("tar --format={way} -cf a.tar disk.raw; gzip -1 -kf a.tar"));
+        check(&folder, "a.tar", "/disk.raw", &["tar"]);
+        check(&folder, "a.tar.gz", "/disk.raw", &["gzip", "tar"]);
+    }
+    for format in ["PAX_FORMAT", "GNU_FORMAT", "USTAR_FORMAT"] {
+        folder.python(&format!(
+            "import tarfile\nwith tarfile.open('p.tar.xz', 'w:xz', format=tarfile.{format}, preset=0) as t:\n t.add('disk.raw', arcname='./d/disk.raw')"
+        ));
+        check(&folder, "p.tar.xz", "/d/disk.raw", &["xz", "tar"]);
+    }
+}
+
+#[test]
+fn a_disk_comes_out_of_every_compressed_file() {
+    let folder = Folder::with_disk();
+    for module in ["gzip", "bz2", "lzma"] {
+        folder.python(&format!(
+            "import {module}\nwith {module}.open('a', 'wb') as f: f.write(open('disk.raw', 'rb').read())"
+        ));
+        let name = match module {
+            "bz2" => "bzip2",
+            "lzma" => "xz",
+            other => other,
+        };
+        check(&folder, "a", "", &[name]);
+    }
+    let mut frames = Vec::new();
+    let mut packer = diskferry_codec::ZstdPacker::new(3).unwrap();
+    for part in fs::read(folder.path("disk.raw")).unwrap().chunks(10_000_000) {
+        assert!(packer.compress(part, &mut frames, usize::MAX).unwrap());
+    }
+    fs::write(folder.path("a"), frames).unwrap();
+    check(&folder, "a", "", &["zstd"]);
+}
+
+#[test]
+fn a_disk_of_another_format_comes_out_where_its_tables_allow() {
+    let folder = Folder::with_disk();
+    folder.sh("echo '{}' > image_metadata.json; cp disk.qcow2 output.QCOW2
+        tar -cf a.oci image_metadata.json output.QCOW2; gzip -k disk.qcow2
+        qemu-img convert -O vmdk -o subformat=streamOptimized disk.raw vm-disk1.vmdk
+        gzip -c vm-disk1.vmdk > v.gz; tar -cf v.tar v.gz");
+    check(&folder, "a.oci", "/output.QCOW2", &["tar"]);
+    check(&folder, "v.gz", "", &["gzip"]);
+    check(&folder, "v.tar", "/v.gz", &["tar", "gzip"]);
+    let error = digest(&folder.path("disk.qcow2.gz"), &OpenOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("gzip -dc"), "{error}");
+}
+
+const DESCRIPTOR: &str = r#"<?xml version="1.0"?><Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"><References><File ovf:href="vm-disk1.vmdk" ovf:id="f1"/><File ovf:href="vm-disk2.img.gz" ovf:id="f2" ovf:compression="gzip"/></References><DiskSection><Info/><Disk ovf:diskId="a" ovf:fileRef="f1"/><Disk ovf:diskId="b" ovf:fileRef="f2"/></DiskSection></Envelope>"#;
+
+#[test]
+fn an_ova_lists_its_disks_and_each_can_be_had() {
+    let folder = Folder::with_disk();
+    fs::write(folder.path("vm.ovf"), DESCRIPTOR).unwrap();
+    folder.sh("qemu-img convert -O vmdk -o subformat=streamOptimized disk.raw vm-disk1.vmdk
+        head -c 300000 disk.raw | gzip > vm-disk2.img.gz
+        for f in vm.ovf vm-disk1.vmdk; do echo \"SHA256($f)= $(sha256sum < $f | cut -d' ' -f1)\"; done > vm.mf
+        tar --format=ustar -cf a.ova vm.ovf vm.mf vm-disk1.vmdk vm-disk2.img.gz; xz -k0 a.ova");
+    for file in ["a.ova", "a.ova.xz"] {
+        let path = folder.path(file);
+        let with = |disk| digest(&path, &OpenOptions { disk, ..OpenOptions::default() });
+        let error = with(Choice::Only).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misuse);
+        for text in ["--disk", "1 vm-disk1.vmdk", "2 vm-disk2.img.gz"] {
+            assert!(error.to_string().contains(text), "{error}");
+        }
+        assert_eq!(with(Choice::Number(1)).unwrap().1, SHA256);
+        assert_eq!(with(Choice::Number(2)).unwrap().0, 300_000);
+        assert_eq!(with(Choice::Number(3)).unwrap_err().kind(), ErrorKind::Misuse);
+        let options = OpenOptions { disk: Choice::First, ..OpenOptions::default() };
+        let info = options.info(&Location::from(path.as_path())).unwrap();
+        assert_eq!(info.disks.len(), 2);
+        assert_eq!(info.disks[1].name, "vm-disk2.img.gz");
+        assert_eq!((info.format, info.virtual_size), ("vmdk", SIZE));
+    }
+    // A byte of a disk that the manifest knows.
+    let mut bytes = fs::read(folder.path("a.ova")).unwrap();
+    bytes[20_000] ^= 1;
+    fs::write(folder.path("b.ova"), bytes).unwrap();
+    let options = OpenOptions { disk: Choice::Number(1), ..OpenOptions::default() };
+    let image = options.open_image(&Location::from(folder.path("b.ova"))).unwrap();
+    let mut problems = Vec::new();
+    image.check(&mut |problem| problems.push(problem.text)).unwrap();
+    assert!(
+        problems.iter().any(|text| text.contains("'vm-disk1.vmdk' has the sha256")),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn several_disks_are_never_mixed_up() {
+    let folder = Folder::new();
+    folder.sh("head -c 2000000 /dev/zero > a.img; head -c 1500000 /dev/zero | tr '\\0' x > b.img
+        tar -cf t.tar a.img b.img; gzip -k t.tar");
+    for file in ["t.tar", "t.tar.gz"] {
+        let path = folder.path(file);
+        let target = folder.path("target.raw");
+        let mut convert = Convert::new(path.as_path(), target.as_path());
+        let error = convert.run(&job()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misuse, "{error}");
+        assert!(error.to_string().contains("1 a.img (2000000 bytes), 2 b.img"), "{error}");
+        assert!(!target.exists());
+        convert.open.disk = Choice::Number(2);
+        convert.run(&job()).unwrap();
+        assert!(fs::read(&target).unwrap() == vec![b'x'; 1_500_000], "{file}");
+        fs::remove_file(target).unwrap();
+    }
+}
+
+#[test]
+fn wrappers_within_wrappers_are_bounded() {
+    let folder = Folder::new();
+    folder.sh("head -c 70000 /dev/urandom > disk.raw; cp disk.raw a
+        for i in 1 2 3 4; do gzip -c a > b; mv b a; done; gzip -c a > five
+        tar -cf t disk.raw; for i in 1 2 3; do mv t u; tar -cf t u; done; tar -cf tt t");
+    let sum = fs::read(folder.path("disk.raw")).unwrap();
+    for (file, works) in [("a", true), ("five", false), ("t", true), ("tt", false)] {
+        match digest(&folder.path(file), &OpenOptions::default()) {
+            Ok((size, _)) => assert!(works && size == sum.len() as u64, "{file}"),
+            Err(error) => assert!(!works && error.kind() == ErrorKind::Limit, "{file}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn what_unpacks_without_end_ends() {
+    let folder = Folder::new();
+    folder.sh("head -c 50000000 /dev/zero | bzip2 -9 > a; tar -cf t.tar a
+        truncate -s 200M big; tar --format=posix -Scf s.tar big; gzip s.tar");
+    let mut limits = Limits::default();
+    (limits.unpacked, limits.virtual_size) = (10 << 20, 1 << 27);
+    for file in ["a", "t.tar", "s.tar.gz"] {
+        let options = OpenOptions { limits: limits.clone(), ..OpenOptions::default() };
+        let path = folder.path(file);
+        let error = digest(&path, &options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Limit, "{file}: {error}");
+        assert!(options.open_image(&Location::from(path.as_path())).is_err(), "{file}");
+        assert!(digest(&path, &OpenOptions::default()).is_ok(), "{file}");
+    }
+}
+
+#[test]
+fn a_wrapped_file_cut_anywhere_is_an_error() {
+    let folder = Folder::new();
+    folder.sh(
+        "(head -c 5000 /dev/zero; head -c 3000 /dev/urandom; head -c 9000 /dev/zero) > disk.raw
+        tar --format=oldgnu -Scf t.tar disk.raw; tar -cf n.tar t.tar
+        gzip -k t.tar; xz -k t.tar; bzip2 -k t.tar; gzip -k disk.raw; gzip -c t.tar.gz > tt.gz",
+    );
+    for file in ["t.tar.gz", "t.tar.xz", "t.tar.bz2", "disk.raw.gz", "tt.gz", "n.tar"] {
+        let bytes = fs::read(folder.path(file)).unwrap();
+        let path = folder.path("cut");
+        let content = digest(&folder.path(file), &OpenOptions::default()).unwrap();
+        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        // An archive cut in its first header is none.
+        let first = if file == "n.tar" { 512 } else { 20 };
+        for cut in (first..end).step_by(37).chain([end - 1]) {
+            fs::write(&path, &bytes[..cut]).unwrap();
+            let cut_short = digest(&path, &OpenOptions::default());
+            assert!(cut_short.is_err() || cut_short.unwrap() == content, "{file} cut at {cut}");
+            // Nor is it found whole when it is looked at.
+            let image = OpenOptions::default().open_image(&Location::from(path.as_path()));
+            let Ok(image) = image else { continue };
+            let read = Input::Image(image).digest(&[Algorithm::Sha256], &job());
+            assert!(read.is_err() || read.unwrap().1[0].1 == content.1, "{file} cut at {cut}");
+        }
+        if file != "n.tar" {
+            fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+            assert!(digest(&path, &OpenOptions::default()).is_err(), "{file}");
+            fs::write(&path, [&bytes[..], b"x"].concat()).unwrap();
+            assert!(digest(&path, &OpenOptions::default()).is_err(), "{file}");
+        }
+    }
+}
+
+#[test]
+fn raw_means_as_it_is() {
+    let folder = Folder::new();
+    folder.sh("head -c 100000 /dev/urandom | gzip > a.gz");
+    let path = folder.path("a.gz");
+    let options =
+        OpenOptions { format: diskferry::Format::from_name("raw"), ..OpenOptions::default() };
+    assert_eq!(digest(&path, &options).unwrap().0, path.metadata().unwrap().len());
+    let image = options.open_image(&Location::from(path.as_path())).unwrap();
+    assert!(image.warnings()[0].contains("gzip"), "{:?}", image.warnings());
+}
+
+/// The bytes that `-O gcp` or `-O ova` make of the real disk.
+fn written(folder: &Folder, name: &str, options: &[(&str, &str)], threads: usize) -> Vec<u8> {
+    let target = folder.path(name);
+    let mut convert = Convert::new(real_disk().as_path(), target.as_path());
+    convert.options =
+        options.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    convert.identity = Identity { uuid: Some(Uuid::from_u128(7)), time: Some(1_700_000_000) };
+    convert.verify = Verify::ReadBack;
+    convert.replace = diskferry::Replace::Allowed;
+    convert.run(&Job::new(threads).unwrap()).unwrap();
+    fs::read(target).unwrap()
+}
+
+#[test]
+fn what_is_written_for_google_is_one_gzip_member_with_one_old_tar() {
+    let folder = Folder::new();
+    let bytes = written(&folder, "a.tar.gz", &[], 2);
+    for threads in [1, 7] {
+        assert!(written(&folder, "a.tar.gz", &[], threads) == bytes, "{threads} threads");
+    }
+    folder.sh("gzip -t a.tar.gz; tar -tvzf a.tar.gz > list; tar -xOzf a.tar.gz | head -c 67108864 | sha256sum > sum");
+    let list = fs::read_to_string(folder.path("list")).unwrap();
+    assert_eq!(list.lines().count(), 1, "{list}");
+    assert!(list.starts_with("-rw-r--r-- root/root 1073741824 2023-11-1"), "{list}");
+    assert!(list.trim_end().ends_with(" disk.raw"), "{list}");
+    assert!(fs::read_to_string(folder.path("sum")).unwrap().starts_with(SHA256));
+    folder.python(
+        "import gzip, tarfile, zlib\n\
+         d = zlib.decompressobj(31)\n\
+         n = len(d.decompress(open('a.tar.gz', 'rb').read()))\n\
+         assert d.eof and not d.unused_data and n % 10240 == 0, n\n\
+         t = tarfile.open('a.tar.gz')\n\
+         m = t.getmembers()\n\
+         assert [(x.name, x.size, x.mode, x.uid, x.uname) for x in m] == [('disk.raw', 1 << 30, 0o644, 0, 'root')]",
+    );
+    assert_eq!(info(&folder.path("a.tar.gz")).wrapping, ["gzip", "tar"]);
+}
+
+#[test]
+fn sizes_past_8_gib_are_binary_for_google() {
+    let folder = Folder::new();
+    folder.sh("truncate -s 9000M a.raw; printf end >> a.raw");
+    let (source, target) = (folder.path("a.raw"), folder.path("a.tgz"));
+    let convert = Convert::new(source.as_path(), target.as_path());
+    let summary = convert.run(&job()).unwrap();
+    assert_eq!(summary.target.virtual_size, 9 << 30);
+    assert!(
+        summary.warnings.iter().any(|text| text.contains("whole GiB")),
+        "{:?}",
+        summary.warnings
+    );
+    folder.python(
+        "import tarfile, zlib\n\
+         head = zlib.decompressobj(31).decompress(open('a.tgz', 'rb').read(4096))[:512]\n\
+         assert tarfile.TarInfo.frombuf(head, 'ascii', 'strict').size == 9 << 30\n\
+         assert head[257:265] == b'ustar  \\0' and head[124] == 0x80",
+    );
+}
+
+#[test]
+fn an_ova_that_is_written_is_what_its_readers_want() {
+    let folder = Folder::new();
+    let bytes = written(&folder, "my vm.ova", &[], 2);
+    for threads in [1, 7] {
+        assert!(written(&folder, "my vm.ova", &[], threads) == bytes, "{threads} threads");
+    }
+    folder.sh("tar -tf 'my vm.ova' > list; tar -xf 'my vm.ova'; sed 's/(/ (/' my_vm.mf | tr -d '\\r' > lines
+        grep -qx 'SHA256(my_vm.ovf)= [0-9a-f]\\{64\\}' my_vm.mf
+        sed -E 's/SHA256\\((.*)\\)= (.*)/\\2  \\1/' my_vm.mf | sha256sum -c --strict --quiet
+        qemu-img check -q my_vm-disk1.vmdk");
+    assert_eq!(
+        fs::read_to_string(folder.path("list")).unwrap(),
+        "my_vm.ovf\nmy_vm.mf\nmy_vm-disk1.vmdk\n"
+    );
+    assert!(qemu::compare(&folder.path("my_vm-disk1.vmdk"), "vmdk", &real_disk(), "qcow2"));
+    folder.python(
+        "import os, xml.etree.ElementTree as e\n\
+         o = '{http://schemas.dmtf.org/ovf/envelope/1}'\n\
+         r = e.parse('my_vm.ovf').getroot()\n\
+         assert r.tag == o + 'Envelope'\n\
+         assert [c.tag[len(o):] for c in r] == ['References', 'DiskSection', 'NetworkSection', 'VirtualSystem']\n\
+         f, = r.iter(o + 'File')\n\
+         assert f.get(o + 'href') == 'my_vm-disk1.vmdk'\n\
+         assert int(f.get(o + 'size')) == os.path.getsize('my_vm-disk1.vmdk')\n\
+         d, = r.iter(o + 'Disk')\n\
+         assert d.get(o + 'fileRef') == f.get(o + 'id') and int(d.get(o + 'capacity')) == 64 << 20\n\
+         assert d.get(o + 'format').endswith('vmdk.html#streamOptimized')\n\
+         h = r.find(f'{o}VirtualSystem/{o}VirtualHardwareSection')\n\
+         a = '{http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData}'\n\
+         items = {i.find(a + 'InstanceID').text: i for i in h.iter(o + 'Item')}\n\
+         assert len(items) == 5\n\
+         for i in items.values():\n\
+         \x20   tags = [c.tag for c in i]\n\
+         \x20   assert tags == sorted(tags)\n\
+         disk, = (i for i in items.values() if i.find(a + 'ResourceType').text == '17')\n\
+         assert disk.find(a + 'HostResource').text == 'ovf:/disk/' + d.get(o + 'diskId')\n\
+         assert items[disk.find(a + 'Parent').text].find(a + 'ResourceType').text == '6'\n\
+         assert items[disk.find(a + 'Parent').text].find(a + 'ResourceSubType').text == 'lsilogic'",
+    );
+    let image = image(&folder.path("my vm.ova"));
+    let info = image.info();
+    assert_eq!((info.wrapping, info.format), (vec!["ova"], "vmdk"));
+    image.check(&mut |problem| panic!("{problem:?}")).unwrap();
+}
+
+#[test]
+fn an_ova_takes_options() {
+    let folder = Folder::new();
+    let options = [
+        ("adapter_type", "sata"),
+        ("hwversion", "19"),
+        ("cpus", "4"),
+        ("memory", "8G"),
+        ("os", "windows"),
+        ("firmware", "efi"),
+        ("name", "a <b> & c"),
+        ("manifest", "sha1"),
+    ];
+    written(&folder, "a.ova", &options, 2);
+    folder.sh("tar -xf a.ova; grep -q '^SHA1(a.ovf)= [0-9a-f]\\{40\\}$' a.mf
+        for t in AHCI vmx-19 'VirtualQuantity>4<' 'VirtualQuantity>8192<' windows 'key=\"firmware\" vmw:value=\"efi\"' 'a &lt;b&gt; &amp; c'
+        do grep -q \"$t\" a.ovf; done");
+    folder.python("import xml.dom.minidom as m; m.parse('a.ovf')");
+    for (key, value) in [
+        ("adapter_type", "x"),
+        ("hwversion", "3"),
+        ("cpus", "0"),
+        ("memory", "5"),
+        ("os", "dos"),
+        ("firmware", "x"),
+        ("name", ""),
+        ("manifest", "md5"),
+    ] {
+        let target = folder.path("b.ova");
+        let mut convert = Convert::new(real_disk().as_path(), target.as_path());
+        convert.options = vec![(key.into(), value.into())];
+        assert_eq!(convert.run(&job()).unwrap_err().kind(), ErrorKind::Misuse, "{key}={value}");
+    }
+}

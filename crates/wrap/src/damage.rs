@@ -1,0 +1,34 @@
+//! What can be wrong with an archive.
+
+use diskferry_block_stream::{Error, ErrorKind};
+
+/// A contradiction in an archive. Offsets are bytes in the archive.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Damage {
+    #[error("the archive ends early, at {at:#x}")]
+    Short { at: u64 },
+    #[error("the archive ends at {at:#x} without its end mark")]
+    NoEnd { at: u64 },
+    #[error("the tar header at {at:#x} has the checksum {found:?}, and not {sum:#o}")]
+    Checksum { at: u64, found: String, sum: u32 },
+    #[error("the tar header at {at:#x} has no number as its {field}")]
+    Number { at: u64, field: &'static str },
+    #[error("the extended tar header at {at:#x} has a record that is none")]
+    Record { at: u64 },
+    #[error("the extended tar header at {at:#x} has no number as {key}")]
+    RecordNumber { at: u64, key: &'static str },
+    #[error("the extended tar header at {at:#x} belongs to no member")]
+    Orphan { at: u64 },
+    #[error("the sparse member at {at:#x} has a map that {problem}")]
+    Map { at: u64, problem: &'static str },
+    #[error("the OVF descriptor '{name}' is no XML: {detail}")]
+    Xml { name: String, detail: String },
+    #[error("the OVF descriptor '{name}' {problem}")]
+    Ovf { name: String, problem: String },
+}
+
+impl From<Damage> for Error {
+    fn from(damage: Damage) -> Self {
+        Self::new(ErrorKind::Damaged, damage)
+    }
+}

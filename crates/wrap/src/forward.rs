@@ -1,0 +1,260 @@
+//! An archive that comes in order only: it is passed over up to the disk, and what follows the disk
+//! is looked at when the disk was read.
+
+use std::io::{self, Read};
+
+use diskferry_block_stream::{Error, Limits, Result};
+
+use crate::choose::{Choice, Found, LIKELY, goes_with_disks, is_descriptor};
+use crate::damage::Damage;
+use crate::ovf::{self, DiskFile};
+use crate::package::missing;
+use crate::part::Segment;
+use crate::peek::{Ahead, Forward, Peek};
+use crate::tar::{Entry, Headers};
+
+/// A disk in an archive.
+pub struct Inside {
+    /// The member's name.
+    pub name: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// All disks of the archive, as far as they are known by now: those of an OVF package.
+    pub disks: Vec<Found>,
+    /// Whether an OVF descriptor told the disk.
+    pub is_ova: bool,
+    /// Its bytes. Their end is told only when the whole archive was read and found good.
+    pub content: Peek,
+}
+
+/// What the first bytes of a member say that it is.
+pub type Judge = fn(&[u8]) -> Option<&'static str>;
+
+/// Passes over an archive up to the disk that is meant.
+///
+/// In an OVF package the descriptor tells what a disk is; it is the first member. Elsewhere it is a
+/// member that `judge` knows or that is large, or the only member. Where a second one comes after
+/// the [only](Choice::Only) disk that was expected, reading that disk to its end fails.
+///
+/// # Errors
+/// As for [`Choice::pick`]; `Damaged`, `Limit`, `Io`; `Unsupported` for a disk in chunks.
+pub fn find_disk(archive: Peek, choice: Choice, judge: Judge, limits: &Limits) -> Result<Inside> {
+    Search { archive, headers: Headers::new(limits), choice, judge, limits }.run()
+}
+
+/// Bytes of a member that `judge` sees.
+const HEAD: usize = 64 << 10;
+
+struct Search<'a> {
+    archive: Peek,
+    headers: Headers,
+    choice: Choice,
+    judge: Judge,
+    limits: &'a Limits,
+}
+
+impl Search<'_> {
+    fn run(mut self) -> Result<Inside> {
+        // Members that are taken for disks, and those that are not.
+        let (mut disks, mut others) = (Vec::new(), Vec::new());
+        let mut held = None;
+        while let Some(entry) = self.headers.next(&mut self.archive)? {
+            if entry.is_file && is_descriptor(&entry.name) {
+                return self.by_descriptor(&entry);
+            }
+            if !entry.is_file || entry.size == 0 || goes_with_disks(&entry.name) {
+                self.archive.skip(entry.rest)?;
+                continue;
+            }
+            if let Some(found) = likely(&mut self.archive, &entry, self.judge)? {
+                disks.push(found);
+                let meant = match self.choice {
+                    Choice::Only | Choice::First => true,
+                    Choice::Number(number) => disks.len() == number as usize,
+                };
+                if meant {
+                    let alone = self.choice == Choice::Only;
+                    return Ok(self.inside(entry, disks, alone, false));
+                }
+                self.archive.skip(entry.rest)?;
+                continue;
+            }
+            self.limits.spend("an archive's list", entry.name.len() as u64 + 128)?;
+            others.push(Found { name: entry.name.clone(), size: Some(entry.size), format: None });
+            if others.len() == 1 {
+                held = Some(self.whole(&entry)?);
+            } else {
+                self.archive.skip(entry.rest)?;
+            }
+        }
+        let disks = if disks.is_empty() { others } else { disks };
+        self.choice.pick(&disks)?;
+        let (Some(bytes), [found]) = (held, disks.as_slice()) else {
+            return Err(Error::unsupported(
+                "an archive of several short members, none of which looks like a disk",
+            ));
+        };
+        self.archive.drain()?;
+        Ok(Inside {
+            name: found.name.clone(),
+            size: bytes.len() as u64,
+            disks,
+            is_ova: false,
+            content: Peek::new(io::Cursor::new(bytes)),
+        })
+    }
+
+    /// Looks for the disk that the descriptor, whose data come next, tells.
+    fn by_descriptor(mut self, entry: &Entry) -> Result<Inside> {
+        if entry.size > ovf::MAX {
+            return Err(Error::limit(format!("an OVF descriptor of {} bytes", entry.size)));
+        }
+        let text = self.whole(entry)?;
+        let files = ovf::disks(&entry.name, &text, self.limits)?;
+        let found =
+            |file: &DiskFile| Found { name: file.href.clone(), size: file.size, format: None };
+        let disks: Vec<Found> = files.iter().map(found).collect();
+        let wanted = &files[self.choice.pick(&disks)?];
+        if wanted.in_chunks {
+            return Err(Error::unsupported(format!(
+                "the disk '{}' is cut into chunks, which are put together only where the archive \
+                 itself is not compressed and in a file",
+                wanted.href
+            )));
+        }
+        while let Some(entry) = self.headers.next(&mut self.archive)? {
+            if entry.is_file && wanted.is(&entry.name, "") {
+                return Ok(self.inside(entry, disks, false, true));
+            }
+            self.archive.skip(entry.rest)?;
+        }
+        Err(missing(&wanted.href))
+    }
+
+    fn inside(self, entry: Entry, disks: Vec<Found>, alone: bool, is_ova: bool) -> Inside {
+        let Self { archive, headers, judge, .. } = self;
+        let next_header = archive.at().saturating_add(entry.rest);
+        let Entry { name, size, segments, .. } = entry;
+        let alone = alone.then(|| (name.clone(), judge));
+        let rest = Rest { headers, next_header, alone };
+        let content = Content { archive, segments, next: 0, at: 0, size, rest: Some(rest) };
+        Inside { name, size, disks, is_ova, content: Peek::new(content) }
+    }
+
+    /// All bytes of a member that is short.
+    fn whole(&mut self, entry: &Entry) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; entry.size as usize];
+        let begun = self.archive.at();
+        for segment in &entry.segments {
+            self.archive.fill(&mut bytes[segment.at as usize..segment.end() as usize])?;
+        }
+        self.archive.skip(entry.rest - (self.archive.at() - begun))?;
+        Ok(bytes)
+    }
+}
+
+/// A member that is taken for a disk, by its length or by its first bytes, which come next.
+fn likely(archive: &mut Peek, entry: &Entry, judge: Judge) -> Result<Option<Found>> {
+    let first = entry.segments.first().filter(|segment| segment.at == 0);
+    let stored = first.map_or(0, |segment| segment.len.min(HEAD as u64));
+    let format = judge(archive.peek(stored as usize)?);
+    let found = Found { name: entry.name.clone(), size: Some(entry.size), format };
+    Ok(Some(found).filter(|_| format.is_some() || entry.size >= LIKELY))
+}
+
+/// The bytes of a member, and then the rest of the archive.
+struct Content {
+    archive: Peek,
+    segments: Vec<Segment>,
+    /// Index of the segment that `at` is in or before.
+    next: usize,
+    at: u64,
+    size: u64,
+    /// What is to be looked at after the last byte; none once that is done.
+    rest: Option<Rest>,
+}
+
+struct Rest {
+    headers: Headers,
+    /// Where the next header is.
+    next_header: u64,
+    /// The name of the disk, where there must be no other.
+    alone: Option<(String, Judge)>,
+}
+
+impl Content {
+    /// The stretch at `at`: how long, and whether it is stored.
+    fn stretch(&mut self) -> (u64, bool) {
+        while self.segments.get(self.next).is_some_and(|segment| segment.end() <= self.at) {
+            self.next += 1;
+        }
+        match self.segments.get(self.next) {
+            Some(segment) if segment.at <= self.at => (segment.end() - self.at, true),
+            Some(segment) => (segment.at - self.at, false),
+            None => (self.size - self.at, false),
+        }
+    }
+
+    fn some(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let (length, stored) = self.stretch();
+        let count = length.min(buf.len() as u64) as usize;
+        if count == 0 {
+            if length == 0 {
+                self.end()?;
+            }
+            return Ok(0);
+        }
+        let part = &mut buf[..count];
+        let count = if stored {
+            self.archive.some(part)?
+        } else {
+            part.fill(0);
+            count
+        };
+        if count == 0 {
+            return Err(Damage::Short { at: self.archive.at() }.into());
+        }
+        self.at += count as u64;
+        Ok(count)
+    }
+
+    /// Reads the rest of the archive: what it is in may have a checksum at its end.
+    fn end(&mut self) -> Result<()> {
+        let Some(Rest { mut headers, next_header, alone }) = self.rest.take() else {
+            return Ok(());
+        };
+        let archive = &mut self.archive;
+        archive.skip(next_header - archive.at())?;
+        while let Some(entry) = headers.next(archive)? {
+            if let Some((name, judge)) = &alone
+                && entry.is_file
+                && entry.size > 0
+                && !goes_with_disks(&entry.name)
+                && let Some(other) = likely(archive, &entry, *judge)?
+            {
+                let first = Found { name: name.clone(), size: Some(self.size), format: None };
+                Choice::Only.pick(&[first, other])?;
+            }
+            archive.skip(entry.rest)?;
+        }
+        archive.drain()
+    }
+}
+
+impl Read for Content {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.some(buf)?)
+    }
+}
+
+impl Forward for Content {
+    fn hole(&mut self) -> Result<u64> {
+        match self.stretch() {
+            (length, false) => {
+                self.at += length;
+                Ok(length)
+            }
+            (_, true) => Ok(0),
+        }
+    }
+}

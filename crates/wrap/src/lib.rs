@@ -1,0 +1,64 @@
+//! What disk images are wrapped in when they travel: tar archives, OVA packages, compressed files.
+//!
+//! - [`Wrapping::of`] recognises a wrapper by its first bytes.
+//! - [`Package`] is an archive whose bytes can be read anywhere: each member is a part of the file,
+//!   so that any format works inside, and the kernel may copy from it.
+//! - [`Forward`] is what comes in order only, out of a pipe or of a compressed file: [`Peek`] looks
+//!   ahead, [`Unpacking`] unpacks, [`find_disk`] passes over an archive up to the disk.
+//! - [`gcp`] and [`ova`] plan such files around a disk.
+//!
+//! An archive's names are compared and shown. No file is ever opened by one.
+#![forbid(unsafe_code)]
+
+mod choose;
+mod damage;
+mod forward;
+pub mod gcp;
+mod manifest;
+pub mod ova;
+mod ovf;
+mod package;
+mod part;
+mod peek;
+mod tar;
+mod unpacking;
+mod write;
+
+pub use choose::{Choice, Found};
+pub use forward::{Inside, Judge, find_disk};
+pub use package::Package;
+pub use part::{Part, Segment};
+pub use peek::{BytesReader, Forward, Peek};
+pub use unpacking::Unpacking;
+
+use diskferry_codec::Wrapper;
+
+/// A kind of wrapper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrapping {
+    /// A tar archive; an OVA is one.
+    Tar,
+    /// A compressed file.
+    Packed(Wrapper),
+}
+
+impl Wrapping {
+    /// Bytes of a file that tell whether it is a wrapper.
+    pub const HEAD: usize = 4096;
+
+    /// The wrapper whose signature these first bytes of a file bear.
+    pub fn of(head: &[u8]) -> Option<Self> {
+        match Wrapper::of(head) {
+            Some(wrapper) => Some(Self::Packed(wrapper)),
+            None => tar::begins(head).then_some(Self::Tar),
+        }
+    }
+
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tar => "tar",
+            Self::Packed(wrapper) => wrapper.name(),
+        }
+    }
+}

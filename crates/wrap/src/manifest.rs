@@ -1,0 +1,63 @@
+//! The manifest of an OVF package: a digest for each file.
+//!
+//! ```text
+//! SHA256(vm.ovf)= 0123…
+//! SHA256(vm-disk1.vmdk)= 4567…
+//! ```
+//!
+//! Source: DSP0243 1.1.1, section 6.
+
+use diskferry_codec::digest::Algorithm;
+
+/// A line of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// None where it is a digest of a kind that is not known here.
+    pub algorithm: Option<Algorithm>,
+    pub file: String,
+    /// In hexadecimal, lower case.
+    pub digest: String,
+}
+
+/// Bytes that a manifest may have: a line for each member that an archive may have, and some more.
+pub(crate) const MAX: u64 = 4 << 20;
+
+/// The lines of a manifest; those that are none are left out.
+pub(crate) fn parse(bytes: &[u8]) -> Vec<Line> {
+    String::from_utf8_lossy(bytes).lines().filter_map(line).collect()
+}
+
+fn line(text: &str) -> Option<Line> {
+    let (name, rest) = text.split_once('(')?;
+    // A file's name may have parentheses of its own.
+    let (file, digest) = rest.rsplit_once(")=").or_else(|| rest.rsplit_once(") ="))?;
+    let name = name.trim().to_ascii_lowercase().replace('-', "");
+    let known = [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512];
+    let algorithm = known.into_iter().find(|algorithm| algorithm.name() == name);
+    let file = file.trim_start_matches("./").to_owned();
+    Some(Line { algorithm, file, digest: digest.trim().to_ascii_lowercase() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_every_writer_are_read() {
+        let text = "SHA256(vm.ovf)= AB01\r\nSHA1 (a (1).vmdk)= cd\nSHA2-256(x)=ef\n\nnonsense\n";
+        let lines = parse(text.as_bytes());
+        let line = |algorithm, file: &str, digest: &str| Line {
+            algorithm,
+            file: file.into(),
+            digest: digest.into(),
+        };
+        assert_eq!(
+            lines,
+            [
+                line(Some(Algorithm::Sha256), "vm.ovf", "ab01"),
+                line(Some(Algorithm::Sha1), "a (1).vmdk", "cd"),
+                line(None, "x", "ef"),
+            ]
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! Bytes that are a part of others: a member of an archive.
+
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Error, Result, Run};
+
+/// A member of an archive, by where its bytes are in the archive. What is nowhere is zeros.
+pub struct Part {
+    name: String,
+    base: Arc<dyn Bytes>,
+    len: u64,
+    /// In order, apart from one another or adjoining, none of them empty.
+    segments: Vec<Segment>,
+}
+
+/// A stored stretch of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Its place in the member.
+    pub at: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Its place in the archive.
+    pub from: u64,
+}
+
+impl Segment {
+    /// The byte after its last one.
+    pub fn end(&self) -> u64 {
+        self.at + self.len
+    }
+}
+
+impl Part {
+    /// A part of `base`, which messages call `name`. The segments are in order, and within `len`
+    /// bytes here and within `base` there: whoever made them has seen to it.
+    pub fn new(name: String, base: Arc<dyn Bytes>, len: u64, mut segments: Vec<Segment>) -> Self {
+        segments.retain(|segment| segment.len > 0);
+        debug_assert!(segments.windows(2).all(|pair| pair[0].end() <= pair[1].at));
+        debug_assert!(
+            segments.iter().all(|segment| {
+                segment.end() <= len && segment.from + segment.len <= base.len()
+            })
+        );
+        Self { name, base, len, segments }
+    }
+
+    /// The segment that `at` is in, or the next one.
+    fn segment(&self, at: u64) -> Option<&Segment> {
+        self.segments.get(self.segments.partition_point(|segment| segment.end() <= at))
+    }
+}
+
+impl Bytes for Part {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
+        let length = buf.len() as u64;
+        if at.checked_add(length).is_none_or(|end| end > self.len) {
+            let end = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+            return Err(Error::from(end).at("reading", at, length).in_file(&self.name));
+        }
+        while !buf.is_empty() {
+            let run = self.run_within(at, buf.len() as u64);
+            let (part, rest) = buf.split_at_mut(run.length as usize);
+            match self.origin(at, run.length).filter(|_| !run.hole) {
+                Some((base, from)) => base.read_at(from, part)?,
+                None => part.fill(0),
+            }
+            at += run.length;
+            buf = rest;
+        }
+        Ok(())
+    }
+
+    fn view(&self, at: u64, len: usize, see: &mut dyn FnMut(&[u8])) -> bool {
+        match self.origin(at, len as u64) {
+            Some((base, from)) => base.view(from, len, see),
+            None => false,
+        }
+    }
+
+    fn run(&self, at: u64, limit: u64) -> Result<Run> {
+        let run = self.run_within(at, limit);
+        match self.origin(at, run.length).filter(|_| !run.hole) {
+            // The archive may have holes of its own.
+            Some((base, from)) => base.run(from, run.length),
+            None => Ok(run),
+        }
+    }
+
+    fn origin(&self, at: u64, len: u64) -> Option<(&dyn Bytes, u64)> {
+        let segment = self.segment(at).filter(|segment| segment.at <= at)?;
+        let end = at.checked_add(len)?;
+        (end <= segment.end()).then(|| (self.base.as_ref(), segment.from + (at - segment.at)))
+    }
+}
+
+impl Part {
+    /// The run at `at`, within one segment or between two.
+    fn run_within(&self, at: u64, limit: u64) -> Run {
+        match self.segment(at) {
+            Some(segment) if segment.at <= at => {
+                Run { length: limit.min(segment.end() - at), hole: false }
+            }
+            Some(segment) => Run { length: limit.min(segment.at - at), hole: true },
+            None => Run { length: limit, hole: true },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part() -> Part {
+        let base: Arc<dyn Bytes> = Arc::new(b"0123456789".to_vec());
+        let segments = vec![
+            Segment { at: 2, len: 3, from: 4 },
+            Segment { at: 5, len: 0, from: 9 },
+            Segment { at: 5, len: 1, from: 0 },
+            Segment { at: 8, len: 2, from: 8 },
+        ];
+        Part::new("a.tar/b".into(), base, 12, segments)
+    }
+
+    #[test]
+    fn it_reads_its_segments_and_zeros_between() {
+        let whole = [&[0; 2][..], b"4560", &[0; 2], b"89", &[0; 2]].concat();
+        for at in 0..12 {
+            for len in 0..=12 - at {
+                let mut buf = vec![0xee; len];
+                part().read_at(at as u64, &mut buf).unwrap();
+                assert_eq!(buf, &whole[at..at + len], "{len} bytes at {at}");
+            }
+        }
+        assert!(part().read_at(12, &mut [0]).is_err());
+        assert!(part().read_at(u64::MAX, &mut [0]).is_err());
+    }
+
+    #[test]
+    fn its_runs_tile_it_and_tell_where_they_are() {
+        let mut at = 0;
+        let mut runs = Vec::new();
+        while at < 12 {
+            let run = part().run(at, 12 - at).unwrap();
+            runs.push((run.length, run.hole, part().origin(at, run.length).map(|(_, from)| from)));
+            at += run.length;
+        }
+        let expected = [
+            (2, true, None),
+            (3, false, Some(4)),
+            (1, false, Some(0)),
+            (2, true, None),
+            (2, false, Some(8)),
+            (2, true, None),
+        ];
+        assert_eq!(runs, expected);
+        assert!(part().origin(4, 2).is_none());
+    }
+
+    #[test]
+    fn it_shows_what_its_base_shows() {
+        let mut seen = Vec::new();
+        assert!(part().view(3, 2, &mut |bytes| seen.extend_from_slice(bytes)));
+        assert_eq!(seen, b"56");
+        assert!(!part().view(0, 3, &mut |_| unreachable!()));
+    }
+}

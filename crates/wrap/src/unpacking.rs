@@ -1,0 +1,52 @@
+//! A compressed file that is unpacked as it is read, within bounds.
+
+use std::io::{self, Read};
+
+use diskferry_block_stream::{Error, Limits, Result};
+use diskferry_codec::{UnpackError, Unpacked, Wrapper};
+
+use crate::peek::{Forward, Peek};
+
+/// What is in a compressed file, front to back.
+pub struct Unpacking {
+    unpacked: Unpacked<Peek>,
+    wrapper: Wrapper,
+    /// Bytes that came out.
+    passed: u64,
+    most: u64,
+}
+
+impl Unpacking {
+    /// Unpacks what `packed` has, which bears the wrapper's signature.
+    pub fn new(wrapper: Wrapper, packed: Peek, limits: &Limits) -> Self {
+        let unpacked = Unpacked::new(wrapper, packed);
+        Self { unpacked, wrapper, passed: 0, most: limits.unpacked }
+    }
+
+    fn unpack(&mut self, buf: &mut [u8]) -> Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let count = self.unpacked.unpack(buf).map_err(|error| match error {
+            UnpackError::Io(error) => Error::from(error),
+            UnpackError::Memory { .. } => Error::limit(error),
+            error => Error::damaged(error),
+        })?;
+        self.passed += count as u64;
+        if self.passed > self.most {
+            let (name, most) = (self.wrapper.name(), self.most);
+            return Err(Error::limit(format!(
+                "the {name} data unpack to more than the bound of {most} bytes"
+            )));
+        }
+        Ok(count)
+    }
+}
+
+impl Read for Unpacking {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.unpack(buf)?)
+    }
+}
+
+impl Forward for Unpacking {}

@@ -1,0 +1,432 @@
+//! Archives that other programs made, and archives that nobody should make.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::fs;
+use std::io::{Cursor, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, ErrorKind, Limits, Result};
+use diskferry_wrap::{Choice, Forward, Package, Part, Peek, Wrapping, find_disk};
+
+/// A header of GNU's kind: its fields as they are on disk.
+struct Member<'a> {
+    name: &'a str,
+    kind: u8,
+    size: u64,
+    data: Vec<u8>,
+    /// Other bytes, at an offset of the header.
+    patch: Vec<(usize, Vec<u8>)>,
+}
+
+impl<'a> Member<'a> {
+    fn new(name: &'a str, kind: u8, data: &[u8]) -> Self {
+        Self { name, kind, size: data.len() as u64, data: data.to_vec(), patch: Vec::new() }
+    }
+
+    fn at(mut self, offset: usize, bytes: impl AsRef<[u8]>) -> Self {
+        self.patch.push((offset, bytes.as_ref().to_vec()));
+        self
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut block = vec![0; 512];
+        block[..self.name.len()].copy_from_slice(self.name.as_bytes());
+        block[124..136].copy_from_slice(format!("{:011o}\0", self.size).as_bytes());
+        block[156] = self.kind;
+        block[257..265].copy_from_slice(b"ustar  \0");
+        for (offset, bytes) in &self.patch {
+            block[*offset..][..bytes.len()].copy_from_slice(bytes);
+        }
+        block[148..156].fill(b' ');
+        let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        block.extend(&self.data);
+        block.resize(block.len().next_multiple_of(512), 0);
+        block
+    }
+}
+
+fn archive(members: &[Member<'_>]) -> Vec<u8> {
+    let mut bytes: Vec<u8> = members.iter().flat_map(Member::bytes).collect();
+    bytes.extend([0; 1024]);
+    bytes
+}
+
+/// A pax record.
+fn record(pair: &str) -> String {
+    let mut length = pair.len() + 3;
+    while length != format!("{length} {pair}\n").len() {
+        length = format!("{length} {pair}\n").len();
+    }
+    format!("{length} {pair}\n")
+}
+
+fn nothing(_: &Part) -> Result<Option<&'static str>> {
+    Ok(None)
+}
+
+/// The disk of an archive in a file.
+fn disk(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<(String, Vec<u8>)> {
+    let package = Package::open("a.tar", Arc::new(bytes.to_vec()), limits)?;
+    let (part, _) = package.disk(choice, &nothing)?;
+    limits.check_virtual_size(part.len())?;
+    let mut content = vec![0xee; part.len() as usize];
+    part.read_at(0, &mut content)?;
+    // What it says is a hole is zeros, and its runs tile it.
+    let mut at = 0;
+    while at < part.len() {
+        let run = part.run(at, part.len() - at)?;
+        let bytes = &content[at as usize..][..run.length as usize];
+        assert!(!run.hole || bytes.iter().all(|byte| *byte == 0), "{run:?} at {at}");
+        at += run.length;
+    }
+    Ok((part.name().to_owned(), content))
+}
+
+/// The disk of an archive that comes in order; holes are taken at their word, or read.
+fn in_order(
+    bytes: &[u8],
+    choice: Choice,
+    limits: &Limits,
+    holes: bool,
+) -> Result<(String, Vec<u8>)> {
+    let peek = Peek::new(Cursor::new(bytes.to_vec()));
+    let mut inside = find_disk(peek, choice, |_| None, limits)?;
+    limits.check_virtual_size(inside.size)?;
+    let mut content = Vec::new();
+    let mut buf = [0xee; 1000];
+    loop {
+        let zeros = if holes { inside.content.hole()? } else { 0 };
+        content.resize(content.len() + zeros as usize, 0);
+        match inside.content.read(&mut buf)? {
+            0 if zeros == 0 => break,
+            count => content.extend(&buf[..count]),
+        }
+    }
+    assert_eq!(content.len() as u64, inside.size);
+    Ok((format!("a.tar/{}", inside.name), content))
+}
+
+/// All ways to read the disk, which must agree.
+fn read(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<(String, Vec<u8>), ErrorKind> {
+    let kind = |error: diskferry_block_stream::Error| {
+        assert!(!error.to_string().contains('\n'), "{error}");
+        error.kind()
+    };
+    let whole = disk(bytes, choice, limits).map_err(kind);
+    for holes in [false, true] {
+        let passed = in_order(bytes, choice, limits, holes).map_err(kind);
+        // What is said of a member is looked at before its bytes are missed.
+        let early = passed == Err(ErrorKind::Limit) && whole == Err(ErrorKind::Damaged);
+        let kinds = (passed.as_ref().err(), whole.as_ref().err());
+        assert!(early || passed == whole, "in order, holes {holes}: {kinds:?}");
+    }
+    whole
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.virtual_size = 1 << 30;
+    limits
+}
+
+fn only(bytes: &[u8]) -> Result<(String, Vec<u8>), ErrorKind> {
+    read(bytes, Choice::Only, &limits())
+}
+
+/// Runs a program in a folder.
+fn run(folder: &Path, program: &str, arguments: &[&str]) {
+    let status = Command::new(program).args(arguments).current_dir(folder).status();
+    assert!(status.unwrap().success(), "{program} {arguments:?}");
+}
+
+/// A file with holes in front, between and at its end, and the archives that GNU tar makes of it.
+fn sparse_archives() -> (Vec<u8>, Vec<(&'static str, Vec<u8>)>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = fs::File::create(folder.path().join("disk.raw")).unwrap();
+    let len = 3 << 20;
+    file.set_len(len).unwrap();
+    for (at, fill) in [(8192u64, 1u8), (1 << 20, 2), ((1 << 20) + 4096, 3), ((2 << 20) + 12288, 4)]
+    {
+        file.write_all_at(&[fill; 4096], at).unwrap();
+    }
+    let ways = [
+        "--format=gnu -S",
+        "--format=oldgnu -S",
+        "--format=posix -S",
+        "--format=posix -S --sparse-version=0.1",
+        "--format=posix -S --sparse-version=0.0",
+        "--format=ustar",
+        "--format=v7",
+        "--format=posix",
+    ];
+    let archives = ways.map(|way| {
+        let mut arguments: Vec<&str> = way.split(' ').collect();
+        arguments.extend(["-cf", "a.tar", "disk.raw"]);
+        run(folder.path(), "tar", &arguments);
+        (way, fs::read(folder.path().join("a.tar")).unwrap())
+    });
+    (fs::read(folder.path().join("disk.raw")).unwrap(), archives.into())
+}
+
+#[test]
+fn what_gnu_tar_makes_of_a_sparse_file_is_read_in_every_version() {
+    let (content, archives) = sparse_archives();
+    for (way, bytes) in archives {
+        assert_eq!(Wrapping::of(&bytes), Some(Wrapping::Tar), "{way}");
+        let (name, read) = only(&bytes).unwrap();
+        assert_eq!(name, "a.tar/disk.raw", "{way}");
+        assert!(read == content, "{way}: other bytes");
+        // As many holes as there are make a small archive.
+        assert!(!way.contains("-S") || bytes.len() < 60_000, "{way}: {}", bytes.len());
+    }
+}
+
+#[test]
+fn an_archive_cut_anywhere_is_damaged_or_still_whole() {
+    let (content, archives) = sparse_archives();
+    for (way, bytes) in archives.into_iter().filter(|(way, _)| way.contains("-S")) {
+        // Where the first block of the end mark ends.
+        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap().next_multiple_of(512) + 512;
+        for cut in (0..bytes.len()).step_by(509).chain(end - 2..end + 3) {
+            match only(&bytes[..cut]) {
+                Ok((_, read)) => assert!(cut >= end && read == content, "{way} cut at {cut}"),
+                Err(kind) => assert!(kind == ErrorKind::Damaged && cut < end, "{way} cut at {cut}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn flipped_bits_hurt_nobody() {
+    let (_, archives) = sparse_archives();
+    for (_, bytes) in archives.into_iter().filter(|(way, _)| way.contains("-S")) {
+        for index in (0..bytes.len().min(4096)).step_by(3) {
+            let mut flipped = bytes.clone();
+            flipped[index] ^= 1 << (index % 8);
+            _ = only(&flipped);
+        }
+    }
+}
+
+#[test]
+fn long_names_and_other_members_do_no_harm() {
+    let long = "d/".repeat(150) + "disk.raw";
+    let pax = record(&format!("path={long}")) + &record("mtime=-1.5") + &record("comment=a=b");
+    for named in [
+        Member::new("././@LongLink", b'L', format!("{long}\0").as_bytes()),
+        Member::new("x", b'x', pax.as_bytes()),
+    ] {
+        let members = [
+            Member::new("pax_global_header", b'g', record("comment=x").as_bytes()),
+            Member::new("d/", b'5', b""),
+            Member { size: 100, ..Member::new("link", b'2', b"") }.at(157, "/etc/passwd"),
+            Member::new("null", b'3', b""),
+            Member::new("meta.json", b'0', b"{}"),
+            Member::new("strange", b'Z', b"data of an unknown kind"),
+            named,
+            Member::new("short", b'0', b"the disk"),
+        ];
+        assert_eq!(
+            only(&archive(&members)).unwrap(),
+            (format!("a.tar/{long}"), b"the disk".to_vec())
+        );
+    }
+}
+
+#[test]
+fn large_members_are_disks_and_the_only_one_is() {
+    let large = vec![1; 1 << 20];
+    let small = Member::new("small", b'0', b"text");
+    let members = [small, Member::new("a", b'0', &large), Member::new("b", b'0', &large)];
+    let two = archive(&members);
+    assert_eq!(only(&two), Err(ErrorKind::Misuse));
+    for (choice, name) in
+        [(Choice::Number(1), "a.tar/a"), (Choice::Number(2), "a.tar/b"), (Choice::First, "a.tar/a")]
+    {
+        assert_eq!(read(&two, choice, &limits()).unwrap().0, name);
+    }
+    assert_eq!(read(&two, Choice::Number(3), &limits()), Err(ErrorKind::Misuse));
+    assert_eq!(only(&archive(&members[..2])).unwrap().0, "a.tar/a");
+    assert_eq!(only(&archive(&members[..1])).unwrap().1, b"text");
+    assert_eq!(only(&archive(&[])), Err(ErrorKind::Unsupported));
+    let texts = [Member::new("a", b'0', b"a"), Member::new("b", b'0', b"b")];
+    // In a file they are two disks, in order none is: what matters is that nothing is guessed.
+    assert!(disk(&archive(&texts), Choice::Only, &limits()).is_err());
+    assert!(in_order(&archive(&texts), Choice::Only, &limits(), true).is_err());
+}
+
+/// An old sparse header with these entries, each offset and length, and a real size.
+fn sparse(entries: &[(u64, u64)], real: u64, data: &[u8]) -> Vec<u8> {
+    let mut member = Member::new("disk", b'S', data).at(483, format!("{real:011o}\0"));
+    for (index, (offset, length)) in entries.iter().enumerate() {
+        member = member.at(386 + 24 * index, format!("{offset:011o}\0{length:011o}\0"));
+    }
+    archive(&[member])
+}
+
+#[test]
+fn what_contradicts_itself_is_damage() {
+    let ok = sparse(&[(512, 512), (2048, 3)], 4096, &[7; 515]);
+    assert_eq!(only(&ok).unwrap().1.iter().filter(|byte| **byte == 7).count(), 515);
+    let pax = |text: &str| {
+        archive(&[Member::new("x", b'x', text.as_bytes()), Member::new("d", b'0', b"abc")])
+    };
+    let version = |map: &str, real: u64| {
+        let text = record("GNU.sparse.major=1")
+            + &record("GNU.sparse.minor=0")
+            + &record(&format!("GNU.sparse.realsize={real}"));
+        let mut data = map.as_bytes().to_vec();
+        data.resize(512, 0);
+        data.extend([7; 5]);
+        archive(&[Member::new("x", b'x', text.as_bytes()), Member::new("d", b'0', &data)])
+    };
+    assert_eq!(only(&version("1\n3\n5\n", 10)).unwrap().1, b"\0\0\0\x07\x07\x07\x07\x07\0\0");
+    let mut wrong_sum = archive(&[Member::new("d", b'0', b"abc")]);
+    wrong_sum[0] ^= 1;
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("a checksum", wrong_sum),
+        (
+            "a size past the end",
+            archive(&[Member { size: 9999, ..Member::new("d", b'0', b"abc") }]),
+        ),
+        (
+            "a size of 2^63",
+            archive(&[
+                Member::new("d", b'0', b"").at(124, [0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0])
+            ]),
+        ),
+        (
+            "a size of 2^64 - 1",
+            archive(&[Member::new("d", b'0', b"")
+                .at(124, [0x80, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255])]),
+        ),
+        ("a negative size", archive(&[Member::new("d", b'0', b"").at(124, [255; 12])])),
+        ("no number", archive(&[Member::new("d", b'0', b"").at(124, "12345678901z")])),
+        ("an overlap", sparse(&[(512, 512), (512, 512)], 4096, &[7; 1024])),
+        ("going back", sparse(&[(1024, 512), (0, 512)], 4096, &[7; 1024])),
+        ("past the real size", sparse(&[(4000, 512)], 4096, &[7; 512])),
+        ("more data than there are", sparse(&[(0, 1024)], 4096, &[7; 512])),
+        ("less data than there are", sparse(&[(0, 512)], 4096, &[7; 1024])),
+        ("a stretch within a block", sparse(&[(0, 5), (512, 5)], 4096, &[7; 10])),
+        ("an endless stretch", sparse(&[(512, 0o77777777777)], 0o77777777777, &[7; 512])),
+        ("a map of version 1.0 without an end", version("999999999\n", 10)),
+        ("a map of version 1.0 that is none", version("x\n", 10)),
+        ("a map of version 1.0 past the end", version("1\n6\n5\n", 10)),
+        ("a number of 30 digits", version(&"1".repeat(30), 10)),
+        ("a record without a length", pax("x=y\n")),
+        ("a record of no length", pax("0 x=y\n")),
+        ("a record that is too long", pax("99 x=y\n")),
+        ("a record without a value", pax("6 abc\n")),
+        ("a size that is no number", pax(&record("size=-1"))),
+        (
+            "a map with half a pair",
+            pax(&(record("GNU.sparse.size=9") + &record("GNU.sparse.map=1,2,3"))),
+        ),
+        ("a map without a size", pax(&record("GNU.sparse.map=0,3"))),
+        ("a length without an offset", pax(&record("GNU.sparse.numbytes=3"))),
+        (
+            "an extended header of nothing",
+            archive(&[Member::new("x", b'x', record("path=a").as_bytes())]),
+        ),
+    ];
+    for (what, bytes) in cases {
+        assert_eq!(only(&bytes), Err(ErrorKind::Damaged), "{what}");
+    }
+}
+
+#[test]
+fn what_is_not_read_is_named() {
+    for (bytes, text) in [
+        (archive(&[Member::new("d", b'M', b"abc")]), "volumes"),
+        (
+            archive(&[
+                Member::new(
+                    "x",
+                    b'x',
+                    (record("GNU.sparse.major=2") + &record("GNU.sparse.minor=0")).as_bytes(),
+                ),
+                Member::new("d", b'0', b"abc"),
+            ]),
+            "version",
+        ),
+    ] {
+        assert_eq!(only(&bytes), Err(ErrorKind::Unsupported));
+        let error = disk(&bytes, Choice::Only, &limits()).unwrap_err();
+        assert!(error.to_string().contains(text), "{error}");
+    }
+}
+
+#[test]
+fn bounds_hold() {
+    let many = archive(&(0..50).map(|_| Member::new("d/", b'5', b"")).collect::<Vec<_>>());
+    let endless = archive(
+        &(0..50).map(|_| Member::new("x", b'x', record("path=a").as_bytes())).collect::<Vec<_>>(),
+    );
+    for bytes in [many, endless] {
+        let mut few = limits();
+        few.members = 40;
+        assert_eq!(read(&bytes, Choice::Only, &few), Err(ErrorKind::Limit));
+    }
+    let huge = archive(&[Member { size: 1 << 32, ..Member::new("x", b'x', b"") }]);
+    assert_eq!(only(&huge), Err(ErrorKind::Limit));
+    let name = archive(&[Member { size: 1 << 32, ..Member::new("x", b'L', b"") }]);
+    assert_eq!(only(&name), Err(ErrorKind::Limit));
+    // A hole costs nothing to state.
+    assert_eq!(only(&sparse(&[(0, 512)], 1 << 31, &[7; 512])), Err(ErrorKind::Limit));
+    // A map takes memory.
+    let lines: String = (0..20_000).map(|line| format!("{}\n0\n", line * 2)).collect();
+    let map = format!("20000\n{lines}");
+    let text = record("GNU.sparse.major=1")
+        + &record("GNU.sparse.minor=0")
+        + &record("GNU.sparse.realsize=100000");
+    let mut data = map.into_bytes();
+    data.resize(data.len().next_multiple_of(512), 0);
+    let bytes = archive(&[Member::new("x", b'x', text.as_bytes()), Member::new("d", b'0', &data)]);
+    assert_eq!(only(&bytes).unwrap().1.len(), 100_000);
+    let little = Limits::default().with_metadata(10_000);
+    for refused in
+        [disk(&bytes, Choice::Only, &little), in_order(&bytes, Choice::Only, &little, true)]
+    {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Limit);
+    }
+}
+
+/// An OVF package with two disks, the second one first in the descriptor, cut into chunks.
+fn package(order: &[&str]) -> Vec<u8> {
+    let descriptor = br#"<Envelope xmlns:ovf="o"><References>
+        <File ovf:id="1" ovf:href="one.vmdk"/><File ovf:id="2" ovf:href="two.vmdk" ovf:chunkSize="600" ovf:size="1000"/>
+        </References><DiskSection><Disk ovf:fileRef="2"/><Disk ovf:fileRef="1"/></DiskSection></Envelope>"#;
+    let members: Vec<Member<'_>> = order
+        .iter()
+        .map(|name| match *name {
+            "vm.ovf" => Member::new("vm.ovf", b'0', descriptor),
+            "one.vmdk" => Member::new("./one.vmdk", b'0', b"one"),
+            "two.vmdk.000000000" => Member::new("two.vmdk.000000000", b'0', &[2; 600]),
+            name => Member::new(name, b'0', &[3; 400]),
+        })
+        .collect();
+    archive(&members)
+}
+
+#[test]
+fn a_descriptor_tells_the_disks_and_their_chunks() {
+    let bytes =
+        package(&["vm.ovf", "one.vmdk", "two.vmdk.000000000", "two.vmdk.000000001", "x.iso"]);
+    assert_eq!(disk(&bytes, Choice::Only, &limits()).unwrap_err().kind(), ErrorKind::Misuse);
+    let (name, content) = disk(&bytes, Choice::Number(1), &limits()).unwrap();
+    assert_eq!((name.as_str(), content), ("a.tar/two.vmdk", [vec![2; 600], vec![3; 400]].concat()));
+    assert_eq!(read(&bytes, Choice::Number(2), &limits()).unwrap().1, b"one");
+    let error = in_order(&bytes, Choice::First, &limits(), true).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    for missing in [
+        &["vm.ovf", "two.vmdk.000000000", "two.vmdk.000000001"][..],
+        &["vm.ovf", "one.vmdk", "two.vmdk.000000000"],
+    ] {
+        let error = disk(&package(missing), Choice::Number(2), &limits()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+    }
+}

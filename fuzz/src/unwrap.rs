@@ -1,0 +1,122 @@
+//! What is done with an input for archives and compressed files.
+
+use std::io::{Cursor, Read};
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, ErrorKind, Limits, Problem, Result};
+use diskferry_wrap::{Choice, Forward, Package, Part, Peek, Unpacking, Wrapping, find_disk};
+
+/// The input is a file, after a byte that says what is wanted of it. Whatever it is, it is refused,
+/// or its disk is the same whether it is read anywhere or in order.
+pub fn unwrap(input: &[u8]) {
+    let Some((wanted, file)) = input.split_first() else { return };
+    let mut file = file.to_vec();
+    // A checksum is not guessed.
+    if wanted & 1 == 1 {
+        file.chunks_exact_mut(512).for_each(sum);
+    }
+    let choice = match wanted >> 1 & 3 {
+        0 => Choice::Only,
+        1 => Choice::First,
+        number => Choice::Number(u32::from(number) - 1),
+    };
+    let holes = wanted & 8 > 0;
+    let anywhere = anywhere(&file, choice);
+    let in_order = in_order(file, choice, holes);
+    match (anywhere, in_order) {
+        (Ok(Some(anywhere)), Ok(in_order)) => {
+            assert!(anywhere == in_order, "two disks in one file")
+        }
+        (Err(error), _) | (_, Err(error)) => refused(&error),
+        _ => {}
+    }
+}
+
+fn refused(error: &diskferry_block_stream::Error) {
+    let kind = error.kind();
+    let fair = [ErrorKind::Damaged, ErrorKind::Limit, ErrorKind::Misuse, ErrorKind::Unsupported];
+    assert!(fair.contains(&kind), "{kind:?}: {error}");
+    assert!(error.to_string().len() < 100_000, "{error}");
+}
+
+/// Puts a header's sum where it belongs.
+fn sum(block: &mut [u8]) {
+    if block.iter().all(|byte| *byte == 0) {
+        return;
+    }
+    block[148..156].fill(b' ');
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+}
+
+/// Bounds on the work.
+fn limits() -> Limits {
+    let mut limits = Limits::default().with_metadata(32 << 20);
+    (limits.virtual_size, limits.unpacked, limits.members) = (1 << 20, 4 << 20, 200);
+    limits
+}
+
+/// The disk of an archive; none where the file is something else.
+fn anywhere(file: &[u8], choice: Choice) -> Result<Option<Vec<u8>>> {
+    if Wrapping::of(file) != Some(Wrapping::Tar) {
+        return Ok(None);
+    }
+    let limits = limits();
+    let package = Package::open("archive", Arc::new(file.to_vec()), &limits)?;
+    package.check(&mut |_: Problem| {})?;
+    let (part, disks) = package.disk(choice, &|part: &Part| {
+        let mut head = vec![0; part.len().min(4096) as usize];
+        part.read_at(0, &mut head)?;
+        Ok(judge(&head))
+    })?;
+    assert!(disks.len() <= 256 || !package.is_ova());
+    limits.check_virtual_size(part.len())?;
+    let mut content = vec![0xee; part.len() as usize];
+    part.read_at(0, &mut content)?;
+    let mut at = 0;
+    while at < part.len() {
+        let run = part.run(at, part.len() - at)?;
+        assert!((1..=part.len() - at).contains(&run.length), "{run:?} at {at}");
+        let bytes = &content[at as usize..][..run.length as usize];
+        assert!(!run.hole || bytes.iter().all(|byte| *byte == 0), "{run:?} at {at}");
+        at += run.length;
+    }
+    // What it is wrapped in further is for the other way.
+    Ok(Wrapping::of(&content).is_none().then_some(content))
+}
+
+fn judge(head: &[u8]) -> Option<&'static str> {
+    Wrapping::of(head).map(Wrapping::name)
+}
+
+/// The disk under all wrappers, or the file itself.
+fn in_order(file: Vec<u8>, mut choice: Choice, holes: bool) -> Result<Vec<u8>> {
+    let limits = limits();
+    let mut peek = Peek::new(Cursor::new(file));
+    for _ in 0..limits.nesting {
+        match Wrapping::of(peek.peek(Wrapping::HEAD)?) {
+            None => break,
+            Some(Wrapping::Packed(wrapper)) => {
+                peek = Peek::new(Unpacking::new(wrapper, peek, &limits));
+            }
+            Some(Wrapping::Tar) => {
+                let inside = find_disk(peek, choice, judge, &limits)?;
+                limits.check_virtual_size(inside.size)?;
+                peek = inside.content;
+                choice = Choice::First;
+            }
+        }
+    }
+    let mut content = Vec::new();
+    let mut buf = vec![0xee; 5000];
+    loop {
+        let zeros = if holes { peek.hole()? } else { 0 };
+        limits.check_virtual_size((content.len() as u64).saturating_add(zeros))?;
+        content.resize(content.len() + zeros as usize, 0);
+        match peek.read(&mut buf)? {
+            0 if zeros == 0 => return Ok(content),
+            count => content.extend_from_slice(&buf[..count]),
+        }
+        limits.check_virtual_size(content.len() as u64)?;
+    }
+}
