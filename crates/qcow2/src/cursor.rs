@@ -161,7 +161,13 @@ impl<'a> Reader<'a> {
             Entry::Plain { offset } => {
                 (Way::Plain { offset: self.place(at, offset, left)? + within }, left)
             }
-            Entry::Compressed { .. } => (Way::Compressed, left),
+            Entry::Compressed { offset, length } => {
+                let (guest, end) = (at - within, self.file().len());
+                if offset >= end {
+                    return Err(Damage::CompressedCut { guest, at: offset, length, end }.into());
+                }
+                (Way::Compressed, left)
+            }
             Entry::Parts { offset, stored, zero } => {
                 let part = self.cluster / SUBCLUSTERS;
                 let first = (within / part) as u32;
@@ -218,7 +224,11 @@ impl<'a> Reader<'a> {
         let table_end = span - at % span;
         while length < limit.min(table_end) {
             let next = at + length;
-            let (next_way, more) = self.way(next, self.entry(next)?)?;
+            // A cluster further on that is damaged is no reason not to read those before it.
+            let Ok((next_way, more)) = self.entry(next).and_then(|entry| self.way(next, entry))
+            else {
+                break;
+            };
             let joins = match (way, next_way) {
                 (Way::Plain { offset }, Way::Plain { offset: next }) => offset + length == next,
                 (way, next) => way == next,
@@ -240,9 +250,6 @@ impl<'a> Reader<'a> {
         let end = file.len();
         // The last sector that an entry counts may go on past the end of the file.
         let have = length.min(end.saturating_sub(offset));
-        if have == 0 {
-            return Err(Damage::CompressedCut { guest, at: offset, length, end }.into());
-        }
         let Self { unpacker, packed, .. } = self;
         let mut outcome = None;
         let seen = file.view(offset, have as usize, &mut |bytes| {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Detail, Disk, Error, Image, Limits, ParentRef, Problem, Result,
-    Snapshot,
+    Bytes, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, ParentRef, Problem,
+    Result, Snapshot,
 };
 
 use crate::check;
@@ -181,6 +181,11 @@ impl Disk for Qcow2 {
 
     fn files(&self) -> &[Arc<dyn Bytes>] {
         &self.files
+    }
+
+    /// A part of a compressed cluster costs all of it.
+    fn order(&self) -> Order {
+        Order::Grains
     }
 
     fn cursor(&self) -> Result<Box<dyn Cursor + '_>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent, Kind, Result};
+use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent, Kind, Order, Result};
 
 /// A disk on which some short stretches have other bytes.
 pub struct Patched {
@@ -45,6 +45,10 @@ impl Disk for Patched {
 
     fn files(&self) -> &[Arc<dyn Bytes>] {
         self.disk.files()
+    }
+
+    fn order(&self) -> Order {
+        self.disk.order()
     }
 
     fn cursor(&self) -> Result<Box<dyn Cursor + '_>> {
