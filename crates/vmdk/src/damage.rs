@@ -71,8 +71,17 @@ pub(crate) enum Damage {
     NoEnd { at: u64 },
     #[error("the byte at {at:#x}, after the end-of-stream marker, is not zero")]
     AfterEnd { at: u64 },
-    #[error("the stream ends at {at:#x} with {found:#x} grains, its tables have {told:#x}")]
-    StreamGrains { at: u64, found: u64, told: u64 },
+    #[error(
+        "the stream ends at {at:#x}, and the grains of table {table:#x} are not those that the table has"
+    )]
+    StreamTable { at: u64, table: u64 },
+    #[error(
+        "grain directory entry {index:#x} at {at:#x} is {entry:#x}, which leads to no table of the \
+         grains that came"
+    )]
+    StreamDirectory { at: u64, index: u64, entry: u64 },
+    #[error("the footer at {at:#x} names no grain directory that came before it")]
+    NoDirectory { at: u64 },
 }
 
 /// What is wrong with a pointer.

@@ -1,9 +1,11 @@
 //! A streamOptimized image that arrives in order, through a pipe.
 //!
-//! Each grain's marker says where it goes, so no table is needed; but the tables in front, where
-//! there are any, tell how many grains must come. Otherwise the end-of-stream marker tells that
-//! nothing is missing.
+//! Each grain's marker says where it goes, so no table is needed to read it. Whether all came, and
+//! to the right place, the tables tell: those in front, of the grains that must come, or those that
+//! follow, of the grains that did. An end-of-stream marker alone proves nothing, as it is a sector
+//! of zeros, which is also what is left of a file that did not arrive whole.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::io::Read;
 
 use diskferry_block_stream::{Error, Limits, Piece, Result, Stream};
@@ -28,9 +30,15 @@ pub struct StreamOptimizedStream<R> {
     passed: u64,
     state: State,
     limits: Limits,
-    /// Grains met, and how many there must be, where tables in front told it.
-    grains: u64,
-    told: Option<u64>,
+    /// The grains that were met, and those that must be, where tables in front told it.
+    met: Tally,
+    told: Option<Tally>,
+    /// The tables that went by: the sector of each, and the digest of its grains.
+    tables: Vec<(u64, Option<u64>)>,
+    /// Where the directory began that went by and agreed with the grains, in bytes.
+    directory: Option<u64>,
+    /// A footer went by.
+    footed: bool,
     unpacker: ZlibUnpacker,
     packed: Vec<u8>,
     /// The grain that is being handed out, and how much of it is.
@@ -78,7 +86,7 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
         let descriptor = source.descriptor(&header, limits)?;
         let told = match header.directory {
             Directory::Footer => None,
-            Directory::At(at) => Some(source.count_grains(&header, at, limits)?),
+            Directory::At(at) => Some(source.grains_told(&header, at, limits)?),
         };
         source.skip_to(header.overhead)?;
         let said = descriptor.extents().first().and_then(|line| line.sectors.checked_mul(SECTOR));
@@ -92,12 +100,15 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
         let grain = vec![0; header.grain as usize];
         Ok(Self {
             source,
-            size: size.or((told == Some(0)).then_some(0)),
+            size: size.or(told.as_ref().is_some_and(Tally::is_empty).then_some(0)),
             passed: 0,
             state: State::Marker,
             limits: limits.clone(),
-            grains: 0,
+            met: Tally::default(),
             told,
+            tables: Vec::new(),
+            directory: None,
+            footed: false,
             unpacker: ZlibUnpacker::new(),
             packed: Vec::new(),
             handed: grain.len(),
@@ -115,9 +126,12 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
             match (raw.size, raw.kind) {
                 (0, marker::END) => return self.ends(),
                 (0, marker::FOOTER) => self.footer()?,
-                (0, marker::TABLE | marker::DIRECTORY) => {
+                // Tables in front had their say.
+                (0, marker::TABLE | marker::DIRECTORY) if self.told.is_some() => {
                     self.source.skip(raw.value.saturating_mul(SECTOR))?;
                 }
+                (0, marker::TABLE) => self.table(raw.value)?,
+                (0, marker::DIRECTORY) => self.directory(raw.value)?,
                 (0, kind) => return Err(Damage::MarkerType { at, kind }.into()),
                 _ => return self.take_grain(at, &sector),
             }
@@ -159,8 +173,60 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
         }
         self.grain.truncate(want as usize);
         self.handed = 0;
-        self.grains += 1;
+        let (table, entry) = (guest / self.header.span(), guest % self.header.span() / grain);
+        self.met.add(table, entry, at / SECTOR, &self.limits)?;
         self.state = State::Grain { at: guest };
+        Ok(())
+    }
+
+    /// Takes note of a table of so many sectors.
+    fn table(&mut self, sectors: u64) -> Result<()> {
+        self.limits.spend("the grain tables", size_of::<(u64, Option<u64>)>() as u64)?;
+        let at = self.source.at;
+        let mut grains = Grains::default();
+        let mut entry = 0;
+        for _ in 0..sectors {
+            let sector = self.source.table_sector()?;
+            for index in 0..ENTRIES {
+                grains.add_entry(entry, Width::Four.entry(&sector, index));
+                entry += 1;
+            }
+        }
+        self.tables.push((at / SECTOR, grains.digest()));
+        Ok(())
+    }
+
+    /// Compares a directory of so many sectors, and the tables that went by, with the grains.
+    fn directory(&mut self, sectors: u64) -> Result<()> {
+        let start = self.source.at;
+        let mut met = self.met.tables().iter().peekable();
+        let mut index = 0;
+        for _ in 0..sectors {
+            let at = self.source.at;
+            let sector = self.source.table_sector()?;
+            for within in 0..ENTRIES {
+                let entry = Width::Four.entry(&sector, within);
+                let grains = met.next_if(|(table, _)| *table == index).map(|(_, digest)| *digest);
+                let told = match entry {
+                    // No table, or one of zeros.
+                    0 | 1 => Ok(None),
+                    at => self
+                        .tables
+                        .binary_search_by_key(&at, |(sector, _)| *sector)
+                        .map(|place| self.tables[place].1),
+                };
+                if told != Ok(grains) {
+                    let at = at + within as u64 * Width::Four.bytes();
+                    return Err(Damage::StreamDirectory { at, index, entry }.into());
+                }
+                index += 1;
+            }
+        }
+        if let Some((index, _)) = met.next() {
+            let (at, index) = (self.source.at, *index);
+            return Err(Damage::StreamDirectory { at, index, entry: 0 }.into());
+        }
+        self.directory = Some(start);
         Ok(())
     }
 
@@ -173,6 +239,12 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
         }
         let footer = Header::parse(&RawHeader::parse(&sector))?;
         self.header.agrees_with(&footer, at)?;
+        if self.told.is_none()
+            && footer.directory != self.directory.map_or(Directory::Footer, Directory::At)
+        {
+            return Err(Damage::NoDirectory { at }.into());
+        }
+        self.footed = true;
         if self.size.is_none() {
             self.limits.check_virtual_size(footer.capacity)?;
             if self.passed > footer.capacity {
@@ -187,17 +259,19 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
     /// The file ends without a marker that says so: some programs, which write the tables in front,
     /// write none.
     fn ends_unmarked(&mut self, at: u64) -> Result<()> {
-        match self.told {
-            Some(told) if told == self.grains => self.ends(),
-            Some(told) => Err(Damage::StreamGrains { at, found: self.grains, told }.into()),
-            None => Err(Damage::NoEnd { at }.into()),
-        }
+        if self.told.is_none() { Err(Damage::NoEnd { at }.into()) } else { self.ends() }
     }
 
     fn ends(&mut self) -> Result<()> {
-        let (at, found) = (self.source.at, self.grains);
-        if let Some(told) = self.told.filter(|told| *told != found) {
-            return Err(Damage::StreamGrains { at, found, told }.into());
+        let at = self.source.at;
+        match &mut self.told {
+            Some(told) => {
+                if let Some(table) = told.differs(&mut self.met) {
+                    return Err(Damage::StreamTable { at, table }.into());
+                }
+            }
+            None if !self.footed => return Err(Damage::NoFooter { at: at - SECTOR }.into()),
+            None => {}
         }
         // Whoever carries it may pad it.
         while let Some(sector) = self.source.sector()? {
@@ -333,8 +407,15 @@ impl<R: Read> Source<R> {
         Descriptor::parse(&text, limits)
     }
 
-    /// Counts the grains in the tables, which are in front, after their directory at `at`.
-    fn count_grains(&mut self, header: &Header, at: u64, limits: &Limits) -> Result<u64> {
+    /// A sector of a table.
+    fn table_sector(&mut self) -> Result<Sector> {
+        let mut sector = [0; SECTOR as usize];
+        self.fill(&mut sector)?;
+        Ok(sector)
+    }
+
+    /// The grains in the tables, which are in front, after their directory at `at`.
+    fn grains_told(&mut self, header: &Header, at: u64, limits: &Limits) -> Result<Tally> {
         let tables = header.capacity.div_ceil(header.span());
         let length = tables * Width::Four.bytes();
         let misplaced = || {
@@ -350,7 +431,7 @@ impl<R: Read> Source<R> {
         let mut directory = vec![0; limits.spend("the grain directory", length)?];
         self.fill(&mut directory)?;
         let mut table = vec![0; (header.table_entries * Width::Four.bytes()) as usize];
-        let mut grains = 0;
+        let mut grains = Tally::default();
         for index in 0..tables {
             let at = Width::Four.entry(&directory, index as usize) * SECTOR;
             let left = (header.capacity - index * header.span()).div_ceil(header.grain);
@@ -364,11 +445,92 @@ impl<R: Read> Source<R> {
             }
             self.skip_to(at)?;
             self.fill(table)?;
-            let entries = (0..entries).map(|index| Width::Four.entry(table, index));
-            // An entry of 1 means zeros, for which no grain comes.
-            grains += entries.filter(|entry| *entry > 1).count() as u64;
+            for within in 0..entries {
+                let sector = Width::Four.entry(table, within);
+                // An entry of 1 means zeros, for which no grain comes.
+                if sector > 1 {
+                    grains.add(index, within as u64, sector, limits)?;
+                }
+            }
         }
         limits.refund(length);
         Ok(grains)
+    }
+}
+
+/// Entries in a sector of a table.
+const ENTRIES: usize = SECTOR as usize / 4;
+
+/// The grains of one table, in a digest: which entries there are, and to which sectors they lead.
+#[derive(Default)]
+struct Grains {
+    hasher: DefaultHasher,
+    some: bool,
+}
+
+impl Grains {
+    fn add(&mut self, entry: u64, sector: u64) {
+        self.hasher.write_u64(entry);
+        self.hasher.write_u64(sector);
+        self.some = true;
+    }
+
+    /// An entry of a table: 0 is no grain, and 1 means zeros.
+    fn add_entry(&mut self, entry: u64, sector: u64) {
+        if sector > 1 {
+            self.add(entry, sector);
+        }
+    }
+
+    /// None where there are no grains.
+    fn digest(&self) -> Option<u64> {
+        self.some.then(|| self.hasher.finish())
+    }
+}
+
+/// Which grains there are and where, table by table, in a few bytes for each that has some.
+#[derive(Default)]
+struct Tally {
+    /// The index of each table, and the digest of its grains; in order.
+    tables: Vec<(u64, u64)>,
+    /// The table that grains are being added to.
+    open: Option<(u64, Grains)>,
+}
+
+impl Tally {
+    /// Adds a grain; they come in the disk's order.
+    fn add(&mut self, table: u64, entry: u64, sector: u64, limits: &Limits) -> Result<()> {
+        if self.open.as_ref().is_none_or(|(open, _)| *open != table) {
+            self.close();
+            limits.spend("the grain tables", size_of::<(u64, u64)>() as u64)?;
+            self.open = Some((table, Grains::default()));
+        }
+        if let Some((_, grains)) = &mut self.open {
+            grains.add(entry, sector);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some((table, grains)) = self.open.take() {
+            self.tables.extend(grains.digest().map(|digest| (table, digest)));
+        }
+    }
+
+    fn tables(&mut self) -> &[(u64, u64)] {
+        self.close();
+        &self.tables
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tables.is_empty() && self.open.is_none()
+    }
+
+    /// The first table of which the other has other grains.
+    fn differs(&mut self, other: &mut Self) -> Option<u64> {
+        let (own, others) = (self.tables(), other.tables());
+        let same = own.iter().zip(others).take_while(|(a, b)| a == b).count();
+        let first = |tables: &[(u64, u64)]| tables.get(same).map(|(table, _)| *table);
+        [first(own), first(others)].into_iter().flatten().min()
     }
 }
