@@ -1,7 +1,8 @@
 //! A conversion from a source to a target.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{self, AtomicU64};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use diskferry_block_stream::{Disk, Error, ErrorKind, Plan, Result, Stamp, Stream};
@@ -215,12 +216,24 @@ impl Convert {
         let writing = format.writing(&goal.options, goal.compress).map_err(in_target)?;
         let input = self.open.open(&self.source)?;
         refuse_own_source(&input, &destination)?;
-        let size = goal.size(self.size_of(&input)?, &input).map_err(in_target)?;
+        let input = match self.backup_gpt {
+            // It is at the disk's end, and is told at its start: that takes looking back.
+            BackupGpt::Moved => Input::Image(input.into_image()?),
+            BackupGpt::Kept => input,
+        };
+        let mut size = goal.size(self.size_of(&input)?, &input).map_err(in_target)?;
         let naming = Naming { stamp: self.identity.stamp(), file: file_name.as_deref() };
-        let plan = writing.plan(size.or(input.size()), &naming).map_err(in_target)?;
+        let mut plan = writing.plan(size.or(input.size()), &naming).map_err(in_target)?;
+        if self.backup_gpt == BackupGpt::Moved
+            && let Some(made) = size.or(input.size())
+        {
+            // The end is where the format has it.
+            size = made.checked_next_multiple_of(writing.unit(&plan));
+            plan = writing.plan(size.or(Some(made)), &naming).map_err(in_target)?;
+        }
         let parts = self.parts(&plan, &input, &destination)?;
         let (unit, grain) = (writing.unit(&plan), chunk(&plan));
-        let mut source = self.prepare(input, size, job)?;
+        let mut source = self.prepare(input, size, unit, job)?;
         let foreseen = goal.foresee(source.image(), file_name.as_deref(), job)?;
 
         let target = destination.create(parts, self.replace, self.durability)?;
@@ -374,14 +387,16 @@ impl Convert {
     }
 
     /// The source at the size that the target is to have.
-    fn prepare(&self, input: Input, size: Option<u64>, job: &Job) -> Result<Prepared> {
+    fn prepare(&self, input: Input, size: Option<u64>, unit: u64, job: &Job) -> Result<Prepared> {
         match input {
             Input::Stream(stream) => self.prepare_stream(stream, size),
             Input::Image(image) => {
                 let disk = Arc::clone(image.disk());
-                let (disk, odd) = match size {
-                    Some(size) if size != disk.size() => self.resized(&image, size, job)?,
-                    _ => (disk, None),
+                let made = size.unwrap_or(disk.size());
+                let held = made.checked_next_multiple_of(unit).unwrap_or(made);
+                let (disk, odd) = match self.backup_gpt {
+                    BackupGpt::Kept if held == disk.size() => (disk, None),
+                    _ => self.resized(&image, made, job)?,
                 };
                 Ok(Prepared::Disk { image, disk, odd })
             }
@@ -396,10 +411,10 @@ impl Convert {
         job: &Job,
     ) -> Result<(Arc<dyn Disk>, Option<String>)> {
         let own = image.disk();
-        let resized: Arc<dyn Disk> = if size > own.size() {
-            Arc::new(Pad::new(Arc::clone(own), size)?)
-        } else {
-            self.shrunk(image, size, job)?
+        let resized: Arc<dyn Disk> = match size.cmp(&own.size()) {
+            Ordering::Greater => Arc::new(Pad::new(Arc::clone(own), size)?),
+            Ordering::Equal => Arc::clone(own),
+            Ordering::Less => self.shrunk(image, size, job)?,
         };
         let in_image = |error: Error| error.in_file(image.name());
         match (look_for_gpt(own.as_ref(), job).map_err(in_image)?, self.backup_gpt) {
@@ -532,7 +547,8 @@ impl Prepared {
                 (image.info(), image.warnings().iter().cloned().chain(odd).collect())
             }
             Self::Stream { info, arrived, read, .. } => {
-                let arrived = arrived.map_or(size, |arrived| arrived.load(Ordering::Relaxed));
+                let arrived =
+                    arrived.map_or(size, |arrived| arrived.load(atomic::Ordering::Relaxed));
                 let mut warnings = Vec::new();
                 if arrived < size {
                     warnings.push(format!(
@@ -540,7 +556,7 @@ impl Prepared {
                         info.file
                     ));
                 }
-                (info.with_size(arrived, read.load(Ordering::Relaxed)), warnings)
+                (info.with_size(arrived, read.load(atomic::Ordering::Relaxed)), warnings)
             }
         }
     }

@@ -409,10 +409,12 @@ mod tests {
             (b"QFI\xfb\0\0\0\x03", Format::QCOW2),
         ] {
             assert_eq!(Format::probe(&Sample { head, tail: &tail }), Some(format));
-            // Cut, it is none.
+            // Cut or broken, it is a damaged one, and no raw disk.
             let cut = &tail[..tail.len() - 2];
-            let none = Some(format).filter(|format| *format != Format::VHD);
-            assert_eq!(Format::probe(&Sample { head, tail: cut }), none);
+            assert_eq!(Format::probe(&Sample { head, tail: cut }), Some(format));
+            let mut broken = tail.clone();
+            broken[3584 + 200] ^= 1;
+            assert_eq!(Format::probe(&Sample { head, tail: &broken }), Some(format));
         }
     }
 

@@ -89,7 +89,7 @@ impl Goal {
         };
         let facts = readiness.look(image, disk, job)?;
         let facts = readiness.plan(choice, &facts, disk.size(), name);
-        let warnings = readiness.judge(&facts)?;
+        let warnings = readiness.judge(&facts).map_err(|error| error.in_file(image.name()))?;
         Ok(Foreseen { facts: Some(facts), warnings })
     }
 
@@ -108,7 +108,7 @@ impl Goal {
             return Ok(foreseen.warnings);
         };
         let facts = readiness.look_back(image, foreseen.facts, name, job)?;
-        readiness.judge(&facts)
+        readiness.judge(&facts).map_err(|error| error.in_file(image.name()))
     }
 
     /// The name of the import target.

@@ -17,6 +17,7 @@ use diskferry_wrap::{
 };
 
 use crate::format::{Format, Sample};
+use crate::import::quoted;
 use crate::open::{OpenOptions, probe};
 use crate::stream::{Assumed, Counted};
 
@@ -266,11 +267,12 @@ fn in_order_only(format: Format, outer: &str, name: &str, around: &Around) -> Er
              a file, or redirect it with '<'"
         ),
         layers => {
-            let member = name.strip_prefix(outer).map_or("", |rest| rest.trim_start_matches('/'));
+            // No name of a member goes into a line that people copy.
+            let outer = quoted(outer);
             let unpack = match layers {
-                [packed] => format!("{packed} -dc '{outer}' > disk.{format}"),
-                [.., "tar" | "ova"] => format!("tar -xf '{outer}' '{member}'"),
-                _ => "unpack it step by step".to_owned(),
+                [packed] => format!("{packed} -dc {outer} > disk.{format}"),
+                [.., "tar" | "ova"] => format!("tar -xf {outer}"),
+                _ => "layer by layer".to_owned(),
             };
             format!(
                 "a {format} image in a compressed file or a pipe comes front to back only, and its \

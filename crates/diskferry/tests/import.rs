@@ -35,7 +35,7 @@ fn converted(
 
 fn preflight(image: &Path, target: ImportTarget) -> Report {
     let image = OpenOptions::default().open_image(&Location::from(image)).unwrap();
-    let preflight = Preflight { target, as_name: None, waived: Vec::new() };
+    let preflight = Preflight { target, as_name: None, waived: Vec::new(), source: Vec::new() };
     preflight.run(&image, &Job::new(2).unwrap()).unwrap()
 }
 
@@ -97,7 +97,9 @@ fn what_cannot_be_made_ready_is_refused_before_any_work() {
     for (name, rule) in [("aliyun", "ext4-64bit"), ("jdcloud", "partition-table")] {
         let error = converted(&real_disk(), &made, target(name)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains(&format!("{name} would refuse it: {rule}")), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("{name} would refuse it: {rule}")), "{text}");
+        assert!(text.contains("real-disk.qcow2"), "{text}");
         assert!(!made.exists());
         let report = preflight(&real_disk(), target(name));
         assert_eq!(failed(&report), [rule]);
@@ -156,6 +158,41 @@ fn the_backup_of_a_gpt_moves_with_the_disks_end_where_that_is_asked_for() {
         assert_eq!(backup.verdict == Verdict::Warn, warns);
         fs::remove_file(&grown).unwrap();
     }
+}
+
+#[test]
+fn the_backup_of_a_gpt_moves_to_where_the_format_has_the_disks_end() {
+    let folder = qemu::temp_dir();
+    let (raw, packed) = (folder.path().join("disk.raw"), folder.path().join("disk.raw.gz"));
+    Convert::new(real_disk().as_path(), raw.as_path()).run(&Job::new(2).unwrap()).unwrap();
+    let output = Command::new("gzip").arg("-c").arg(&raw).output().unwrap();
+    fs::write(&packed, output.stdout).unwrap();
+    let back = folder.path().join("back.raw");
+    // GiB by the format; by request out of a compressed file; and at last where it has moved already.
+    for (source, file, size) in [
+        (&raw, "a.zvhd2", None),
+        (&packed, "b.qcow2", Some(VirtualSize::Bytes(80 << 20))),
+        (&folder.path().join("kept.raw"), "c.raw", None),
+    ] {
+        if file == "c.raw" {
+            let mut convert = Convert::new(raw.as_path(), source.as_path());
+            convert.size = Some(VirtualSize::Bytes(90 << 20));
+            convert.run(&Job::new(2).unwrap()).unwrap();
+            assert!(!sgdisk(source).contains("No problems found"));
+        }
+        let made = folder.path().join(file);
+        let mut convert = Convert::new(source.as_path(), made.as_path());
+        (convert.size, convert.backup_gpt) = (size, BackupGpt::Moved);
+        convert.verify = Verify::ReadBack;
+        convert.run(&Job::new(2).unwrap()).unwrap();
+        Convert::new(made.as_path(), back.as_path()).run(&Job::new(2).unwrap()).unwrap();
+        assert!(sgdisk(&back).contains("No problems found"), "{file}: {}", sgdisk(&back));
+        fs::remove_file(&back).unwrap();
+    }
+    let mut convert = Convert::new(raw.as_path(), back.as_path());
+    convert.to = Some(Format::ZVHD);
+    let summary = convert.run(&Job::new(2).unwrap()).unwrap();
+    assert!(summary.warnings.iter().any(|text| text.contains("--move-gpt")), "{summary:?}");
 }
 
 /// What OpenStack's inspector makes of each file: its format, and its objection.

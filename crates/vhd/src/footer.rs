@@ -122,12 +122,26 @@ impl Found {
 
 /// Whether a file that starts and ends with these bytes says that it is a VHD.
 ///
-/// One without a good footer at its end must begin with a copy. That one may be broken: no raw disk
-/// begins so, and it is better to hear of damage than to take its tables for a disk.
+/// One that does so at its start only, or whose footer at the end is broken or cut, is one too: it
+/// is better to hear of damage than to take its tables, or a footer, for a part of a disk.
 pub(crate) fn probe(head: &[u8], tail: &[u8]) -> bool {
     head.starts_with(&COOKIE)
-        || Found::at_end(tail, tail.len() as u64).is_some_and(|found| found.is_good())
+        || Found::at_end(tail, tail.len() as u64)
+            .is_some_and(|found| found.is_good() || begins(&found.bytes))
+        || (BEGINNING..SHORT_FOOTER)
+            .filter_map(|length| Some(&tail[tail.len().checked_sub(length)?..]))
+            .any(begins)
 }
+
+/// Whether these bytes are the beginning of a footer, by more than its cookie.
+fn begins(bytes: &[u8]) -> bool {
+    let Some(fields) = bytes.strip_prefix(&COOKIE) else { return false };
+    // The features, of which one bit is always set, and the version.
+    matches!(fields, [0, 0, 0, 2 | 3, 0, 1, 0, 0, ..])
+}
+
+/// Bytes that show a footer to be one.
+const BEGINNING: usize = 16;
 
 impl Footer {
     /// Finds the footer and checks it.

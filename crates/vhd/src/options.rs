@@ -10,6 +10,8 @@ pub struct Options {
     pub(crate) subformat: Subformat,
     pub(crate) block_size: Option<BlockSize>,
     pub(crate) preallocation: Preallocation,
+    /// A fixed disk may be larger than most programs take.
+    pub(crate) large: bool,
 }
 
 /// The kinds of disk that can be written.
@@ -37,6 +39,11 @@ pub const OPTIONS: &[OptionSpec] = &[
         about: "what becomes of a fixed disk's zeros: holes, storage reserved, or written",
     },
     OptionSpec {
+        key: "large",
+        values: "off, on",
+        about: "whether a fixed disk may have more than 2040 GiB, which only Azure takes",
+    },
+    OptionSpec {
         key: "force_size",
         values: "on",
         about: "always on: sizes are exact; taken because qemu-img needs it for that",
@@ -45,7 +52,12 @@ pub const OPTIONS: &[OptionSpec] = &[
 
 impl Default for Options {
     fn default() -> Self {
-        Self { subformat: Subformat::Dynamic, block_size: None, preallocation: Preallocation::Off }
+        Self {
+            subformat: Subformat::Dynamic,
+            block_size: None,
+            preallocation: Preallocation::Off,
+            large: false,
+        }
     }
 }
 
@@ -59,6 +71,7 @@ impl Options {
             "subformat" => self.subformat = choice(key, value, SUBFORMAT)?,
             "block_size" => self.block_size = Some(block_size(value)?),
             "preallocation" => self.preallocation = choice(key, value, PREALLOCATION)?,
+            "large" => self.large = choice(key, value, LARGE)?,
             "force_size" => choice(key, value, FORCE_SIZE)?,
             _ => {
                 let keys: Vec<_> = OPTIONS.iter().map(|option| option.key).collect();
@@ -78,6 +91,7 @@ impl Options {
             Subformat::Dynamic if self.preallocation != Preallocation::Off => {
                 "preallocation needs subformat=fixed"
             }
+            Subformat::Dynamic if self.large => "large needs subformat=fixed",
             Subformat::Fixed if self.block_size.is_some() => "block_size needs subformat=dynamic",
             Subformat::Dynamic | Subformat::Fixed => return Ok(()),
         };
@@ -92,6 +106,7 @@ const PREALLOCATION: &[(&str, Preallocation)] = &[
     ("falloc", Preallocation::Falloc),
     ("full", Preallocation::Full),
 ];
+const LARGE: &[(&str, bool)] = &[("off", false), ("on", true)];
 const FORCE_SIZE: &[(&str, ())] = &[("on", ()), ("yes", ()), ("true", ())];
 
 fn choice<T: Copy>(key: &str, value: &str, choices: &[(&str, T)]) -> Result<T> {

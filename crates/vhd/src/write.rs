@@ -30,7 +30,8 @@ use crate::wire::{
 /// is rounded up to one, with zeros, for the format counts sectors.
 ///
 /// # Errors
-/// `Misuse` for options that do not go together; `Unsupported` for a disk of more than 2040 GiB,
+/// `Misuse` for options that do not go together; `Unsupported` for a disk of more than 2040 GiB
+/// (32 TiB for a fixed one that may be large),
 /// or of unknown size: what precedes or follows the data tells it.
 pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan> {
     options.check()?;
@@ -39,10 +40,12 @@ pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan>
             "a VHD of a disk whose size is known only at its end; write it to raw or qcow2 first",
         ));
     };
-    let rounded = size.checked_next_multiple_of(SECTOR).filter(|rounded| *rounded <= LARGEST);
+    let largest = if options.large { LARGEST_IN_AZURE } else { LARGEST };
+    let rounded = size.checked_next_multiple_of(SECTOR).filter(|rounded| *rounded <= largest);
     let Some(rounded) = rounded else {
+        let gib = largest >> 30;
         return Err(Error::unsupported(format!(
-            "{size} bytes in a VHD, which holds {LARGEST} at most (2040 GiB)"
+            "{size} bytes in a VHD, which holds {largest} at most ({gib} GiB)"
         )));
     };
     match options.subformat {
@@ -65,6 +68,9 @@ pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan>
 /// The specification's bound for dynamic disks. Programs hold fixed disks to it too, but for
 /// Azure's.
 const LARGEST: u64 = 2040 << 30;
+
+/// The most that Azure takes, in a fixed disk: its SDK's bound for uploads.
+const LARGEST_IN_AZURE: u64 = 32 << 40;
 
 /// Where a block's data begins, a multiple of this.
 const ALIGNMENT: u64 = 4096;

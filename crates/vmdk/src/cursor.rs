@@ -176,7 +176,10 @@ impl<'a> Reader<'a> {
             Ok(Table::Absent | Table::Zero) => None,
             Err(problem) => Some(Damage::DirectoryEntry { index, entry, problem }),
         };
-        if first.is_some()
+        // A table that lost its entries says that there is nothing, and no honest one does where its
+        // copy has grains.
+        let is_lost = first.is_none() && zeros::is_zero(&self.table);
+        if (first.is_some() || is_lost)
             && let Some(at) = place.sparse.redundant_table(place.bytes, index)?
         {
             let own = std::mem::take(&mut self.table);

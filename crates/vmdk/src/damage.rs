@@ -36,6 +36,8 @@ pub(crate) enum Damage {
     FooterDiffers { at: u64, field: &'static str, footer: u64, header: u64 },
     #[error("grain directory entry {index:#x} is {entry:#x}, {problem}")]
     DirectoryEntry { index: u64, entry: u64, problem: Problem },
+    #[error("two entries of the grain directory lead to one table, at {at:#x}")]
+    SharedTable { at: u64 },
     #[error("grain table entry for {guest:#x} is {entry:#x}, {problem}")]
     TableEntry { guest: u64, entry: u64, problem: Problem },
     #[error(
@@ -59,7 +61,7 @@ pub(crate) enum Damage {
     ExtentLine { line: usize, text: String },
     #[error("line {line} of the descriptor: {key} is '{text}', which is no number")]
     Number { line: usize, key: &'static str, text: String },
-    #[error("the descriptor has no createType and no extents")]
+    #[error("the descriptor has no extents")]
     EmptyDescriptor,
     #[error("the extents have more than 2^64 bytes")]
     TooLarge,

@@ -153,7 +153,7 @@ impl Vmdk {
 
     /// A disk in files that a descriptor names.
     fn of_files(bytes: Arc<dyn Bytes>, descriptor: Descriptor, limits: &Limits) -> Result<Self> {
-        if descriptor.create_type().is_none() && descriptor.extents().is_empty() {
+        if descriptor.extents().is_empty() {
             return Err(Damage::EmptyDescriptor.into());
         }
         refuse_device(&descriptor)?;

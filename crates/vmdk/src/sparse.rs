@@ -304,7 +304,29 @@ impl Sparse {
             }
             (Err(error), None | Some(Err(_))) => return Err(error),
         };
+        self.check_shared(limits)?;
         Ok(Opened { sparse: self, warnings })
+    }
+
+    /// Refuses a directory of which two entries lead to one table: a small file could so claim more
+    /// extents than anybody can walk through.
+    fn check_shared(&self, limits: &Limits) -> Result<()> {
+        let length = self.directory.len() as u64 * ENTRY;
+        limits.spend("the grain directory", length)?;
+        let mut tables: Vec<u64> = self
+            .directory
+            .iter()
+            .filter_map(|entry| match self.table(*entry) {
+                Ok(Table::At(at)) => Some(at),
+                _ => None,
+            })
+            .collect();
+        limits.refund(length);
+        tables.sort_unstable();
+        match tables.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Damage::SharedTable { at: pair[0] }.into()),
+            None => Ok(()),
+        }
     }
 
     fn read_directory(&self, bytes: &dyn Bytes, at: u64, limits: &Limits) -> Result<Vec<u64>> {

@@ -63,6 +63,25 @@ impl Source {
             access: self.io.into(),
         }
     }
+
+    /// The words of a command line that open an image in the same way.
+    fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
+        if let Some(format) = self.from {
+            option("-f", format.to_string());
+        }
+        if let Some(disk) = self.disk {
+            option("--disk", disk.to_string());
+        }
+        if let Some(snapshot) = &self.snapshot {
+            option("--snapshot", snapshot.clone());
+        }
+        for folder in &self.allow_path {
+            option("--allow-path", folder.display().to_string());
+        }
+        words
+    }
 }
 
 /// Each algorithm once, in the order in which they were asked for first.

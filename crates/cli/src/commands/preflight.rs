@@ -14,8 +14,12 @@ pub fn preflight(arguments: args::Preflight) -> Outcome {
     let job = arguments.work.job(&Watch::default(), &arguments.image)?;
     let open = arguments.from.open_options(Backing::Lenient);
     let image = open.open_image(&Location::from_argument(&arguments.image))?;
-    let preflight =
-        Preflight { target: arguments.target, as_name: arguments.as_name, waived: arguments.waive };
+    let preflight = Preflight {
+        target: arguments.target,
+        as_name: arguments.as_name,
+        waived: arguments.waive,
+        source: arguments.from.words(),
+    };
     let report = preflight.run(&image, &job)?;
     let mut out = stdout();
     if arguments.json {

@@ -36,6 +36,28 @@ fn preflight_says_what_is_wrong_and_the_line_that_mends_it() {
 }
 
 #[test]
+fn the_line_that_mends_opens_the_same_disk() {
+    let folder = Folder::new();
+    folder.write("a.raw", &disk(2 << 20));
+    folder.qemu_img(&["convert", "-O", "qcow2", "a.raw", "a.qcow2"]);
+    folder.qemu_img(&["snapshot", "-c", "last monday", "a.qcow2"]);
+    let words =
+        ["preflight", "--json", "--for", "azure", "-f", "qcow2", "--snapshot", "last monday"];
+    let json = folder.run(&[&words[..], &["a.qcow2"]].concat()).coded(1).json();
+    let line = "diskferry convert --for azure -f qcow2 --snapshot 'last monday' a.qcow2 a.vhd";
+    assert_eq!(json["convert"], line);
+
+    folder.done(&["convert", "-q", "a.raw", "my server.raw"]);
+    let json =
+        folder.run(&["preflight", "--json", "--for", "ibm", "my server.raw"]).coded(1).json();
+    let line = json["convert"].as_str().unwrap();
+    assert_eq!(line, "diskferry convert --for ibm 'my server.raw' 'my server.qcow2'");
+    let json =
+        folder.run(&["preflight", "--json", "--for", "huawei", "my server.raw"]).coded(1).json();
+    assert_eq!(json["convert"], "diskferry convert --for huawei 'my server.raw' my-server.qcow2");
+}
+
+#[test]
 fn a_name_is_judged_where_it_is_given() {
     let folder = Folder::new();
     folder.write("a.raw", &disk(1 << 20));
@@ -98,7 +120,10 @@ fn a_conversion_for_a_target_refuses_what_that_would_refuse() {
     let file = std::fs::File::options().write(true).open(folder.path("a.raw")).unwrap();
     file.set_len(501 << 30).unwrap();
     let ended = folder.run(&["convert", "--for", "aliyun", "a.raw", "a.qcow2"]);
-    ended.failed(3, &["aliyun would refuse it: virtual-size", "500 GiB", "[InvalidImageSize]"]);
+    ended.failed(
+        3,
+        &["a.raw: ", "aliyun would refuse it: virtual-size", "500 GiB", "[InvalidImageSize]"],
+    );
     folder.run(&["convert", "--for", "aliyun", "a.raw", "a.vdi"]).failed(2, &["its name says vdi"]);
     folder
         .run(&["convert", "--for", "aliyun", "-O", "vdi", "a.raw", "a"])

@@ -31,6 +31,8 @@ pub(crate) struct Facts {
     pub name: Option<String>,
     /// What the object or the image will be called, where the user says it.
     pub as_name: Option<String>,
+    /// The first byte after the last partition that is not zero, if any, where it was looked for.
+    pub stray: Option<Option<u64>>,
     /// What stands on the disk, where it was looked at.
     pub content: Option<Inspection>,
 }

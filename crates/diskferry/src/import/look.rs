@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Error, Problem, Result};
+use diskferry_block_stream::{Bytes, Disk, Error, Order, Problem, Result};
 use diskferry_engine::Job;
 use diskferry_inspect::{self as inspect, Inspection};
 
@@ -38,6 +38,24 @@ impl Readiness {
             facts.content = Some(found);
         }
         Ok(facts)
+    }
+
+    /// Looks for what lies after the last partition, where a rule asks for it. That may take reading
+    /// much of the disk, from its end; one that is read front to back is left alone.
+    ///
+    /// # Errors
+    /// As for [`look`](Self::look).
+    pub fn look_beyond(&self, facts: &mut Facts, disk: &dyn Disk, job: &Job) -> Result<()> {
+        if let Some(found) = &facts.content
+            && disk.order() != Order::Forward
+            && self.asks(|check| matches!(check, Check::NothingBeyond))
+        {
+            facts.stray = Some(match found.partitions.as_slice() {
+                [] => None,
+                _ => inspect::usage(disk, found, &job.cancel, &job.progress)?.stray_byte,
+            });
+        }
+        Ok(())
     }
 
     /// The same about what was just written: what was foreseen of its content is not looked for

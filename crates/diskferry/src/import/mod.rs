@@ -15,12 +15,12 @@ mod tests;
 
 use std::fmt;
 
-use crate::format::Format;
+use crate::format::{Format, GIB};
 
 pub(crate) use facts::Facts;
 pub(crate) use look::look_for_gpt;
 pub use preflight::{Preflight, Report, Ruling, Verdict};
-pub(crate) use ready::{Choice, Readiness};
+pub(crate) use ready::{Choice, Readiness, quoted};
 pub use rule::{Certainty, Rule, Severity, Source};
 
 /// A cloud, a hypervisor or a service that imports disk images; or one that exports them.
@@ -54,6 +54,8 @@ struct Make {
     /// What it reads back as: its format's name and subformat, and what is around it.
     kind: (&'static str, &'static str),
     wrapping: &'static [&'static str],
+    /// What its virtual sizes are multiples of, in bytes.
+    unit: u64,
 }
 
 /// The disk's bytes as they are.
@@ -68,33 +70,51 @@ const VHD_DYNAMIC: Make = plain(Format::VHD, &[("subformat", "dynamic")], ("vhd"
 /// A VHD of the disk's bytes and a footer.
 const VHD_FIXED: Make = plain(Format::VHD, &[("subformat", "fixed")], ("vhd", "fixed"));
 
+/// The same, as large as Azure takes it.
+const VHD_AZURE: Make =
+    plain(Format::VHD, &[("subformat", "fixed"), ("large", "on")], ("vhd", "fixed"));
+
 /// A VMDK made to be sent.
-const VMDK_STREAM: Make =
-    plain(Format::VMDK, &[("subformat", "streamOptimized")], ("vmdk", "streamOptimized"));
+const VMDK_STREAM: Make = Make {
+    unit: GRAIN,
+    ..plain(Format::VMDK, &[("subformat", "streamOptimized")], ("vmdk", "streamOptimized"))
+};
 
 /// A VMDK that grows, in one file.
-const VMDK_SPARSE: Make =
-    plain(Format::VMDK, &[("subformat", "monolithicSparse")], ("vmdk", "monolithicSparse"));
+const VMDK_SPARSE: Make = Make {
+    unit: GRAIN,
+    ..plain(Format::VMDK, &[("subformat", "monolithicSparse")], ("vmdk", "monolithicSparse"))
+};
 
 /// A VDI that grows.
 const VDI: Make = plain(Format::VDI, &[("subformat", "dynamic")], ("vdi", "dynamic"));
 
 /// Huawei's sequential format.
-const ZVHD: Make = plain(Format::ZVHD, &[], ("zvhd", "zvhd"));
+const ZVHD: Make = Make { unit: GIB, ..plain(Format::ZVHD, &[], ("zvhd", "zvhd")) };
 
 /// Huawei's format with an index.
-const ZVHD2: Make = plain(Format::ZVHD2, &[], ("zvhd2", "zvhd2"));
+const ZVHD2: Make = Make { unit: GIB, ..plain(Format::ZVHD2, &[], ("zvhd2", "zvhd2")) };
 
 /// Google's archive of one raw disk.
-const GCP: Make = Make { wrapping: &["gzip", "tar"], ..plain(Format::GCP, &[], ("raw", "raw")) };
+const GCP: Make =
+    Make { unit: GIB, wrapping: &["gzip", "tar"], ..plain(Format::GCP, &[], ("raw", "raw")) };
 
 /// An appliance of one streamOptimized VMDK.
-const OVA: Make =
-    Make { wrapping: &["ova"], ..plain(Format::OVA, &[], ("vmdk", "streamOptimized")) };
+const OVA: Make = Make {
+    unit: GRAIN,
+    wrapping: &["ova"],
+    ..plain(Format::OVA, &[], ("vmdk", "streamOptimized"))
+};
 
 const fn plain(format: Format, options: FixedOptions, kind: (&'static str, &'static str)) -> Make {
-    Make { format, options, compressed: false, kind, wrapping: &[] }
+    Make { format, options, compressed: false, kind, wrapping: &[], unit: SECTOR }
 }
+
+/// The units of disks, in bytes.
+const SECTOR: u64 = 512;
+
+/// Of a VMDK, in bytes.
+const GRAIN: u64 = 64 << 10;
 
 /// Every import target.
 pub fn import_targets() -> &'static [ImportTarget] {

@@ -18,6 +18,8 @@ pub struct Preflight {
     pub as_name: Option<String>,
     /// Ids of rules that the user takes upon himself.
     pub waived: Vec<String>,
+    /// The words by which a command line opens the image as it was opened: `--snapshot`, `monday`.
+    pub source: Vec<String>,
 }
 
 /// What a preflight found. Serialised, its fields are a contract with scripts.
@@ -98,6 +100,7 @@ impl Preflight {
     pub fn run(&self, image: &DiskImage, job: &Job) -> Result<Report> {
         let readiness = Readiness::new(self.target, &self.waived)?;
         let mut facts = readiness.look(image, image.disk(), job)?;
+        readiness.look_beyond(&mut facts, image.disk().as_ref(), job)?;
         facts.as_name.clone_from(&self.as_name);
         let mut report = Report {
             file: image.name().to_owned(),
@@ -108,8 +111,12 @@ impl Preflight {
             notes: self.target.notes(),
         };
         report.ready = report.rules.iter().all(|ruling| ruling.ok);
-        let line = readiness.command_line(image.file().name());
-        let planned = readiness.planned(&facts);
+        let target = readiness.target_name(image.file().name());
+        let planned = readiness.planned(&facts, &target);
+        let moves = planned.as_ref().is_some_and(|planned| moves_gpt(&facts, planned));
+        let mut source = self.source.clone();
+        source.extend(moves.then(|| "--move-gpt".to_owned()));
+        let line = readiness.command_line(image.file().name(), &target, &source);
         let mended = planned.map(|planned| judge(&readiness, &planned));
         if !report.ready
             && let Some(mended) = &mended
@@ -121,22 +128,27 @@ impl Preflight {
         Ok(report)
     }
 
+    /// What a conversion mends, it mends better than the rule's advice.
     fn add_fixes(&self, line: &str, report: &mut Report, mended: Option<&[Ruling]>) {
         for (index, ruling) in report.rules.iter_mut().enumerate() {
-            if !matches!(ruling.verdict, Verdict::Fail | Verdict::Warn) {
-                continue;
+            // What is only known of a written file is made right, too.
+            let by_converting = mended.is_some_and(|mended| {
+                matches!(mended[index].verdict, Verdict::Pass | Verdict::Unknown)
+            });
+            if by_converting && matches!(ruling.verdict, Verdict::Fail | Verdict::Warn) {
+                ruling.fix = Some(line.to_owned());
             }
-            let by_converting = mended.is_some_and(|mended| mended[index].verdict == Verdict::Pass);
-            ruling.fix = if by_converting {
-                Some(line.to_owned())
-            } else {
-                self.target.rules()[index].advice().map(str::to_owned)
-            };
         }
     }
 }
 
-/// Judges every rule, without saying how to mend what is broken.
+/// Whether a conversion moves the end of a disk with a GPT.
+fn moves_gpt(facts: &Facts, planned: &Facts) -> bool {
+    facts.virtual_size != planned.virtual_size
+        && facts.content.as_ref().is_some_and(|disk| disk.used_gpt().is_some())
+}
+
+/// Judges every rule; what is broken is to be mended by the rule's own advice.
 pub(super) fn judge(readiness: &Readiness, facts: &Facts) -> Vec<Ruling> {
     readiness.target().rules().iter().map(|rule| ruling(rule, readiness, facts)).collect()
 }
@@ -157,7 +169,9 @@ fn ruling(rule: &'static Rule, readiness: &Readiness, facts: &Facts) -> Ruling {
         verdict,
         text,
         code: rule.error_code(),
-        fix: None,
+        fix: matches!(verdict, Verdict::Fail | Verdict::Warn)
+            .then(|| rule.advice().map(str::to_owned))
+            .flatten(),
         rule: rule.text(),
         certainty: rule.certainty(),
         source: rule.source(),

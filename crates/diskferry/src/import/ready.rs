@@ -1,11 +1,11 @@
 //! What a conversion for a target makes, and whether the target will take it.
 
-use diskferry_block_stream::{Error, Result};
-use diskferry_inspect::{Finding, Inspection, Note};
+use diskferry_block_stream::{Detail, Error, Result};
 
 use super::facts::Facts;
 use super::preflight::{self, Ruling, Verdict};
-use super::{ImportTarget, Make};
+use super::rule::{Check, is_of_backup};
+use super::{ImportTarget, Make, SECTOR};
 use crate::file::STDIN;
 use crate::format::{Compress, Format};
 
@@ -118,20 +118,29 @@ impl Readiness {
         self.target.0.unit <= SECTOR && self.target.0.least == 0
     }
 
-    /// What would be made of an image by the target's first choice; `None` where nothing is.
-    pub fn planned(&self, source: &Facts) -> Option<Facts> {
+    /// What would be made of an image, under that name, by the target's first choice; `None` where
+    /// nothing is. The backup of a GPT moves along.
+    pub fn planned(&self, source: &Facts, name: &str) -> Option<Facts> {
         let choice = self.choose(None, None, &[], None).ok()?;
-        Some(self.plan(&choice, source, self.size(source.virtual_size), None))
+        let name = name.rsplit('/').next();
+        let mut planned = self.plan(&choice, source, self.size(source.virtual_size), name);
+        if let Some(disk) =
+            planned.content.as_mut().filter(|_| planned.virtual_size != source.virtual_size)
+        {
+            disk.notes.retain(|note| !is_of_backup(&note.finding));
+        }
+        Some(planned)
     }
 
     /// What is known of the target before any work, at that virtual size in bytes and that name.
     pub fn plan(&self, choice: &Choice, source: &Facts, size: u64, name: Option<&str>) -> Facts {
-        let mut content = source.content.clone();
-        if let Some(content) = &mut content
-            && size > source.virtual_size
-        {
-            grown(content, size);
-        }
+        let size = size.checked_next_multiple_of(choice.make.unit).unwrap_or(size);
+        let on =
+            choice.options.iter().filter(|(_, value)| matches!(&**value, "on" | "yes" | "true"));
+        let details = on.filter_map(|(key, _)| {
+            let option = choice.format().options().iter().find(|option| option.key == key)?;
+            Some((option.key, Detail::Flag(true)))
+        });
         Facts {
             format: choice.make.kind.0,
             subformat: Some(choice.subformat().to_owned()),
@@ -143,7 +152,9 @@ impl Readiness {
             stored: source.stored,
             name: name.map(str::to_owned),
             as_name: source.as_name.clone(),
-            content,
+            details: details.collect(),
+            stray: source.stray,
+            content: source.content.clone(),
             ..Facts::default()
         }
     }
@@ -169,28 +180,40 @@ impl Readiness {
             .collect())
     }
 
-    /// The command line that makes an image ready.
-    pub fn command_line(&self, image: &str) -> String {
+    /// A name for what is made of an image, as the target takes it.
+    pub fn target_name(&self, image: &str) -> String {
         let Some(make) = self.target.0.makes.first() else { return String::new() };
-        let (source, stem) =
-            if image == STDIN { ("-", "disk".into()) } else { (image, stem(image)) };
         let extension = make.format.extensions().first().copied().unwrap_or_default();
-        let mut target = format!("{stem}.{extension}");
-        if target == source {
-            target = format!("{stem}-{}.{extension}", self.target);
-        }
+        let path = if image == STDIN { "disk".into() } else { stem(image) };
+        let (folder, name) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let takes = |name: &str| {
+            self.target.rules().iter().all(|rule| match &rule.check {
+                Check::FileName(rule) => rule.takes(&format!("{name}.{extension}")),
+                _ => true,
+            })
+        };
+        let name = match takes(name) {
+            true => name.to_owned(),
+            false => name.chars().map(|c| if plain(c) { c } else { '-' }).collect(),
+        };
+        let target = format!("{folder}{name}.{extension}");
+        if target == image { format!("{folder}{name}-{}.{extension}", self.target) } else { target }
+    }
+
+    /// The command line that makes an image ready: `source` are the words that open it.
+    pub fn command_line(&self, image: &str, target: &str, source: &[String]) -> String {
         let mut words = vec!["diskferry".to_owned(), "convert".into(), "--for".into()];
         words.push(self.target.name().into());
         if !self.waived.is_empty() {
             words.extend(["--waive".into(), self.waived.join(",")]);
         }
-        words.extend([quoted(source), quoted(&target)]);
+        words.extend(source.iter().map(|word| quoted(word)));
+        let image = if image == STDIN { "-" } else { image };
+        words.extend([quoted(image), quoted(target)]);
         words.join(" ")
     }
 }
-
-/// The units of disks, in bytes.
-const SECTOR: u64 = 512;
 
 /// Whether no option of the user speaks against a make's own.
 fn agrees(make: &Make, options: &[(String, String)]) -> bool {
@@ -204,22 +227,10 @@ fn is_split(subformat: &str) -> bool {
     matches!(subformat, "monolithicFlat" | "twoGbMaxExtentSparse" | "twoGbMaxExtentFlat")
 }
 
-/// What changes on a disk when zeros are added at its end.
-fn grown(disk: &mut Inspection, to: u64) {
-    let last = disk
-        .used_gpt()
-        .filter(|gpt| gpt.backup_at_end)
-        .map(|gpt| (gpt.backup.at, to.saturating_sub(u64::from(gpt.sector_size))));
-    disk.size = to;
-    if let Some((at, want)) = last {
-        let finding = Finding::BackupNotAtEnd { at, want };
-        disk.notes.push(Note { partition: None, finding });
-    }
-}
-
 fn refusal(ruling: &Ruling) -> String {
     let code = ruling.code.map(|code| format!(" [{code}]")).unwrap_or_default();
-    format!("{}: {}{code}", ruling.id, ruling.text)
+    let advice = ruling.fix.as_ref().map(|fix| format!(" ({fix})")).unwrap_or_default();
+    format!("{}: {}{code}{advice}", ruling.id, ruling.text)
 }
 
 /// A path without its extension, or extensions where it is an archive's.
@@ -234,7 +245,7 @@ fn stem(path: &str) -> String {
 }
 
 /// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
@@ -250,7 +261,8 @@ mod tests {
     fn a_command_line_names_a_target_that_is_not_the_source() {
         let line = |target: &str, image: &str| {
             let target = ImportTarget::from_name(target).unwrap();
-            Readiness::new(target, &[]).unwrap().command_line(image)
+            let readiness = Readiness::new(target, &[]).unwrap();
+            readiness.command_line(image, &readiness.target_name(image), &[])
         };
         for (target, image, expected) in [
             ("azure", "a/disk.qcow2", "diskferry convert --for azure a/disk.qcow2 a/disk.vhd"),
@@ -265,6 +277,17 @@ mod tests {
         ] {
             assert_eq!(line(target, image), expected);
         }
+    }
+
+    #[test]
+    fn a_name_that_the_target_refuses_is_mended() {
+        let huawei = Readiness::new(ImportTarget::from_name("huawei").unwrap(), &[]).unwrap();
+        assert_eq!(huawei.target_name("my disks/my disk.raw"), "my disks/my-disk.qcow2");
+        let words = ["--snapshot".to_owned(), "last monday".to_owned()];
+        assert_eq!(
+            huawei.command_line("a.qcow2", &huawei.target_name("a.qcow2"), &words),
+            "diskferry convert --for huawei --snapshot 'last monday' a.qcow2 a-huawei.qcow2"
+        );
     }
 
     #[test]

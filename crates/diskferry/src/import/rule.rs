@@ -108,6 +108,8 @@ pub(super) enum Check {
     NoVolumes,
     /// The backup of the GPT at the disk's end, and sound.
     BackupGpt,
+    /// Nothing after the last partition.
+    NothingBeyond,
     /// Partitions and file systems that end within the disk.
     Whole,
     /// A name for the image or the object, as it will be called there.
@@ -329,6 +331,13 @@ impl Check {
             Self::StreamEnd => stream_end(facts),
             Self::Footers => footers(facts),
             Self::Sound => sound(facts),
+            Self::NothingBeyond => match facts.stray {
+                None => Finding::Unknown("the disk's end was not looked at".into()),
+                Some(None) => Finding::Holds("nothing after the last partition".into()),
+                Some(Some(at)) => {
+                    Finding::Broken(format!("there is data at {at:#x}, after the last partition"))
+                }
+            },
             Self::RawCompanion(what) => said(
                 facts.format != "raw",
                 || "not raw".into(),
@@ -588,7 +597,7 @@ fn notes(disk: &Inspection, is: impl Fn(&Note) -> bool) -> Vec<String> {
     disk.notes.iter().filter(|note| is(&note.finding)).map(ToString::to_string).collect()
 }
 
-fn is_of_backup(finding: &Note) -> bool {
+pub(super) fn is_of_backup(finding: &Note) -> bool {
     matches!(
         finding,
         Note::BackupDamaged { .. }
@@ -615,13 +624,16 @@ impl Bounds {
 }
 
 impl NameRule {
+    pub fn takes(&self, name: &str) -> bool {
+        (self.length.0..=self.length.1).contains(&name.chars().count()) && (self.allows)(name)
+    }
+
     fn judge(&self, name: Option<&str>) -> Finding {
         let Some(name) = name else {
             return Finding::Unknown(format!("no {} was given: --as-name", self.what));
         };
-        let length = name.chars().count();
         said(
-            (self.length.0..=self.length.1).contains(&length) && (self.allows)(name),
+            self.takes(name),
             || format!("{}: '{name}'", self.what),
             || format!("'{name}' is no {}: {}", self.what, self.text),
         )
@@ -691,6 +703,7 @@ impl fmt::Display for Check {
             Self::NotEncrypted => f.write_str("nothing is encrypted"),
             Self::NoVolumes => f.write_str("there are no logical volumes"),
             Self::BackupGpt => f.write_str("the backup of a GPT is at the disk's end"),
+            Self::NothingBeyond => f.write_str("there is no data after the last partition"),
             Self::Whole => f.write_str("partitions and file systems end within the disk"),
             Self::Name(rule) | Self::FileName(rule) => write!(f, "{}: {}", rule.what, rule.text),
         }

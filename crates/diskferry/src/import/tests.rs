@@ -75,7 +75,7 @@ fn good(target: ImportTarget) -> Facts {
         content: Some(machine()),
         ..Facts::default()
     };
-    let mut facts = readiness.planned(&source).unwrap_or(source);
+    let mut facts = readiness.planned(&source, "disk").unwrap_or(source);
     facts.problems = Some(Vec::new());
     facts.file_size = Some(if facts.kind() == "vhd fixed" { 10 * GIB + 512 } else { GIB });
     facts.ends_in_zeros = Some(true);
@@ -173,6 +173,7 @@ fn spoil(check: &Check, facts: &mut Facts) {
         Check::BackupGpt => {
             disk.notes.push(note(Finding::BackupNotAtEnd { at: 0, want: 512 }));
         }
+        Check::NothingBeyond => facts.stray = Some(Some(GIB)),
         Check::Whole => disk.notes.push(note(Finding::PastEnd { end: 2, disk: 1 })),
         Check::Name(_) | Check::FileName(_) => {
             facts.as_name = Some(" a name.with spaces, which is\tvery long.RAW.raw".repeat(10));

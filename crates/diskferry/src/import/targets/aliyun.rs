@@ -4,7 +4,9 @@ use super::super::rule::{Bounds, Check, NameRule, Rule, Source, any, at_most, on
 use super::super::{Profile, QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
 use diskferry_inspect::{ContentKind, TableKind};
 
-use super::{BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, ONE_FILE, PARTITIONED, SOUND, WHOLE};
+use super::{
+    BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, WHOLE,
+};
 
 const API: Source =
     Source { title: "Alibaba Cloud ECS API reference, ImportImage", date: "2025-11" };
@@ -107,6 +109,7 @@ pub(super) static SYSTEM: Profile = Profile {
         Rule::new("not-encrypted", Check::NotEncrypted, INSTRUCTIONS).unverified(),
         EFI_LOADER,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
         IMAGE_NAME,
     ],
@@ -135,6 +138,7 @@ pub(super) static DATA: Profile = Profile {
             .code("InvalidDataDiskSize"),
         UPLOAD,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
         IMAGE_NAME,
     ],

@@ -2,7 +2,7 @@
 
 use super::super::rule::{Check, Rule, Source, any, at_most, only};
 use super::super::{OVA, Profile, RAW, VHD_DYNAMIC, VHD_FIXED, VMDK_STREAM};
-use super::{BACKUP_GPT, NO_PARENT, ONE_FILE, SOUND, TIB, WHOLE};
+use super::{BACKUP_GPT, NO_PARENT, NOTHING_BEYOND, ONE_FILE, SOUND, TIB, WHOLE};
 
 const PREREQUISITES: Source =
     Source { title: "AWS VM Import/Export user guide, requirements", date: "2025" };
@@ -51,6 +51,7 @@ pub(super) static IMPORT: Profile = Profile {
             .warns()
             .hint("import-image cannot look into it; import-snapshot takes it as it is"),
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
     ],
     notes: &[

@@ -1,8 +1,10 @@
 //! Microsoft Azure.
 
 use super::super::rule::{Bounds, Check, Rule, Source, at_most, only};
-use super::super::{Profile, VHD_FIXED};
-use super::{BACKUP_GPT, EFI_LOADER, GIB, MIB, NO_PARENT, PARTITIONED, SOUND, TIB, WHOLE};
+use super::super::{Profile, VHD_AZURE};
+use super::{
+    BACKUP_GPT, EFI_LOADER, GIB, MIB, NO_PARENT, NOTHING_BEYOND, PARTITIONED, SOUND, TIB, WHOLE,
+};
 
 const GENERIC: Source =
     Source { title: "Azure documents, Prepare a Linux image (generic)", date: "2025" };
@@ -12,7 +14,7 @@ const POWERSHELL: Source = Source { title: "Azure PowerShell, Add-AzVhd", date: 
 pub(super) static IMPORT: Profile = Profile {
     name: "azure",
     title: "Microsoft Azure: a managed disk or an image",
-    makes: &[VHD_FIXED],
+    makes: &[VHD_AZURE],
     unit: MIB,
     least: 20 * MIB,
     rules: &[
@@ -42,6 +44,7 @@ pub(super) static IMPORT: Profile = Profile {
         PARTITIONED,
         EFI_LOADER,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
     ],
     notes: &[

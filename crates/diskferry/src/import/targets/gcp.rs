@@ -2,7 +2,7 @@
 
 use super::super::rule::{Check, Rule, Source, any};
 use super::super::{GCP, Profile};
-use super::{BACKUP_GPT, EFI_LOADER, GIB, PARTITIONED, WHOLE};
+use super::{BACKUP_GPT, EFI_LOADER, GIB, NOTHING_BEYOND, PARTITIONED, WHOLE};
 
 const MANUAL: Source =
     Source { title: "Google Cloud documents, Import boot disk images manually", date: "2025" };
@@ -24,6 +24,7 @@ pub(super) static IMPORT: Profile = Profile {
         PARTITIONED,
         EFI_LOADER,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
     ],
     notes: &["the largest size is not published"],

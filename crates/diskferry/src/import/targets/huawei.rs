@@ -2,7 +2,10 @@
 
 use super::super::rule::{Accepts, Bounds, Check, NameRule, Rule, Source, any, at_most, only};
 use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM, ZVHD, ZVHD2};
-use super::{BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, ONE_FILE, PARTITIONED, SOUND, TIB, WHOLE};
+use super::{
+    BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, TIB,
+    WHOLE,
+};
 
 const GUIDE: Source =
     Source { title: "Image Management Service user guide (Open Telekom Cloud)", date: "2026-04" };
@@ -72,6 +75,7 @@ pub(super) static SYSTEM: Profile = Profile {
             .warns()
             .hint("passwords and keys cannot be injected into a root on a logical volume"),
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
         OBJECT_NAME,
     ],
@@ -93,6 +97,7 @@ pub(super) static DATA: Profile = Profile {
         Rule::new("virtual-size", Check::VirtualSize(at_most(2048 * GIB)), API).code("IMG.0111"),
         FILE_SIZE,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
         OBJECT_NAME,
     ],
@@ -125,6 +130,7 @@ pub(super) static FAST: Profile = Profile {
         EFI_LOADER,
         NOT_ENCRYPTED,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
         OBJECT_NAME,
     ],

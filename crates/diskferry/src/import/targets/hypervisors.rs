@@ -4,7 +4,10 @@ use super::super::rule::{Check, NameRule, Rule, Source, any, at_most, only};
 use super::super::{
     OVA, Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VHD_FIXED, VMDK_SPARSE, VMDK_STREAM,
 };
-use super::{BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, ONE_FILE, PARTITIONED, SOUND, TIB, WHOLE};
+use super::{
+    BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, TIB,
+    WHOLE,
+};
 
 const OVF: Source = Source { title: "VMware OVF Tool, and open-vmdk's vmdk-convert", date: "2024" };
 const VSPHERE: Source = Source { title: "VMware vSphere, messages of imports", date: "2024" };
@@ -39,6 +42,7 @@ pub(super) static VMWARE: Profile = Profile {
         PARTITIONED,
         EFI_LOADER,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
     ],
     notes: &["the machine in the OVA is a plain one: look at its adapters before you start it"],
@@ -69,6 +73,7 @@ pub(super) static VIRTUALBOX: Profile = Profile {
         SOUND,
         PARTITIONED,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
     ],
     notes: &["it opens qcow2 to read only"],
@@ -91,6 +96,7 @@ pub(super) static PROXMOX: Profile = Profile {
         PARTITIONED,
         EFI_LOADER,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
         Rule::new(
             "file-name",
@@ -132,6 +138,7 @@ pub(super) static HYPERV: Profile = Profile {
             .unverified()
             .hint("generation 2 machines, which start by UEFI, need VHDX: Convert-VHD makes one"),
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
     ],
     notes: &["on NTFS the file must be neither sparse nor compressed (error 0xC03A001A): \

@@ -72,7 +72,12 @@ const BACKUP_GPT: Rule = Rule::new(
     Source { title: "UEFI specification 2.10, 5.3.2: GPT header", date: "2022-08" },
 )
 .warns()
-.hint("in the guest: sgdisk --move-second-header /dev/DISK");
+.hint("convert it with --move-gpt; or in the guest: sgdisk --move-second-header /dev/DISK");
+
+/// It arrives, but what made it may not expect to find it there.
+const NOTHING_BEYOND: Rule = Rule::new("nothing-beyond", Check::NothingBeyond, EVERYWHERE)
+    .warns()
+    .hint("look what it is before the disk is shrunk or its last partition grown");
 
 /// A disk for a machine should have a partition to start from.
 const PARTITIONED: Rule = Rule::new("partitioned", Check::Partitioned, EVERYWHERE)

@@ -2,7 +2,9 @@
 
 use super::super::rule::{Check, Rule, Source, any, only};
 use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
-use super::{BACKUP_GPT, EFI_LOADER, NO_PARENT, ONE_FILE, PARTITIONED, SOUND, WHOLE};
+use super::{
+    BACKUP_GPT, EFI_LOADER, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, WHOLE,
+};
 
 const FORMATS: Source = Source { title: "OpenStack Glance, image formats", date: "2026" };
 const INSPECTOR: Source = Source { title: "oslo.utils, imageutils.format_inspector", date: "2026" };
@@ -54,6 +56,7 @@ pub(super) static GLANCE: Profile = Profile {
         PARTITIONED,
         EFI_LOADER,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
     ],
     notes: &["openstack image create --disk-format names the format; it must match"],

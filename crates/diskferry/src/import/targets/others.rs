@@ -4,7 +4,9 @@ use diskferry_inspect::{ContentKind, TableKind};
 
 use super::super::rule::{Check, NameRule, Rule, Source, any, at_most, only};
 use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
-use super::{BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, ONE_FILE, PARTITIONED, SOUND, WHOLE};
+use super::{
+    BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, WHOLE,
+};
 
 const ORACLE: Source = Source { title: "Oracle OCI, Importing custom images", date: "2025" };
 const ORACLE_PCA: Source =
@@ -42,6 +44,7 @@ pub(super) static OCI: Profile = Profile {
         Rule::new("not-encrypted", Check::NotEncrypted, ORACLE_PCA)
             .hint("decrypt the disk in the guest before the export"),
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
     ],
     notes: &[],
@@ -72,6 +75,7 @@ pub(super) static DIGITALOCEAN: Profile = Profile {
             .warns(),
         EFI_LOADER,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
         Rule::new(
             "file-name",
@@ -109,6 +113,7 @@ pub(super) static IBM: Profile = Profile {
         PARTITIONED,
         EFI_LOADER,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
         Rule::new(
             "file-name",

@@ -4,7 +4,7 @@ use diskferry_inspect::TableKind;
 
 use super::super::rule::{Check, NameRule, Rule, Source, any, at_most};
 use super::super::{Profile, QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
-use super::{BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, ONE_FILE, SOUND, WHOLE};
+use super::{BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, SOUND, WHOLE};
 
 const GUIDE: Source =
     Source { title: "Tencent Cloud documents on GitHub, Importing images", date: "2023" };
@@ -29,7 +29,9 @@ pub(super) static IMPORT: Profile = Profile {
         SOUND,
         Rule::new("virtual-size", Check::VirtualSize(at_most(500 * GIB)), GUIDE)
             .code("InvalidFormatSize"),
+        // The map counts zeros that are stored, so it proves nothing.
         Rule::new("data-size", Check::Stored(50 * GIB), GUIDE)
+            .warns()
             .code("InvalidFormatSize")
             .hint("what is in use is what a qcow2 takes: delete files and trim in the guest"),
         Rule::new("partitioned", Check::Partitioned, API).code("PartitionNotPresent"),
@@ -40,6 +42,7 @@ pub(super) static IMPORT: Profile = Profile {
             .code("RootPartitionNotFound"),
         EFI_LOADER,
         BACKUP_GPT,
+        NOTHING_BEYOND,
         WHOLE,
         Rule::new(
             "image-name",
