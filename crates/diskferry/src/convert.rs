@@ -395,19 +395,21 @@ impl Convert {
                 let made = size.unwrap_or(disk.size());
                 let held = made.checked_next_multiple_of(unit).unwrap_or(made);
                 let (disk, odd) = match self.backup_gpt {
-                    BackupGpt::Kept if held == disk.size() => (disk, None),
-                    _ => self.resized(&image, made, job)?,
+                    BackupGpt::Kept if made == held && held == disk.size() => (disk, None),
+                    _ => self.resized(&image, made, held, job)?,
                 };
                 Ok(Prepared::Disk { image, disk, odd })
             }
         }
     }
 
-    /// The disk of an image made longer or shorter, and what is odd about that.
+    /// The disk of an image made longer or shorter, and what is odd about that, as the target holds
+    /// it in `held` bytes.
     fn resized(
         &self,
         image: &DiskImage,
         size: u64,
+        held: u64,
         job: &Job,
     ) -> Result<(Arc<dyn Disk>, Option<String>)> {
         let own = image.disk();
@@ -419,6 +421,7 @@ impl Convert {
         let in_image = |error: Error| error.in_file(image.name());
         match (look_for_gpt(own.as_ref(), job).map_err(in_image)?, self.backup_gpt) {
             (None, _) => Ok((resized, None)),
+            (Some(_), BackupGpt::Kept) if held == own.size() => Ok((resized, None)),
             (Some(found), BackupGpt::Moved) => {
                 let patches = found.resized(size).map_err(|error| {
                     in_image(Error::unsupported(format!("its GPT cannot be moved: {error}")))

@@ -269,6 +269,29 @@ fn a_damaged_table_is_read_from_its_redundant_copy() {
 }
 
 #[test]
+fn a_table_that_lost_its_entries_is_read_from_its_redundant_copy() {
+    let model = Model::full(5, 40 << 20, 65536, Texture::Text);
+    let mut file = to_vec(&write("subformat=monolithicSparse", &model));
+    let (first, ..) = table(&file);
+    file[first..first + 2048].fill(0);
+    laws::reading(&open(&file).unwrap(), &model);
+}
+
+#[test]
+fn tables_are_not_shared() {
+    let model = Model::full(5, 40 << 20, 65536, Texture::Text);
+    let mut file = to_vec(&write("subformat=monolithicSparse", &model));
+    for field in [48, 56] {
+        let directory =
+            u64::from_le_bytes(file[field..field + 8].try_into().unwrap()) as usize * 512;
+        let entry = file[directory..directory + 4].to_vec();
+        put(&mut file, directory + 4, &entry);
+    }
+    let error = open(&file).err().unwrap();
+    assert!(error.to_string().contains("lead to one table"), "{error}");
+}
+
+#[test]
 fn a_directory_that_is_cut_off_is_replaced_by_the_redundant_one() {
     let model = Model::random(5, 4 << 20, 65536);
     let mut file = to_vec(&write("subformat=monolithicSparse", &model));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{model_of, put, stamp, to_vec, write};
 use diskferry_block_stream::{Disk, ErrorKind, Limits, Piece, Plan, Result, Stream};
 use diskferry_engine::{CopyOptions, Job, Source, copy};
-use diskferry_testkit::{Model, Recorder};
+use diskferry_testkit::{Model, Recorder, Texture};
 use diskferry_vmdk::{StreamOptimizedStream, Vmdk, plan};
 
 /// All that a stream has, by a buffer of this length, and the size that it said.
@@ -104,7 +104,7 @@ fn the_footer_may_be_the_first_to_know_the_size() {
 
 #[test]
 fn a_stream_that_contradicts_itself_is_damage() {
-    let model = Model::full(3, 1 << 20, 65536, diskferry_testkit::Texture::Noise);
+    let model = Model::full(3, 1 << 20, 65536, Texture::Noise);
     let good = file_of(&model);
     let second = FIRST + 129 * 512;
     let end = good.len();
@@ -127,6 +127,54 @@ fn a_stream_that_contradicts_itself_is_damage() {
         assert_eq!(error.kind(), ErrorKind::Damaged, "{what}: {error}");
         assert!(error.to_string().contains(word), "{what}: {error}");
     }
+}
+
+/// The sectors at which the grains' markers are, up to the first that is none.
+fn grains(file: &[u8]) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut at = FIRST;
+    loop {
+        let size = u32::from_le_bytes(file[at + 8..at + 12].try_into().unwrap()) as usize;
+        if size == 0 {
+            return found;
+        }
+        found.push(at);
+        at = (at + 12 + size).next_multiple_of(512);
+    }
+}
+
+#[test]
+fn what_did_not_arrive_is_no_zeros_and_nothing_arrives_elsewhere() {
+    let stored = |length| (Texture::Text, length);
+    let model =
+        Model::of(3, 65536, &[stored(3 << 16), (Texture::Absent, 1 << 20), stored(1 << 17)]);
+    let good = file_of(&model);
+    let grains = grains(&good);
+    assert_eq!(grains.len(), 5);
+    assert!(stream(&good, 1000).is_ok());
+    let refused = |file: &[u8], what: &str| {
+        let error = stream(file, 1 << 20).map(|_| ()).expect_err(what);
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{what}: {error}");
+    };
+    for (index, from) in [(0, FIRST)].into_iter().chain(grains.iter().copied().enumerate()) {
+        let mut zeroed = good.clone();
+        zeroed[from..].fill(0);
+        refused(&zeroed, &format!("zeros from grain {index} on"));
+        let cut = [&good[..from], &[0; 512]].concat();
+        refused(&cut, &format!("an end in the place of grain {index}"));
+    }
+    let gone = [&good[..grains[1]], &good[grains[2]..]].concat();
+    refused(&gone, "a grain that is gone");
+    let mut moved = good.clone();
+    put(&mut moved, grains[2], &(10_u64 * 128).to_le_bytes());
+    refused(&moved, "a grain that goes elsewhere");
+    // The directory's marker becomes one of a table.
+    let end = good.len() - 512;
+    let footer = end - 512;
+    let directory = u64::from_le_bytes(good[footer + 56..footer + 64].try_into().unwrap());
+    let mut lost = good.clone();
+    put(&mut lost, directory as usize * 512 - 512 + 12, &1_u32.to_le_bytes());
+    refused(&lost, "a directory that is none");
 }
 
 #[test]

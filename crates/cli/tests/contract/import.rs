@@ -106,7 +106,7 @@ fn targets_are_listed_with_their_rules() {
     }
     let one = folder.json(&["targets", "--json", "azure"]);
     assert_eq!(one["makes"]["format"], "vhd");
-    assert_eq!(one["makes"]["options"], json!({"subformat": "fixed"}));
+    assert_eq!(one["makes"]["options"], json!({"subformat": "fixed", "large": "on"}));
     for key in ["id", "text", "severity", "certainty", "code", "advice", "source"] {
         assert!(one["rules"][0].get(key).is_some(), "{key}");
     }

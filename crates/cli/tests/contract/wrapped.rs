@@ -90,10 +90,14 @@ fn what_cannot_be_read_in_order_says_how_to_unpack_it() {
     folder.sh("gzip -k a.qcow2; tar -czf a.tar.gz a.qcow2");
     folder
         .run(&["convert", "a.qcow2.gz", "t.raw"])
-        .failed(3, &["gzip -dc 'a.qcow2.gz' > disk.qcow2"]);
+        .failed(3, &["gzip -dc a.qcow2.gz > disk.qcow2"]);
     folder
         .run(&["digest", "a.tar.gz"])
-        .failed(3, &["a.tar.gz/a.qcow2", "tar -xf 'a.tar.gz' 'a.qcow2'"]);
+        .failed(3, &["a.tar.gz/a.qcow2", "unpack it first: tar -xf a.tar.gz"]);
+    // Who named a member writes no shell commands for those who copy the advice.
+    folder.sh("mv a.qcow2 \"x'; touch PWNED; echo '.qcow2\"; tar -czf 'a b.tgz' x*; rm x*");
+    let ended = folder.run(&["digest", "a b.tgz"]).failed(3, &["first: tar -xf 'a b.tgz'"]);
+    assert!(ended.stderr.trim_end().ends_with("'a b.tgz'"), "{}", ended.stderr);
     folder.sh(
         "gzip -k a.raw; head -c 1000 a.raw.gz > cut.gz; head -c 700000 /dev/zero | gzip | head -c 300 > zero.gz",
     );

@@ -431,13 +431,21 @@ fn only_what_says_so_is_a_vhd() {
         (&[0; 1024], footer, true),
         (&[0; 1024], &fixed[fixed.len() - 4096..], true),
         (&[0; 1024], &footer[..511], true),
-        (&[0; 1024], &footer[..510], false),
-        (&[0; 1024], &broken, false),
+        (&[0; 1024], &footer[..510], true),
+        (&[0; 1024], &footer[..16], true),
+        (&[0; 1024], &footer[..15], false),
+        (&[0; 1024], &broken, true),
         (&[0; 1024], &[0; 512], false),
         (b"conecti", b"conectix", false),
         (b"", b"", false),
     ] {
         assert_eq!(Vhd::probe(head, tail), is_vhd, "{} {}", head.len(), tail.len());
+    }
+    // A footer that is lost is damage: without it, this would be a raw disk with a footer in it.
+    for bytes in [&fixed[..fixed.len() - 2], &[&fixed[..3 * 4096], &broken].concat()] {
+        assert!(Vhd::probe(&bytes[..1024], &bytes[bytes.len() - 512..]));
+        let error = open(bytes.to_vec()).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
     }
 }
 
