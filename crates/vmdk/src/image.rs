@@ -153,7 +153,9 @@ impl Vmdk {
 
     /// A disk in files that a descriptor names.
     fn of_files(bytes: Arc<dyn Bytes>, descriptor: Descriptor, limits: &Limits) -> Result<Self> {
-        if descriptor.extents().is_empty() {
+        // QEMU gives a split disk of no bytes no extents, and no cylinders either.
+        let is_empty = descriptor.value("ddb.geometry.cylinders") == Some("0");
+        if descriptor.extents().is_empty() && !is_empty {
             return Err(Damage::EmptyDescriptor.into());
         }
         refuse_device(&descriptor)?;

@@ -278,6 +278,20 @@ fn a_table_that_lost_its_entries_is_read_from_its_redundant_copy() {
 }
 
 #[test]
+fn a_descriptor_that_lost_its_extents_is_no_empty_disk() {
+    let head = "# Disk DescriptorFile\nversion=1\nCID=11111111\nparentCID=ffffffff\n\
+                createType=\"twoGbMaxExtentSparse\"\n";
+    for (rest, is_disk) in [
+        ("", false),
+        ("ddb.geometry.cylinders = \"20\"\n", false),
+        // QEMU's, of no bytes.
+        ("ddb.geometry.cylinders = \"0\"\n", true),
+    ] {
+        assert_eq!(open(format!("{head}{rest}").as_bytes()).is_ok(), is_disk, "{rest}");
+    }
+}
+
+#[test]
 fn tables_are_not_shared() {
     let model = Model::full(5, 40 << 20, 65536, Texture::Text);
     let mut file = to_vec(&write("subformat=monolithicSparse", &model));

@@ -107,10 +107,11 @@ fn flat(length: u64) -> Plan {
     Plan::Flat(Flat { tail: vec![0; rest as usize], ..Flat::default() })
 }
 
-/// Parts of 2047 MiB, the last one shorter: "-s001", "-s002" and so on.
+/// Parts of 2047 MiB, the last one shorter: "-s001", "-s002" and so on. A disk of no bytes has one,
+/// as a descriptor without extents is one that lost them.
 fn parts(size: u64, letter: char, plan: impl Fn(u64) -> Plan) -> Vec<Part> {
     let most = PART_SECTORS * SECTOR;
-    (0..size.div_ceil(most))
+    (0..size.div_ceil(most).max(1))
         .map(|index| {
             let length = most.min(size - index * most);
             let suffix = format!("-{letter}{:03}", index + 1);
