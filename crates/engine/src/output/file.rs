@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io;
 use std::num::NonZeroU64;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -237,6 +237,19 @@ impl Output for FileOutput {
             }
         }
         Ok(done)
+    }
+
+    fn shares(&self, source: &dyn Bytes) -> bool {
+        if let Some((whole, _)) = source.origin(0, source.len()) {
+            return self.shares(whole);
+        }
+        let device = |file: &File| Some(file.metadata().ok()?.dev());
+        let together =
+            source.file().and_then(device).is_some_and(|it| Some(it) == device(self.file()));
+        // Only trying tells; a file without bytes leaves ours as it is.
+        together
+            && tempfile::tempfile_in(folder_of(&self.target))
+                .is_ok_and(|empty| rustix::fs::ioctl_ficlone(self.file(), empty).is_ok())
     }
 
     fn allocate(&self, len: u64) -> Result<()> {
