@@ -43,7 +43,7 @@ fn log2(number: u32) -> u32 {
     let whole = number.ilog2();
     // The mantissa less 1. A parabola that is right at both ends is near enough, and quick.
     let above = ((u64::from(number) << FRACTION) >> whole) - ONE;
-    let bend = above * (ONE - above) * BEND >> (2 * FRACTION);
+    let bend = (above * (ONE - above) * BEND) >> (2 * FRACTION);
     (whole << FRACTION) + (above + bend) as u32
 }
 
