@@ -3,23 +3,22 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Error, Order, Problem, Result};
+use diskferry_block_stream::{Bytes, Disk, Error, Order, Result};
 use diskferry_engine::Job;
 use diskferry_inspect::{self as inspect, Inspection};
 
 use super::facts::Facts;
+use super::glance::Glance;
 use super::ready::Readiness;
 use super::rule::Check;
 use crate::map::MapKind;
 use crate::open::DiskImage;
 
-/// Problems of an image that are remembered: nobody reads more.
-const MOST_PROBLEMS: usize = 1000;
-
 const SECTOR: usize = 512;
 
 impl Readiness {
-    /// All that the target's rules ask about an image and the disk that is made of it.
+    /// What the target's rules ask about an image and the disk that is made of it, as far as it
+    /// takes no reading of all that is stored.
     ///
     /// # Errors
     /// `Io` or `Damaged` where they cannot be read, `Cancelled`.
@@ -27,9 +26,6 @@ impl Readiness {
         let in_image = |error: Error| error.in_file(image.name());
         let mut facts = self.facts(image)?;
         facts.virtual_size = disk.size();
-        if self.asks(|check| matches!(check, Check::Sound)) {
-            facts.problems = Some(problems(image)?);
-        }
         if self.asks(|check| matches!(check, Check::Stored(_))) {
             facts.stored = Some(stored(image, job)?);
         }
@@ -74,12 +70,12 @@ impl Readiness {
             None => self.look(image, image.disk(), job)?,
             Some(Facts { stored, content, .. }) => Facts { stored, content, ..self.facts(image)? },
         };
-        facts.problems = Some(Vec::new());
+        (facts.problems, facts.objections) = (Some(Vec::new()), Some(Vec::new()));
         facts.name = name.map(str::to_owned);
         Ok(facts)
     }
 
-    fn asks(&self, about: impl Fn(&Check) -> bool) -> bool {
+    pub(super) fn asks(&self, about: impl Fn(&Check) -> bool) -> bool {
         self.target().rules().iter().any(|rule| about(&rule.check))
     }
 
@@ -91,6 +87,11 @@ impl Readiness {
         let ends_in_zeros = match compressed {
             true => None,
             false => Some(ends_in_zeros(image.top().bytes().as_ref())?),
+        };
+        let asks_glance = self.asks(|check| matches!(check, Check::OneFormat | Check::GlanceVmdk));
+        let glance = match asks_glance && !compressed {
+            true => Some(Glance::look(image.top().bytes().as_ref())?),
+            false => None,
         };
         let name = Path::new(image.file().name()).file_name();
         Ok(Facts {
@@ -104,6 +105,7 @@ impl Readiness {
             has_parent: info.chain.len() > 1,
             details: info.details,
             ends_in_zeros,
+            glance,
             name: name.and_then(|name| name.to_str()).map(str::to_owned),
             ..Facts::default()
         })
@@ -115,16 +117,6 @@ fn ends_in_zeros(bytes: &dyn Bytes) -> Result<bool> {
     let Some(at) = bytes.len().checked_sub(SECTOR as u64) else { return Ok(false) };
     bytes.read_at(at, &mut sector).map_err(|error| error.in_file(bytes.name()))?;
     Ok(sector == [0; SECTOR])
-}
-
-fn problems(image: &DiskImage) -> Result<Vec<Problem>> {
-    let mut problems = Vec::new();
-    image.check(&mut |problem| {
-        if problems.len() < MOST_PROBLEMS {
-            problems.push(problem);
-        }
-    })?;
-    Ok(problems)
 }
 
 /// Bytes of the disk that hold data, by the image's map.
