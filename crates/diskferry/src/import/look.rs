@@ -23,9 +23,24 @@ impl Readiness {
     /// # Errors
     /// `Io` or `Damaged` where they cannot be read, `Cancelled`.
     pub fn look(&self, image: &DiskImage, disk: &Arc<dyn Disk>, job: &Job) -> Result<Facts> {
-        let in_image = |error: Error| error.in_file(image.name());
         let mut facts = self.facts(image)?;
         facts.virtual_size = disk.size();
+        self.look_inside(&mut facts, image, disk, job)?;
+        Ok(facts)
+    }
+
+    /// Looks at what stands on the disk.
+    ///
+    /// # Errors
+    /// As for [`look`](Self::look).
+    pub fn look_inside(
+        &self,
+        facts: &mut Facts,
+        image: &DiskImage,
+        disk: &Arc<dyn Disk>,
+        job: &Job,
+    ) -> Result<()> {
+        let in_image = |error: Error| error.in_file(image.name());
         if self.asks(|check| matches!(check, Check::Stored(_))) {
             facts.stored = Some(stored(image, job)?);
         }
@@ -33,7 +48,7 @@ impl Readiness {
             let found = inspect::inspect(disk.as_ref(), &job.cancel).map_err(in_image)?;
             facts.content = Some(found);
         }
-        Ok(facts)
+        Ok(())
     }
 
     /// Looks for what lies after the last partition, where a rule asks for it. That may take reading
@@ -80,7 +95,10 @@ impl Readiness {
     }
 
     /// What an image says of itself.
-    fn facts(&self, image: &DiskImage) -> Result<Facts> {
+    ///
+    /// # Errors
+    /// `Io` where it cannot be read.
+    pub fn facts(&self, image: &DiskImage) -> Result<Facts> {
         let info = image.info();
         let around = image.around();
         let compressed = around.layers.iter().any(|layer| !matches!(*layer, "tar" | "ova"));

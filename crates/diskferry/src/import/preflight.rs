@@ -99,9 +99,10 @@ impl Preflight {
     /// image cannot be read.
     pub fn run(&self, image: &DiskImage, job: &Job) -> Result<Report> {
         let readiness = Readiness::new(self.target, &self.waived)?;
-        let mut facts = readiness.look(image, image.disk(), job)?;
+        let mut facts = readiness.facts(image)?;
         readiness.read_through(&mut facts, image, job)?;
         if !facts.is_unreadable {
+            readiness.look_inside(&mut facts, image, image.disk(), job)?;
             readiness.look_beyond(&mut facts, image.disk().as_ref(), job)?;
         }
         facts.as_name.clone_from(&self.as_name);

@@ -26,7 +26,7 @@ impl Readiness {
         if self.asks(|check| matches!(check, Check::Object(_))) {
             facts.objections = objections(image, job)?;
         }
-        let asks_for_archive = |check: &Check| matches!(check, Check::Tar(_) | Check::Only(_));
+        let asks_for_archive = |check: &Check| matches!(check, Check::Tar(_) | Check::OnlyMember);
         let is_archive = facts.wrapping.iter().any(|layer| layer == "tar");
         let mut unpacked = Ok(());
         if is_archive && self.asks(asks_for_archive) {

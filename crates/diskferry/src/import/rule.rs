@@ -61,8 +61,8 @@ pub(super) enum Check {
     Wrapping(&'static [&'static [&'static str]]),
     /// In an archive, under this name.
     Member(&'static str),
-    /// In an archive, nothing but this.
-    Only(&'static str),
+    /// In an archive, alone.
+    OnlyMember,
     /// In an archive of this kind.
     Tar(TarKind),
     /// In an OVF package to which nobody objects for this.
@@ -327,12 +327,12 @@ impl Check {
                     || format!("in the archive it is called '{own}', not '{name}'"),
                 ),
             },
-            Self::Only(name) => match &facts.survey {
+            Self::OnlyMember => match &facts.survey {
                 _ if !is_in("tar", facts) => Finding::Holds("not in an archive".into()),
                 None => Finding::Unknown("the archive was not looked through".into()),
                 Some(survey) => said(
-                    survey.members == [*name],
-                    || format!("'{name}' is the only member"),
+                    survey.members.len() == 1,
+                    || "one member".into(),
                     || format!("the archive has {}", members(&survey.members)),
                 ),
             },
@@ -775,7 +775,7 @@ impl fmt::Display for Check {
                 write!(f, "it is wrapped in {}", ways.join(", or "))
             }
             Self::Member(name) => write!(f, "in its archive it is called {name}"),
-            Self::Only(name) => write!(f, "in its archive there is nothing but {name}"),
+            Self::OnlyMember => f.write_str("in its archive there is nothing else"),
             Self::Tar(kind) => write!(f, "its archive is of the kind {}", kind.name()),
             Self::Object(point) => f.write_str(wanted(*point)),
             Self::Not(format) => write!(f, "it is not {format}"),

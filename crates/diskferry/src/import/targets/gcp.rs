@@ -24,7 +24,7 @@ pub(super) static IMPORT: Profile = Profile {
             .code("The tar archive is not a valid image."),
         Rule::new("member-name", Check::Member("disk.raw"), MANUAL)
             .code("The tar archive is not a valid image."),
-        Rule::new("only-member", Check::Only("disk.raw"), MANUAL)
+        Rule::new("only-member", Check::OnlyMember, MANUAL)
             .code("The tar archive is not a valid image."),
         Rule::new("tar-format", Check::Tar(TarKind::Gnu), MANUAL)
             .code("The tar archive is not a valid image.")
