@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use diskferry::{
-    BackupGpt, Convert, Difference, ErrorKind, Format, ImportTarget, Job, Location, OpenOptions,
-    Preflight, ProblemKind, Report, Verdict, Verify, VirtualSize, import_targets,
+    Backing, BackupGpt, Convert, Difference, ErrorKind, Format, ImportTarget, Job, Location,
+    OpenOptions, Preflight, ProblemKind, Report, Verdict, Verify, VirtualSize, import_targets,
 };
 use diskferry_testkit::{machine, qemu};
 
@@ -67,6 +67,54 @@ fn what_is_made_for_a_target_is_ready_for_it() {
         made_for += 1;
     }
     assert_eq!(made_for, 18);
+}
+
+#[test]
+fn whatever_else_can_be_made_for_a_target_is_ready_for_it_too() {
+    let folder = qemu::temp_dir();
+    let source = folder.path().join("machine");
+    fs::write(&source, machine()).unwrap();
+    let mut made_for = 0;
+    for target in import_targets().iter().copied() {
+        let first = target.makes().map(|(format, options, _)| (format, options.to_vec()));
+        for (name, subformat) in [
+            ("raw", None),
+            ("qcow2", None),
+            ("vhd", Some("dynamic")),
+            ("vhd", Some("fixed")),
+            ("vmdk", Some("streamOptimized")),
+            ("vmdk", Some("monolithicSparse")),
+            ("vdi", Some("dynamic")),
+            ("zvhd", None),
+            ("zvhd2", None),
+            ("ova", None),
+        ] {
+            let format = Format::from_name(name).unwrap();
+            let options: Vec<_> = subformat.map(|kind| ("subformat", kind)).into_iter().collect();
+            if first == Some((format, options.clone())) {
+                continue;
+            }
+            let extension = if name == "raw" { "img" } else { name };
+            let made = folder.path().join(format!("{target}.{extension}"));
+            let mut convert = Convert::new(source.as_path(), made.as_path());
+            (convert.import, convert.to) = (Some(target), Some(format));
+            convert.options =
+                options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+            match convert.run(&Job::new(2).unwrap()) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Misuse => continue,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Unsupported, "{target} {name}: {error}");
+                    continue;
+                }
+            }
+            let report = preflight(&made, target);
+            assert!(report.ready, "{target} {name} {subformat:?}: {:?}", failed(&report));
+            fs::remove_file(&made).unwrap();
+            made_for += 1;
+        }
+    }
+    assert_eq!(made_for, 66);
 }
 
 #[test]
@@ -345,6 +393,9 @@ fn an_ova_that_would_be_refused_is_told_before_it_is_sent() {
     ] {
         assert_eq!(problems(how), kinds, "{how}");
     }
+    python("python3", REPACK, &[&good, &odd, Path::new("size")]);
+    let info = OpenOptions::default().info(&Location::from(odd.as_path())).unwrap();
+    assert!(info.warnings[0].contains("'good.ovf' has 'good-disk1.vmdk' with 1"), "{info:?}");
     for how in ["itself", "nowhere"] {
         python("python3", REPACK, &[&good, &odd, Path::new(how)]);
         let opened = OpenOptions::default().open_image(&Location::from(odd.as_path()));
@@ -362,6 +413,16 @@ fn a_grain_that_cannot_be_unpacked_is_found_before_it_is_sent() {
         let made = folder.path().join(file);
         converted(&source, &made, target(name)).unwrap();
         assert_eq!(failed(&preflight(&made, target(name))), [""; 0], "{name}");
+        // It takes a reading of the file, which can be watched and stopped.
+        let open = || OpenOptions::default().open_image(&Location::from(made.as_path())).unwrap();
+        let preflight_of =
+            Preflight { target: target(name), as_name: None, waived: vec![], source: vec![] };
+        let job = Job::new(2).unwrap();
+        preflight_of.run(&open(), &job).unwrap();
+        assert!(job.progress.total() > 0 && job.progress.passed() == job.progress.total());
+        job.cancel.cancel();
+        let error = preflight_of.run(&open(), &job).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
         // In the middle of what shrinks least.
         let mut bytes = fs::read(&made).unwrap();
         let middle = bytes.len() / 2;
@@ -373,6 +434,27 @@ fn a_grain_that_cannot_be_unpacked_is_found_before_it_is_sent() {
         assert_eq!(failed, ["sound"], "{name}");
         assert_eq!(report.convert, None, "no conversion mends it");
     }
+}
+
+#[test]
+fn a_descriptor_without_its_disk_is_refused_and_so_is_its_disk_without_it() {
+    let folder = qemu::temp_dir();
+    let source = noisy_machine(folder.path());
+    let descriptor = folder.path().join("a.vmdk");
+    let mut convert = Convert::new(source.as_path(), descriptor.as_path());
+    convert.options = vec![("subformat".into(), "monolithicFlat".into())];
+    convert.run(&Job::new(2).unwrap()).unwrap();
+    let flat = folder.path().join("a-flat.vmdk");
+    assert_eq!(failed(&preflight(&flat, target("huawei"))), ["whole-vmdk"]);
+    assert_eq!(failed(&preflight(&descriptor, target("tencent"))), ["one-file"]);
+    fs::remove_file(&flat).unwrap();
+    let open = OpenOptions { backing: Backing::Lenient, ..OpenOptions::default() };
+    let image = open.open_image(&Location::from(descriptor.as_path())).unwrap();
+    let target = target("tencent");
+    let preflight = Preflight { target, as_name: None, waived: Vec::new(), source: Vec::new() };
+    let report = preflight.run(&image, &Job::new(2).unwrap()).unwrap();
+    assert_eq!(failed(&report), ["one-file", "sound"]);
+    assert_eq!(report.convert, None);
 }
 
 #[test]

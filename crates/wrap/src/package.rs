@@ -145,10 +145,9 @@ impl Package {
         progress: &Progress,
         report: &mut dyn FnMut(Objection),
     ) -> Result<()> {
-        if let Some(descriptor) = &self.descriptor {
-            self.object_to_files(descriptor, report);
-            descriptor.objections.iter().for_each(|objection| report(objection.clone()));
-        }
+        self.object_to_files(report);
+        let descriptor = self.descriptor.iter();
+        descriptor.flat_map(|it| &it.objections).for_each(|objection| report(objection.clone()));
         let Some(listing) = self.members.iter().find(|member| is_manifest(&member.name)) else {
             return Ok(());
         };
@@ -185,8 +184,9 @@ impl Package {
         Ok(())
     }
 
-    /// Compares what the descriptor says of files with the archive.
-    fn object_to_files(&self, descriptor: &Descriptor, report: &mut dyn FnMut(Objection)) {
+    /// Compares what the descriptor says of files with the archive's list: nothing is read.
+    pub fn object_to_files(&self, report: &mut dyn FnMut(Objection)) {
+        let Some(descriptor) = &self.descriptor else { return };
         let mut left = OBJECTIONS;
         let mut object = |point, at, text| {
             if left > 0 {

@@ -9,7 +9,7 @@ use diskferry_inspect::{self as inspect, Inspection};
 
 use super::facts::Facts;
 use super::glance::Glance;
-use super::ready::Readiness;
+use super::ready::{Readiness, is_split};
 use super::rule::Check;
 use crate::map::MapKind;
 use crate::open::DiskImage;
@@ -112,6 +112,8 @@ impl Readiness {
             false => None,
         };
         let name = Path::new(image.file().name()).file_name();
+        // Of a descriptor that is alone, too, the disk is elsewhere.
+        let least = if info.subformat.as_deref().is_some_and(is_split) { 2 } else { 1 };
         Ok(Facts {
             format: info.format,
             subformat: info.subformat,
@@ -119,7 +121,7 @@ impl Readiness {
             member: image.member().map(str::to_owned),
             virtual_size: info.virtual_size,
             file_size: Some(info.file_size),
-            files: 1 + info.data_files.len(),
+            files: least.max(1 + info.data_files.len()),
             has_parent: info.chain.len() > 1,
             details: info.details,
             ends_in_zeros,

@@ -59,10 +59,11 @@ impl Problems {
         }
     }
 
-    /// Takes damage in; says whether there was any. Other errors stay what they are.
+    /// Takes damage in, and that files are missing which the image names; says whether there was
+    /// any. Other errors stay what they are.
     fn take(&mut self, read: Result<()>) -> Result<bool> {
         match read {
-            Err(error) if error.kind() == ErrorKind::Damaged => {
+            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Misuse) => {
                 let at = error.place().offset;
                 let text = error.to_string();
                 self.push(Problem { kind: ProblemKind::Corruption, at, text });

@@ -227,7 +227,7 @@ fn agrees(make: &Make, options: &[(String, String)]) -> bool {
 }
 
 /// Whether a VMDK of that kind is more than one file.
-fn is_split(subformat: &str) -> bool {
+pub(super) fn is_split(subformat: &str) -> bool {
     matches!(subformat, "monolithicFlat" | "twoGbMaxExtentSparse" | "twoGbMaxExtentFlat")
 }
 

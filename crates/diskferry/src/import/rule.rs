@@ -623,7 +623,7 @@ fn sound(facts: &Facts) -> Finding {
         problem.kind == ProblemKind::Corruption && !problem.at.is_some_and(of_footers)
     });
     match corrupt.next() {
-        None => Finding::Holds("no problem in its tables".into()),
+        None => Finding::Holds("no problem in its tables, nor in what is compressed".into()),
         Some(first) => {
             let more = corrupt.count();
             let rest = if more > 0 { format!(", and {more} more") } else { String::new() };

@@ -51,7 +51,7 @@ const TIB: u64 = 1 << 40;
 
 /// What the package format itself says.
 const OVF: Source =
-    Source { title: "DSP0243 1.1.1 (DMTF), Open Virtualization Format", date: "2013-01" };
+    Source { title: "DSP0243 1.1.1 (DMTF), Open Virtualization Format", date: "2013" };
 
 /// Only those who look for it there take another place for damage.
 const OVF_FIRST: Rule = Rule::new("ovf-first", Check::Object(Point::First), OVF)
