@@ -445,6 +445,13 @@ impl Opening<'_> {
             Some(format) => Some(format),
             None => probe(bytes.as_ref())?,
         };
+        let format = match told {
+            Some(format) => format,
+            None => {
+                let head = wrapped::head(bytes.as_ref(), Sample::HEAD)?;
+                Format::assume_raw(&head).map_err(|error| error.in_file(&name))?
+            }
+        };
         let neighbours = Neighbours {
             options: self.options,
             image: &name,
@@ -455,7 +462,6 @@ impl Opening<'_> {
         };
         let limits = &self.options.limits;
         let context = Context { limits, snapshot, named: &neighbours };
-        let format = told.unwrap_or(Format::RAW);
         let image =
             format.open(Arc::clone(&bytes), &context).map_err(|error| error.in_file(&name))?;
         let Neighbours { found, warnings, .. } = neighbours;

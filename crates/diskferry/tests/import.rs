@@ -280,6 +280,20 @@ fn openstacks_inspector_takes_what_is_made_for_it() {
         files.push(made);
         expected.push(name);
     }
+    // What is made for others, and Glance takes, too.
+    let source = noisy_machine(folder.path());
+    for target in import_targets().iter().copied() {
+        let Some((format, options, _)) = target.makes() else { continue };
+        let is_fixed = options.contains(&("subformat", "fixed"));
+        if !["qcow2", "raw", "vmdk", "vdi", "vhd"].contains(&format.name()) || is_fixed {
+            continue;
+        }
+        let made = folder.path().join(format!("{target}.{format}"));
+        converted(&source, &made, target).unwrap();
+        files.push(made);
+        expected.push(format.name());
+    }
+    assert_eq!(files.len(), 6 + 14);
     let output = Command::new(&python).args(["-c", INSPECT]).args(&files).output();
     let output = output.unwrap_or_else(|error| {
         panic!("{}: {error}; .ci/setup installs oslo.utils there", python.display())
@@ -455,6 +469,25 @@ fn a_descriptor_without_its_disk_is_refused_and_so_is_its_disk_without_it() {
     let report = preflight.run(&image, &Job::new(2).unwrap()).unwrap();
     assert_eq!(failed(&report), ["one-file", "sound"]);
     assert_eq!(report.convert, None);
+}
+
+#[test]
+fn an_image_of_a_format_that_is_not_read_is_no_raw_disk() {
+    let folder = qemu::temp_dir();
+    for (format, name) in [("vhdx", "VHDX"), ("qed", "QED"), ("parallels", "Parallels")] {
+        let path = folder.path().join(format!("disk.{format}"));
+        qemu::img(&["create", "-f", format, path.to_str().unwrap(), "10M"]);
+        let packed = path.with_extension("gz");
+        let output = Command::new("gzip").arg("-c").arg(&path).output().unwrap();
+        fs::write(&packed, output.stdout).unwrap();
+        for path in [&path, &packed] {
+            let error = OpenOptions::default().open(&Location::from(path.as_path())).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            assert!(error.to_string().contains(&format!("a {name} image")), "{error}");
+            let raw = OpenOptions { format: Some(Format::RAW), ..OpenOptions::default() };
+            assert!(raw.open(&Location::from(path.as_path())).is_ok());
+        }
+    }
 }
 
 #[test]
