@@ -3,8 +3,10 @@
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, ErrorKind, Limits, Problem, Result};
-use diskferry_wrap::{Choice, Forward, Package, Part, Peek, Unpacking, Wrapping, find_disk};
+use diskferry_block_stream::{Bytes, Cancel, ErrorKind, Limits, Problem, Progress, Result};
+use diskferry_wrap::{
+    Choice, Forward, Package, Part, Peek, Unpacking, Wrapping, find_disk, survey,
+};
 
 /// The input is a file, after a byte that says what is wanted of it. Whatever it is, it is refused,
 /// or its disk is the same whether it is read anywhere or in order.
@@ -61,9 +63,12 @@ fn anywhere(file: &[u8], choice: Choice) -> Result<Option<Vec<u8>>> {
     if Wrapping::of(file) != Some(Wrapping::Tar) {
         return Ok(None);
     }
-    let limits = limits();
-    let package = Package::open("archive", Arc::new(file.to_vec()), &limits)?;
-    package.check(&mut |_: Problem| {})?;
+    let (limits, bytes): (Limits, Arc<dyn Bytes>) = (limits(), Arc::new(file.to_vec()));
+    if let Err(error) = survey(&bytes, &self::limits(), &Cancel::default(), &Progress::default()) {
+        refused(&error);
+    }
+    let package = Package::open("archive", bytes, &limits)?;
+    package.check(&Cancel::default(), &Progress::default(), &mut |_: Problem| {})?;
     let (part, disks) = package.disk(choice, &|part: &Part| {
         let mut head = vec![0; part.len().min(4096) as usize];
         part.read_at(0, &mut head)?;

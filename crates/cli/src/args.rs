@@ -72,7 +72,9 @@ pub enum Command {
     Digest(Digest),
     /// Say whether an image is ready for an import, rule by rule
     ///
-    /// Exits with 1 when it is not.
+    /// Reads the tables, and all that is stored compressed, for only that tells whether it can be
+    /// unpacked: that takes one reading of the file. So do the digests of an OVF package, and what is
+    /// behind the last partition. Exits with 1 when it is not ready.
     Preflight(Preflight),
     /// List the import targets, or the rules of one
     Targets(Targets),

@@ -52,6 +52,14 @@ struct Row {
     writing: fn() -> Box<dyn Writing>,
 }
 
+/// Formats that are not read here, by their first bytes.
+const UNREAD: [(&str, &[u8]); 4] = [
+    ("VHDX", b"vhdxfile"),
+    ("QED", b"QED\0"),
+    ("Parallels", b"WithoutFreeSpace"),
+    ("Parallels", b"WithouFreSpacExt"),
+];
+
 type Open = fn(Arc<dyn Bytes>, &Context<'_>) -> Result<Arc<dyn Image>>;
 
 /// Takes the name that messages use, and all of the image's bytes.
@@ -160,6 +168,20 @@ impl Format {
         let bears =
             |sample: &Sample<'_>| FORMATS.into_iter().find(|format| (format.0.probe)(sample));
         bears(&Sample { tail: &[], ..*sample }).or_else(|| bears(sample))
+    }
+
+    /// The raw format, for what bears no signature that is known.
+    ///
+    /// # Errors
+    /// `Unsupported` for an image of a format that is known and not read: its bytes are no disk.
+    pub(crate) fn assume_raw(head: &[u8]) -> Result<Self> {
+        match UNREAD.iter().find(|(_, mark)| head.starts_with(mark)) {
+            None => Ok(Self::RAW),
+            Some((name, _)) => Err(Error::unsupported(format!(
+                "a {name} image, which diskferry does not read; qemu-img does; -f raw takes it as it \
+                 is, for a disk"
+            ))),
+        }
     }
 
     pub(crate) fn open(

@@ -114,6 +114,10 @@ impl DiskImage {
         if top.format() == Format::RAW {
             warnings.push(raw_cannot_tell(top));
         }
+        if let Some(package) = &self.around().package {
+            let file = self.file().name();
+            package.object_to_files(&mut |it| warnings.push(format!("{file}: {}", it.text)));
+        }
         let mut info = Info {
             file: top.name().to_owned(),
             format: top.format().name(),

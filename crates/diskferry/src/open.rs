@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Disk, Error, ErrorKind, Image, Limits, ParentRef, Problem, Result,
+    Bytes, Cancel, Disk, Error, ErrorKind, Image, Limits, ParentRef, Problem, Progress, Result,
 };
 use diskferry_engine::Chain;
 use diskferry_wrap::Choice;
@@ -324,7 +324,7 @@ impl DiskImage {
     /// `Io` when a table cannot be read, `Limit` when checking would need too much memory.
     pub fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
         if let Some(package) = self.wrapped.as_ref().and_then(|it| it.around.package.as_ref()) {
-            package.check(report)?;
+            package.check(&Cancel::default(), &Progress::default(), report)?;
         }
         self.top().image.check(report)
     }
@@ -363,7 +363,12 @@ impl DiskImage {
 
     /// The bytes of the file that it is in, with all that is around it.
     pub(crate) fn file(&self) -> &dyn Bytes {
-        self.wrapped.as_ref().map_or(&self.top().bytes, |wrapped| &wrapped.file).as_ref()
+        self.file_bytes().as_ref()
+    }
+
+    /// The same, to be shared.
+    pub(crate) fn file_bytes(&self) -> &Arc<dyn Bytes> {
+        self.wrapped.as_ref().map_or(&self.top().bytes, |wrapped| &wrapped.file)
     }
 
     pub(crate) fn top(&self) -> &Layer {
@@ -440,6 +445,13 @@ impl Opening<'_> {
             Some(format) => Some(format),
             None => probe(bytes.as_ref())?,
         };
+        let format = match told {
+            Some(format) => format,
+            None => {
+                let head = wrapped::head(bytes.as_ref(), Sample::HEAD)?;
+                Format::assume_raw(&head).map_err(|error| error.in_file(&name))?
+            }
+        };
         let neighbours = Neighbours {
             options: self.options,
             image: &name,
@@ -450,7 +462,6 @@ impl Opening<'_> {
         };
         let limits = &self.options.limits;
         let context = Context { limits, snapshot, named: &neighbours };
-        let format = told.unwrap_or(Format::RAW);
         let image =
             format.open(Arc::clone(&bytes), &context).map_err(|error| error.in_file(&name))?;
         let Neighbours { found, warnings, .. } = neighbours;

@@ -151,7 +151,7 @@ pub(crate) fn peel(mut bytes: Arc<dyn Bytes>, wanted: &Wanted) -> Result<Peeled>
 }
 
 /// The first bytes, at most `most` of them.
-fn head(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
+pub(crate) fn head(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
     let mut head = vec![0; usize::try_from(bytes.len()).map_or(most, |len| len.min(most))];
     bytes.read_at(0, &mut head)?;
     Ok(head)
@@ -238,7 +238,11 @@ pub(crate) fn arrive(
         None => {
             let read = arriving.peek.peek(Sample::HEAD);
             let head = read.map_err(|error| error.doing("reading").in_file(&arriving.name))?;
-            Format::probe(&Sample { head, tail: &[] })
+            let probed = Format::probe(&Sample { head, tail: &[] });
+            if probed.is_none() {
+                Format::assume_raw(head).map_err(|error| error.in_file(&arriving.name))?;
+            }
+            probed
         }
     };
     let format = told.unwrap_or(Format::RAW);

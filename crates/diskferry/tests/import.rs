@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use diskferry::{
-    BackupGpt, Convert, Difference, ErrorKind, Format, ImportTarget, Job, Location, OpenOptions,
-    Preflight, Report, Verdict, Verify, VirtualSize, import_targets,
+    Backing, BackupGpt, Convert, Difference, ErrorKind, Format, ImportTarget, Job, Location,
+    OpenOptions, Preflight, ProblemKind, Report, Verdict, Verify, VirtualSize, import_targets,
 };
 use diskferry_testkit::{machine, qemu};
 
@@ -67,6 +67,54 @@ fn what_is_made_for_a_target_is_ready_for_it() {
         made_for += 1;
     }
     assert_eq!(made_for, 18);
+}
+
+#[test]
+fn whatever_else_can_be_made_for_a_target_is_ready_for_it_too() {
+    let folder = qemu::temp_dir();
+    let source = folder.path().join("machine");
+    fs::write(&source, machine()).unwrap();
+    let mut made_for = 0;
+    for target in import_targets().iter().copied() {
+        let first = target.makes().map(|(format, options, _)| (format, options.to_vec()));
+        for (name, subformat) in [
+            ("raw", None),
+            ("qcow2", None),
+            ("vhd", Some("dynamic")),
+            ("vhd", Some("fixed")),
+            ("vmdk", Some("streamOptimized")),
+            ("vmdk", Some("monolithicSparse")),
+            ("vdi", Some("dynamic")),
+            ("zvhd", None),
+            ("zvhd2", None),
+            ("ova", None),
+        ] {
+            let format = Format::from_name(name).unwrap();
+            let options: Vec<_> = subformat.map(|kind| ("subformat", kind)).into_iter().collect();
+            if first == Some((format, options.clone())) {
+                continue;
+            }
+            let extension = if name == "raw" { "img" } else { name };
+            let made = folder.path().join(format!("{target}.{extension}"));
+            let mut convert = Convert::new(source.as_path(), made.as_path());
+            (convert.import, convert.to) = (Some(target), Some(format));
+            convert.options =
+                options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+            match convert.run(&Job::new(2).unwrap()) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Misuse => continue,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Unsupported, "{target} {name}: {error}");
+                    continue;
+                }
+            }
+            let report = preflight(&made, target);
+            assert!(report.ready, "{target} {name} {subformat:?}: {:?}", failed(&report));
+            fs::remove_file(&made).unwrap();
+            made_for += 1;
+        }
+    }
+    assert_eq!(made_for, 66);
 }
 
 #[test]
@@ -232,10 +280,344 @@ fn openstacks_inspector_takes_what_is_made_for_it() {
         files.push(made);
         expected.push(name);
     }
+    // What is made for others, and Glance takes, too.
+    let source = noisy_machine(folder.path());
+    for target in import_targets().iter().copied() {
+        let Some((format, options, _)) = target.makes() else { continue };
+        let is_fixed = options.contains(&("subformat", "fixed"));
+        if !["qcow2", "raw", "vmdk", "vdi", "vhd"].contains(&format.name()) || is_fixed {
+            continue;
+        }
+        let made = folder.path().join(format!("{target}.{format}"));
+        converted(&source, &made, target).unwrap();
+        files.push(made);
+        expected.push(format.name());
+    }
+    assert_eq!(files.len(), 6 + 14);
     let output = Command::new(&python).args(["-c", INSPECT]).args(&files).output();
     let output = output.unwrap_or_else(|error| {
         panic!("{}: {error}; .ci/setup installs oslo.utils there", python.display())
     });
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(said.lines().collect::<Vec<_>>(), expected, "{:?}", output.stderr);
+}
+
+/// A machine's disk with some content that shrinks to a half and no further, in a file.
+fn noisy_machine(folder: &Path) -> PathBuf {
+    let mut disk = machine();
+    let mut state = 1_u64;
+    for word in disk[8 * MIB..11 * MIB].chunks_exact_mut(8) {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        word.copy_from_slice(&((state ^ state >> 29) & 0x0f0f_0f0f_0f0f_0f0f).to_le_bytes());
+    }
+    let file = folder.join("noisy");
+    fs::write(&file, disk).unwrap();
+    file
+}
+
+/// Packs an OVA anew, with something changed.
+const REPACK: &str = r"
+import hashlib, io, sys, tarfile
+source, target, how = sys.argv[1:]
+with tarfile.open(source) as archive:
+    members = [(member.name, archive.extractfile(member).read()) for member in archive]
+(ovf, text), (mf, _), (disk, data) = members
+text = text.decode()
+def change(before, after):
+    global text
+    assert before in text, before
+    text = text.replace(before, after, 1)
+if how == 'size': change('ovf:size=\x22', 'ovf:size=\x221')
+if how == 'format': change('#streamOptimized', '#')
+if how == 'devices': change('</VirtualHardwareSection>', '<StorageItem/></VirtualHardwareSection>')
+if how == 'missing': change('</References>', '<File ovf:href=\x22cd.iso\x22 ovf:id=\x22cd\x22/></References>')
+if how == 'folder': change('href=\x22', 'href=\x22./')
+if how == 'controller': change('Parent>3', 'Parent>9')
+if how == 'itself': change(disk, ovf)
+if how == 'nowhere': change(disk, 'elsewhere.vmdk')
+text = text.encode()
+lines = ['SHA256(%s)= %s' % (name, hashlib.sha256(bytes).hexdigest()) for name, bytes in [(ovf, text), (disk, data)]]
+if how == 'spaced': lines[1] = lines[1].replace('(', ' (')
+if how == 'digest': lines[1] = lines[1][:-1] + ('0' if lines[1][-1] != '0' else '1')
+members = [(ovf, text), (mf, '\n'.join(lines + ['']).encode()), (disk, data)]
+if how == 'first': members = [members[1], members[0], members[2]]
+with tarfile.open(target, 'w', format=tarfile.USTAR_FORMAT) as archive:
+    for name, bytes in members:
+        info = tarfile.TarInfo(name)
+        info.size = len(bytes)
+        archive.addfile(info, io.BytesIO(bytes))
+";
+
+fn python(program: impl AsRef<std::ffi::OsStr>, script: &str, arguments: &[&Path]) -> String {
+    let output = Command::new(program).args(["-c", script]).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn an_ova_that_would_be_refused_is_told_before_it_is_sent() {
+    let folder = qemu::temp_dir();
+    let good = folder.path().join("good.ova");
+    converted(&noisy_machine(folder.path()), &good, target("vmware")).unwrap();
+    let odd = folder.path().join("odd.ova");
+    for (how, name, failing, code) in [
+        ("same", "vmware", None, ""),
+        ("same", "proxmox", None, ""),
+        ("first", "vmware", Some("ovf-first"), "Did not find an .ovf file at the beginning"),
+        ("missing", "vmware", Some("ovf-files"), ""),
+        ("size", "vmware", Some("ovf-sizes"), ""),
+        ("format", "vmware", Some("ovf-format"), "Not supported value"),
+        ("devices", "vmware", Some("ovf-devices"), "Unsupported element"),
+        ("spaced", "vmware", Some("ovf-manifest"), "Invalid OVF checksum algorithm"),
+        ("digest", "vmware", Some("ovf-digests"), ""),
+        ("folder", "proxmox", Some("ovf-folders"), "referenced path"),
+        ("controller", "proxmox", Some("ovf-controllers"), ""),
+        // What is not certain does not refuse.
+        ("first", "aws", None, ""),
+        ("digest", "virtualbox", None, ""),
+    ] {
+        python("python3", REPACK, &[&good, &odd, Path::new(how)]);
+        let report = preflight(&odd, target(name));
+        let expected: Vec<&str> = failing.into_iter().collect();
+        assert_eq!(failed(&report), expected, "{how} for {name}");
+        let Some(failing) = failing else { continue };
+        let ruling = report.rules.iter().find(|ruling| ruling.id == failing).unwrap();
+        assert!(ruling.code.unwrap_or_default().contains(code), "{ruling:?}");
+        // To make it anew mends it.
+        assert!(report.convert.is_some() && ruling.fix == report.convert, "{ruling:?}");
+    }
+    // What contradicts the archive is a problem to everybody, what only some mind is none.
+    let problems = |how: &str| {
+        python("python3", REPACK, &[&good, &odd, Path::new(how)]);
+        let image = OpenOptions::default().open_image(&Location::from(odd.as_path())).unwrap();
+        let mut kinds = Vec::new();
+        image.check(&mut |problem| kinds.push(problem.kind)).unwrap();
+        kinds
+    };
+    for (how, kinds) in [
+        ("same", &[][..]),
+        ("size", &[ProblemKind::Corruption]),
+        ("missing", &[ProblemKind::Corruption]),
+        ("digest", &[ProblemKind::Corruption]),
+        ("first", &[ProblemKind::Oddity]),
+        ("spaced", &[ProblemKind::Oddity]),
+        ("controller", &[]),
+        ("folder", &[]),
+    ] {
+        assert_eq!(problems(how), kinds, "{how}");
+    }
+    python("python3", REPACK, &[&good, &odd, Path::new("size")]);
+    let info = OpenOptions::default().info(&Location::from(odd.as_path())).unwrap();
+    assert!(info.warnings[0].contains("'good.ovf' has 'good-disk1.vmdk' with 1"), "{info:?}");
+    for how in ["itself", "nowhere"] {
+        python("python3", REPACK, &[&good, &odd, Path::new(how)]);
+        let opened = OpenOptions::default().open_image(&Location::from(odd.as_path()));
+        let error = opened.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+        assert!(error.to_string().contains("'good.ovf'"), "{error}");
+    }
+}
+
+#[test]
+fn a_grain_that_cannot_be_unpacked_is_found_before_it_is_sent() {
+    let folder = qemu::temp_dir();
+    let source = noisy_machine(folder.path());
+    for (name, file) in [("aws", "a.vmdk"), ("openstack", "a.qcow2"), ("vmware", "a.ova")] {
+        let made = folder.path().join(file);
+        converted(&source, &made, target(name)).unwrap();
+        assert_eq!(failed(&preflight(&made, target(name))), [""; 0], "{name}");
+        // It takes a reading of the file, which can be watched and stopped.
+        let open = || OpenOptions::default().open_image(&Location::from(made.as_path())).unwrap();
+        let preflight_of =
+            Preflight { target: target(name), as_name: None, waived: vec![], source: vec![] };
+        let job = Job::new(2).unwrap();
+        preflight_of.run(&open(), &job).unwrap();
+        assert!(job.progress.total() > 0 && job.progress.passed() == job.progress.total());
+        job.cancel.cancel();
+        let error = preflight_of.run(&open(), &job).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        // In the middle of what shrinks least.
+        let mut bytes = fs::read(&made).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 64].iter_mut().for_each(|byte| *byte ^= 0x5a);
+        fs::write(&made, bytes).unwrap();
+        let report = preflight(&made, target(name));
+        let failed: Vec<&str> =
+            failed(&report).into_iter().filter(|id| *id != "ovf-digests").collect();
+        assert_eq!(failed, ["sound"], "{name}");
+        assert_eq!(report.convert, None, "no conversion mends it");
+    }
+}
+
+#[test]
+fn a_descriptor_without_its_disk_is_refused_and_so_is_its_disk_without_it() {
+    let folder = qemu::temp_dir();
+    let source = noisy_machine(folder.path());
+    let descriptor = folder.path().join("a.vmdk");
+    let mut convert = Convert::new(source.as_path(), descriptor.as_path());
+    convert.options = vec![("subformat".into(), "monolithicFlat".into())];
+    convert.run(&Job::new(2).unwrap()).unwrap();
+    let flat = folder.path().join("a-flat.vmdk");
+    assert_eq!(failed(&preflight(&flat, target("huawei"))), ["whole-vmdk"]);
+    assert_eq!(failed(&preflight(&descriptor, target("tencent"))), ["one-file"]);
+    fs::remove_file(&flat).unwrap();
+    let open = OpenOptions { backing: Backing::Lenient, ..OpenOptions::default() };
+    let image = open.open_image(&Location::from(descriptor.as_path())).unwrap();
+    let target = target("tencent");
+    let preflight = Preflight { target, as_name: None, waived: Vec::new(), source: Vec::new() };
+    let report = preflight.run(&image, &Job::new(2).unwrap()).unwrap();
+    assert_eq!(failed(&report), ["one-file", "sound"]);
+    assert_eq!(report.convert, None);
+}
+
+#[test]
+fn an_image_of_a_format_that_is_not_read_is_no_raw_disk() {
+    let folder = qemu::temp_dir();
+    for (format, name) in [("vhdx", "VHDX"), ("qed", "QED"), ("parallels", "Parallels")] {
+        let path = folder.path().join(format!("disk.{format}"));
+        qemu::img(&["create", "-f", format, path.to_str().unwrap(), "10M"]);
+        let packed = path.with_extension("gz");
+        let output = Command::new("gzip").arg("-c").arg(&path).output().unwrap();
+        fs::write(&packed, output.stdout).unwrap();
+        for path in [&path, &packed] {
+            let error = OpenOptions::default().open(&Location::from(path.as_path())).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            assert!(error.to_string().contains(&format!("a {name} image")), "{error}");
+            let raw = OpenOptions { format: Some(Format::RAW), ..OpenOptions::default() };
+            assert!(raw.open(&Location::from(path.as_path())).is_ok());
+        }
+    }
+}
+
+#[test]
+fn googles_archive_is_looked_through() {
+    let folder = qemu::temp_dir();
+    let source = noisy_machine(folder.path());
+    let run = |script: &str| {
+        let status = Command::new("bash").args(["-ec", script]).current_dir(folder.path()).status();
+        assert!(status.unwrap().success(), "{script}");
+    };
+    run(&format!("cp {} disk.raw; truncate -s 1G disk.raw; echo read > README", source.display()));
+    run("cp --sparse=always disk.raw disk.img");
+    for (arguments, failing) in [
+        ("--format=oldgnu -Sczf a.tar.gz disk.raw", &[][..]),
+        ("--format=gnu -Sczf a.tar.gz disk.raw", &[]),
+        ("--format=posix -Sczf a.tar.gz disk.raw", &["tar-format"]),
+        ("--format=oldgnu -Sczf a.tar.gz disk.raw README", &["only-member"]),
+        ("--format=oldgnu -Sczf a.tar.gz README disk.raw", &["only-member"]),
+        ("--format=oldgnu -Sczf a.tar.gz disk.img", &["member-name"]),
+        ("--format=oldgnu -Scf a.tar.gz disk.raw", &["wrapping"]),
+        ("--format=oldgnu -Szcf a.tar.gz noisy --transform=s/noisy/disk.raw/", &["whole-gib"]),
+    ] {
+        run(&format!("tar {arguments}"));
+        let report = preflight(&folder.path().join("a.tar.gz"), target("gcp"));
+        assert_eq!(failed(&report), failing, "{arguments}");
+    }
+    // Cut, and with another checksum at its end.
+    run("tar --format=oldgnu -Sczf a.tar.gz disk.raw");
+    let whole = fs::read(folder.path().join("a.tar.gz")).unwrap();
+    let mut other = whole.clone();
+    let crc = other.len() - 8;
+    other[crc] ^= 1;
+    for bytes in [&whole[..whole.len() - 100], &other] {
+        let file = folder.path().join("b.tar.gz");
+        fs::write(&file, bytes).unwrap();
+        let report = preflight(&file, target("gcp"));
+        assert_eq!(failed(&report), ["sound"]);
+        assert_eq!(report.convert, None);
+    }
+}
+
+/// What the inspector takes each file for: several things or one, and whether it minds.
+const FORMATS: &str = r"
+import sys
+from oslo_utils.imageutils import format_inspector as f
+for path in sys.argv[1:]:
+    with open(path, 'rb') as file:
+        wrapper = f.InspectWrapper(file)
+        while wrapper.read(65536):
+            pass
+        wrapper.close()
+    names = sorted(str(found) for found in wrapper.formats)
+    many = len(names) > 1 and names != ['gpt', 'iso']
+    refused = False
+    for found in wrapper.formats:
+        try:
+            found.safety_check()
+        except Exception:
+            refused |= str(found) == 'vmdk'
+    print(many, refused)
+";
+
+#[test]
+fn openstacks_inspector_and_the_rules_agree_about_odd_files() {
+    let folder = qemu::temp_dir();
+    let source = noisy_machine(folder.path());
+    let vmdk = [("subformat".to_owned(), "streamOptimized".to_owned())];
+    let made = |name: &str, format: Format, options: &[(String, String)]| {
+        let file = folder.path().join(name);
+        let mut convert = Convert::new(source.as_path(), file.as_path());
+        (convert.to, convert.options) = (Some(format), options.to_vec());
+        convert.replace = diskferry::Replace::Allowed;
+        convert.run(&Job::new(2).unwrap()).unwrap();
+        fs::read(file).unwrap()
+    };
+    let qcow2 = made("a", Format::QCOW2, &[]);
+    let vdi = made("a", Format::VDI, &[]);
+    let vmdk = made("a", Format::VMDK, &vmdk);
+    let raw = fs::read(&source).unwrap();
+    let with = |bytes: &[u8], at: usize, new: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        bytes[at..at + new.len()].copy_from_slice(new);
+        bytes
+    };
+    let find = |text: &str| {
+        let found = vmdk.windows(text.len()).position(|part| part == text.as_bytes());
+        found.unwrap_or_else(|| panic!("{text}"))
+    };
+    let footer = vmdk.len() - 1024;
+    assert_eq!(&vmdk[footer..footer + 4], b"KDMV");
+    let mbr = [0x55, 0xaa];
+    let files = [
+        (qcow2.clone(), false, false),
+        (with(&qcow2, 510, &mbr), true, false),
+        (vdi.clone(), false, false),
+        (with(&vdi, 510, &mbr), true, false),
+        (vmdk.clone(), false, false),
+        (with(&vmdk, 0x8001, b"CD001"), true, false),
+        (with(&vmdk, find("# The Disk"), b"x The Disk"), false, true),
+        (with(&vmdk, find("# The Disk"), b"x= The Dis"), false, false),
+        (with(&vmdk, find("RW ") + 3, b"/"), false, true),
+        (with(&vmdk, find("SPARSE \"") + 8, b"/"), false, true),
+        (with(&vmdk, footer + 36, &[9]), false, true),
+        (raw.clone(), false, false),
+        (with(&raw, 0x8001, b"CD001"), false, false),
+    ];
+    let mut paths = Vec::new();
+    for (number, (bytes, ..)) in files.iter().enumerate() {
+        let path = folder.path().join(format!("odd-{number}"));
+        fs::write(&path, bytes).unwrap();
+        paths.push(path);
+    }
+    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ci/venv/bin/python3");
+    let arguments: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+    let said = python(&venv, FORMATS, &arguments);
+    for (((_, many, refused), path), said) in files.iter().zip(&paths).zip(said.lines()) {
+        let judged = format!("{} {}", python_bool(*many), python_bool(*refused));
+        assert_eq!(said, judged, "{}: the inspector", path.display());
+        let opened = OpenOptions::default().open_image(&Location::from(path.as_path()));
+        // What we do not read at all needs no rule.
+        if opened.is_err() {
+            continue;
+        }
+        let report = preflight(path, target("openstack"));
+        let fails = |id: &str| failed(&report).contains(&id);
+        assert_eq!(fails("one-format"), *many, "{}", path.display());
+        assert_eq!(fails("vmdk-descriptor"), *refused, "{}", path.display());
+    }
+}
+
+fn python_bool(value: bool) -> &'static str {
+    if value { "True" } else { "False" }
 }

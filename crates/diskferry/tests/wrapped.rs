@@ -358,6 +358,20 @@ fn sizes_past_8_gib_are_binary_for_google() {
     );
 }
 
+/// Asks a judge that knows the specification and nothing of us about a descriptor of the real disk.
+fn judge_ovf(folder: &Folder, name: &str, good: bool) {
+    let judge = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ovf.py");
+    let output = Command::new("python3")
+        .arg(judge)
+        .arg(folder.0.path())
+        .args([name, &SIZE.to_string()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(good || said.contains("AssertionError"), "{said}");
+    assert_eq!(output.status.success(), good, "{said}");
+}
+
 #[test]
 fn an_ova_that_is_written_is_what_its_readers_want() {
     let folder = Folder::new();
@@ -374,30 +388,27 @@ fn an_ova_that_is_written_is_what_its_readers_want() {
         "my_vm.ovf\nmy_vm.mf\nmy_vm-disk1.vmdk\n"
     );
     assert!(qemu::compare(&folder.path("my_vm-disk1.vmdk"), "vmdk", &real_disk(), "qcow2"));
-    folder.python(
-        "import os, xml.etree.ElementTree as e\n\
-         o = '{http://schemas.dmtf.org/ovf/envelope/1}'\n\
-         r = e.parse('my_vm.ovf').getroot()\n\
-         assert r.tag == o + 'Envelope'\n\
-         assert [c.tag[len(o):] for c in r] == ['References', 'DiskSection', 'NetworkSection', 'VirtualSystem']\n\
-         f, = r.iter(o + 'File')\n\
-         assert f.get(o + 'href') == 'my_vm-disk1.vmdk'\n\
-         assert int(f.get(o + 'size')) == os.path.getsize('my_vm-disk1.vmdk')\n\
-         d, = r.iter(o + 'Disk')\n\
-         assert d.get(o + 'fileRef') == f.get(o + 'id') and int(d.get(o + 'capacity')) == 64 << 20\n\
-         assert d.get(o + 'format').endswith('vmdk.html#streamOptimized')\n\
-         h = r.find(f'{o}VirtualSystem/{o}VirtualHardwareSection')\n\
-         a = '{http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData}'\n\
-         items = {i.find(a + 'InstanceID').text: i for i in h.iter(o + 'Item')}\n\
-         assert len(items) == 5\n\
-         for i in items.values():\n\
-         \x20   tags = [c.tag for c in i]\n\
-         \x20   assert tags == sorted(tags)\n\
-         disk, = (i for i in items.values() if i.find(a + 'ResourceType').text == '17')\n\
-         assert disk.find(a + 'HostResource').text == 'ovf:/disk/' + d.get(o + 'diskId')\n\
-         assert items[disk.find(a + 'Parent').text].find(a + 'ResourceType').text == '6'\n\
-         assert items[disk.find(a + 'Parent').text].find(a + 'ResourceSubType').text == 'lsilogic'",
-    );
+    judge_ovf(&folder, "my_vm.ovf", true);
+    // The judge can object.
+    for (from, to) in [
+        ("<Info>Virtual disks</Info>", ""),
+        (" ovf:diskId=\"vmdisk1\"", ""),
+        ("ovf:capacityAllocationUnits=\"byte\"", "ovf:capacityAllocationUnits=\"MB\""),
+        ("ovf:capacity=\"67108864\"", "ovf:capacity=\"67108865\""),
+        ("ovf:size=\"", "ovf:size=\"1"),
+        ("ovf:fileRef=\"file1\"", "ovf:fileRef=\"file2\""),
+        ("<rasd:Parent>3<", "<rasd:Parent>4<"),
+        ("<rasd:ResourceType>17<", "<rasd:ResourceType>18<"),
+        ("<rasd:Connection>VM Network<", "<rasd:Connection>another<"),
+        ("<rasd:ElementName>Hard disk 1</rasd:ElementName>", ""),
+        ("<Name>", "<Product/><Name>"),
+        ("#streamOptimized", "#"),
+    ] {
+        let text = fs::read_to_string(folder.path("my_vm.ovf")).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(folder.path("odd.ovf"), text.replacen(from, to, 1)).unwrap();
+        judge_ovf(&folder, "odd.ovf", false);
+    }
     let image = image(&folder.path("my vm.ova"));
     let info = image.info();
     assert_eq!((info.wrapping, info.format), (vec!["ova"], "vmdk"));
@@ -421,7 +432,7 @@ fn an_ova_takes_options() {
     folder.sh("tar -xf a.ova; grep -q '^SHA1(a.ovf)= [0-9a-f]\\{40\\}$' a.mf
         for t in AHCI vmx-19 'VirtualQuantity>4<' 'VirtualQuantity>8192<' windows 'key=\"firmware\" vmw:value=\"efi\"' 'a &lt;b&gt; &amp; c'
         do grep -q \"$t\" a.ovf; done");
-    folder.python("import xml.dom.minidom as m; m.parse('a.ovf')");
+    judge_ovf(&folder, "a.ovf", true);
     for (key, value) in [
         ("adapter_type", "x"),
         ("hwversion", "3"),

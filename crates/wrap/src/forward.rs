@@ -7,7 +7,7 @@ use diskferry_block_stream::{Error, Limits, Result};
 
 use crate::choose::{Choice, Found, LIKELY, goes_with_disks, is_descriptor};
 use crate::damage::Damage;
-use crate::ovf::{self, DiskFile};
+use crate::ovf::{self, Listed};
 use crate::package::missing;
 use crate::part::Segment;
 use crate::peek::{Ahead, Forward, Peek};
@@ -105,14 +105,14 @@ impl Search<'_> {
     }
 
     /// Looks for the disk that the descriptor, whose data come next, tells.
-    fn by_descriptor(mut self, entry: &Entry) -> Result<Inside> {
-        if entry.size > ovf::MAX {
-            return Err(Error::limit(format!("an OVF descriptor of {} bytes", entry.size)));
+    fn by_descriptor(mut self, descriptor: &Entry) -> Result<Inside> {
+        if descriptor.size > ovf::MAX {
+            return Err(Error::limit(format!("an OVF descriptor of {} bytes", descriptor.size)));
         }
-        let text = self.whole(entry)?;
-        let files = ovf::disks(&entry.name, &text, self.limits)?;
+        let text = self.whole(descriptor)?;
+        let files = ovf::read(&descriptor.name, &text, self.limits)?.disks;
         let found =
-            |file: &DiskFile| Found { name: file.href.clone(), size: file.size, format: None };
+            |file: &Listed| Found { name: file.href.clone(), size: file.size, format: None };
         let disks: Vec<Found> = files.iter().map(found).collect();
         let wanted = &files[self.choice.pick(&disks)?];
         if wanted.in_chunks {
@@ -128,7 +128,7 @@ impl Search<'_> {
             }
             self.archive.skip(entry.rest)?;
         }
-        Err(missing(&wanted.href))
+        Err(missing(&descriptor.name, &wanted.href))
     }
 
     fn inside(self, entry: Entry, disks: Vec<Found>, alone: bool, is_ova: bool) -> Inside {

@@ -5,6 +5,7 @@
 //!   so that any format works inside, and the kernel may copy from it.
 //! - [`Forward`] is what comes in order only, out of a pipe or of a compressed file: [`Peek`] looks
 //!   ahead, [`Unpacking`] unpacks, [`find_disk`] passes over an archive up to the disk.
+//! - [`Package::object`] says what importers mind in an OVF package, [`survey`] what an archive is made of.
 //! - [`gcp`] and [`ova`] plan such files around a disk.
 //!
 //! An archive's names are compared and shown. No file is ever opened by one.
@@ -15,20 +16,25 @@ mod damage;
 mod forward;
 pub mod gcp;
 mod manifest;
+mod objection;
 pub mod ova;
 mod ovf;
 mod package;
 mod part;
 mod peek;
+mod survey;
 mod tar;
 mod unpacking;
 mod write;
 
 pub use choose::{Choice, Found};
 pub use forward::{Inside, Judge, find_disk};
+pub use objection::{Objection, Point};
 pub use package::Package;
 pub use part::{Part, Segment};
 pub use peek::{BytesReader, Forward, Peek};
+pub use survey::{Survey, survey};
+pub use tar::Kind as TarKind;
 pub use unpacking::Unpacking;
 
 use diskferry_codec::Wrapper;

@@ -17,6 +17,8 @@ pub(crate) struct Line {
     pub file: String,
     /// In hexadecimal, lower case.
     pub digest: String,
+    /// Whether it is written as some readers do not take it: with a blank before the parenthesis.
+    pub is_spaced: bool,
 }
 
 /// Bytes that a manifest may have: a line for each member that an archive may have, and some more.
@@ -31,11 +33,12 @@ fn line(text: &str) -> Option<Line> {
     let (name, rest) = text.split_once('(')?;
     // A file's name may have parentheses of its own.
     let (file, digest) = rest.rsplit_once(")=").or_else(|| rest.rsplit_once(") ="))?;
+    let is_spaced = name.ends_with(char::is_whitespace);
     let name = name.trim().to_ascii_lowercase().replace('-', "");
     let known = [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512];
     let algorithm = known.into_iter().find(|algorithm| algorithm.name() == name);
     let file = file.trim_start_matches("./").to_owned();
-    Some(Line { algorithm, file, digest: digest.trim().to_ascii_lowercase() })
+    Some(Line { algorithm, file, digest: digest.trim().to_ascii_lowercase(), is_spaced })
 }
 
 #[cfg(test)]
@@ -46,17 +49,18 @@ mod tests {
     fn lines_of_every_writer_are_read() {
         let text = "SHA256(vm.ovf)= AB01\r\nSHA1 (a (1).vmdk)= cd\nSHA2-256(x)=ef\n\nnonsense\n";
         let lines = parse(text.as_bytes());
-        let line = |algorithm, file: &str, digest: &str| Line {
+        let line = |algorithm, file: &str, digest: &str, is_spaced| Line {
             algorithm,
             file: file.into(),
             digest: digest.into(),
+            is_spaced,
         };
         assert_eq!(
             lines,
             [
-                line(Some(Algorithm::Sha256), "vm.ovf", "ab01"),
-                line(Some(Algorithm::Sha1), "a (1).vmdk", "cd"),
-                line(None, "x", "ef"),
+                line(Some(Algorithm::Sha256), "vm.ovf", "ab01", false),
+                line(Some(Algorithm::Sha1), "a (1).vmdk", "cd", true),
+                line(None, "x", "ef", false),
             ]
         );
     }

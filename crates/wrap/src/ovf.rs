@@ -1,6 +1,6 @@
-//! The descriptor of an OVF package: which files are its disks.
+//! The descriptor of an OVF package: which files are its disks, and what importers mind in it.
 //!
-//! Source: DSP0243 1.1.1 (DMTF), 7.1 for the files and 9.1 for the disks. Namespaces differ from version to version
+//! Source: DSP0243 1.1.1 (DMTF), 7.1 for the files, 8 for the devices and 9.1 for the disks. Namespaces differ from version to version
 //! and are not looked at; of the many elements only these matter here:
 //!
 //! ```text
@@ -11,11 +11,26 @@
 use diskferry_block_stream::{Error, Limits, Result};
 use roxmltree::{Document, Node, ParsingOptions};
 
+use crate::choose::{is_descriptor, is_manifest};
 use crate::damage::Damage;
+use crate::objection::{Objection, Point};
 
-/// A file that is a disk of the package.
+/// What a descriptor says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Descriptor {
+    /// Its own name.
+    pub name: String,
+    /// The files of the disks, in the order of the disks, each once.
+    pub disks: Vec<Listed>,
+    /// All files that it lists, in its order.
+    pub files: Vec<Listed>,
+    /// What importers mind in it.
+    pub objections: Vec<Objection>,
+}
+
+/// A file that the descriptor lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DiskFile {
+pub(crate) struct Listed {
     /// The member's name, if it is one.
     pub href: String,
     /// Its length in bytes, as the descriptor has it.
@@ -24,12 +39,17 @@ pub(crate) struct DiskFile {
     pub in_chunks: bool,
 }
 
-impl DiskFile {
+impl Listed {
     /// Whether the member of that name, but for its end, is the file. A reference is a URI, which some
     /// writers take at its word and others do not.
     pub fn is(&self, name: &str, end: &str) -> bool {
         name.strip_suffix(end)
             .is_some_and(|name| name == self.href || name.as_bytes() == unescaped(&self.href))
+    }
+
+    /// The names that the member may have.
+    pub fn names(&self) -> [String; 2] {
+        [self.href.clone(), String::from_utf8_lossy(&unescaped(&self.href)).into_owned()]
     }
 }
 
@@ -68,65 +88,158 @@ const NAMESPACES: usize = 4096;
 /// Nodes of a descriptor, which take some hundred bytes of memory each.
 const NODES: u32 = 50_000;
 
-/// The files of the disks, in the order of the disks, each once.
+/// Reads a descriptor, whose member is called `name`.
 ///
 /// # Errors
 /// `Damaged` when it is no descriptor, `Limit` when it takes too much memory.
-pub(crate) fn disks(name: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<DiskFile>> {
-    // What the parser may take at most, given back when it is done.
-    let memory = u64::from(NODES) * 200 + bytes.len() as u64 * 4;
-    limits.spend("an OVF descriptor", memory)?;
+pub(crate) fn read(name: &str, bytes: &[u8], limits: &Limits) -> Result<Descriptor> {
     // Names of files are ASCII; what else is in another encoding does not matter here.
     let text = String::from_utf8_lossy(bytes);
     let (attributes, namespaces) = (text.matches('=').count(), text.matches("xmlns").count());
-    let disks = match attributes > ATTRIBUTES || namespaces > NAMESPACES {
+    // What the parser and the names may take at most, given back when it is done.
+    let names = (attributes.min(ATTRIBUTES) as u64).saturating_mul(name.len() as u64);
+    let memory = names.saturating_add(u64::from(NODES) * 200 + bytes.len() as u64 * 4);
+    limits.spend("an OVF descriptor", memory)?;
+    let descriptor = match attributes > ATTRIBUTES || namespaces > NAMESPACES {
         true => Err(Error::limit(format!(
             "the OVF descriptor '{name}' has {attributes} attributes and {namespaces} namespaces"
         ))),
         false => parse(name, &text).map_err(Error::from),
     };
     limits.refund(memory);
-    disks
+    descriptor
 }
 
-fn parse(name: &str, text: &str) -> Result<Vec<DiskFile>, Damage> {
+fn parse(name: &str, text: &str) -> Result<Descriptor, Damage> {
+    let damage = |problem: String| Damage::Ovf { name: name.to_owned(), problem };
     let options = ParsingOptions { nodes_limit: NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options)
         .map_err(|error| Damage::Xml { name: name.to_owned(), detail: error.to_string() })?;
-    if document.root_element().tag_name().name() != "Envelope" {
-        let problem = "has no Envelope".to_owned();
-        return Err(Damage::Ovf { name: name.to_owned(), problem });
+    let envelope = document.root_element();
+    if envelope.tag_name().name() != "Envelope" {
+        return Err(damage("has no Envelope".to_owned()));
     }
-    let elements = |tag: &'static str| {
-        document.root_element().descendants().filter(move |node| node.tag_name().name() == tag)
+    let files: Vec<Node<'_, '_>> = elements(envelope, "File").collect();
+    let mut descriptor = Descriptor {
+        name: name.to_owned(),
+        files: files.iter().map(|file| Listed::of(file, name)).collect(),
+        ..Descriptor::default()
     };
-    // Files are named as the descriptor's folder has them.
-    let folder = &name[..name.rfind('/').map_or(0, |slash| slash + 1)];
-    let mut disks: Vec<DiskFile> = Vec::new();
-    for disk in elements("Disk") {
+    let machine = Machine::of(envelope);
+    for disk in elements(envelope, "Disk") {
         // A disk without a file is an empty one.
         let Some(id) = attribute(&disk, "fileRef") else { continue };
-        let Some(file) = elements("File").find(|file| attribute(file, "id") == Some(id)) else {
-            let problem = format!("has a disk in the file '{id}', which it does not list");
-            return Err(Damage::Ovf { name: name.to_owned(), problem });
+        let Some(index) = files.iter().position(|file| attribute(file, "id") == Some(id)) else {
+            return Err(damage(format!("has a disk in the file '{id}', which it does not list")));
         };
-        let href = attribute(&file, "href").unwrap_or_default();
-        let href = format!("{folder}{}", href.trim_start_matches("./"));
-        if disks.iter().any(|known| known.href == href) {
+        let file = &descriptor.files[index];
+        if is_descriptor(&file.href) || is_manifest(&file.href) {
+            return Err(damage(format!("has '{}' as a disk, which is none", file.href)));
+        }
+        if descriptor.disks.iter().any(|known| known.href == file.href) {
             continue;
         }
-        disks.push(DiskFile {
-            href,
-            size: attribute(&file, "size").and_then(|size| size.parse().ok()),
-            in_chunks: attribute(&file, "chunkSize").is_some(),
-        });
-        if disks.len() > DISKS {
-            let problem = format!("has more than {DISKS} disks");
-            return Err(Damage::Ovf { name: name.to_owned(), problem });
+        let objections = [odd_format(&disk), machine.lacks(attribute(&disk, "diskId"))];
+        descriptor.objections.extend(objections.into_iter().flatten());
+        descriptor.disks.push(file.clone());
+        if descriptor.disks.len() > DISKS {
+            return Err(damage(format!("has more than {DISKS} disks")));
         }
     }
-    Ok(disks)
+    let hrefs = files.iter().filter_map(|file| attribute(file, "href"));
+    let folders = hrefs.filter(|href| href.contains('/')).take(OBJECTIONS).map(|href| {
+        Objection::new(Point::Folder, None, format!("the file '{href}' is not a plain name"))
+    });
+    descriptor.objections.extend(folders);
+    descriptor.objections.extend(machine.objection);
+    Ok(descriptor)
 }
+
+fn elements<'a, 'i>(within: Node<'a, 'i>, tag: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
+    within.descendants().filter(move |node| node.tag_name().name() == tag)
+}
+
+impl Listed {
+    /// Files are named as the folder of the descriptor called `descriptor` has them.
+    fn of(file: &Node<'_, '_>, descriptor: &str) -> Self {
+        let folder = &descriptor[..descriptor.rfind('/').map_or(0, |slash| slash + 1)];
+        let href = attribute(file, "href").unwrap_or_default();
+        Self {
+            href: format!("{folder}{}", href.trim_start_matches("./")),
+            size: attribute(file, "size").and_then(|size| size.parse().ok()),
+            in_chunks: attribute(file, "chunkSize").is_some(),
+        }
+    }
+}
+
+/// The address of VMware's format, and what it has behind the sharp sign: the first is the one of
+/// today, the others are of the drafts, which are still taken.
+fn odd_format(disk: &Node<'_, '_>) -> Option<Objection> {
+    let format = attribute(disk, "format").unwrap_or_default();
+    let known = format.split_once('#').is_some_and(|(address, kind)| {
+        address.ends_with("vmdk.html")
+            && ["streamOptimized", "compressed", "sparse"].contains(&kind)
+    });
+    let id = attribute(disk, "diskId").unwrap_or_default();
+    (!known).then(|| {
+        let text = format!("the disk '{id}' has the format '{format}', not one of VMware's");
+        Objection::new(Point::Format, None, text)
+    })
+}
+
+/// The devices of the machine, as far as they are about disks.
+struct Machine<'a> {
+    /// What each disk's device is connected to, by the disk's id.
+    disks: Vec<(&'a str, Option<&'a str>)>,
+    /// The controllers' ids.
+    controllers: Vec<&'a str>,
+    objection: Option<Objection>,
+}
+
+/// ResourceTypes of CIM_ResourceAllocationSettingData.
+const HARD_DISK: &str = "17";
+const CONTROLLERS: [&str; 3] = ["5", "6", "20"];
+
+impl<'a> Machine<'a> {
+    fn of(envelope: Node<'a, '_>) -> Self {
+        let (mut disks, mut controllers) = (Vec::new(), Vec::new());
+        for item in elements(envelope, "Item") {
+            let value = |tag: &str| -> Option<&'a str> {
+                let child = item.children().find(|child| child.tag_name().name() == tag)?;
+                child.text().map(str::trim)
+            };
+            match value("ResourceType") {
+                Some(HARD_DISK) => {
+                    let disk = value("HostResource").and_then(|host| host.rsplit('/').next());
+                    disks.extend(disk.map(|disk| (disk, value("Parent"))));
+                }
+                Some(kind) if CONTROLLERS.contains(&kind) => {
+                    controllers.extend(value("InstanceID"))
+                }
+                _ => {}
+            }
+        }
+        let words = ["StorageItem", "EthernetPortItem"];
+        let word = words.into_iter().find(|word| elements(envelope, word).next().is_some());
+        let objection = word.map(|word| {
+            Objection::new(Point::Devices, None, format!("a device is a {word}, as in OVF 2"))
+        });
+        Self { disks, controllers, objection }
+    }
+
+    fn lacks(&self, disk: Option<&str>) -> Option<Objection> {
+        let disk = disk.unwrap_or_default();
+        let parent = self.disks.iter().find(|(id, _)| *id == disk).and_then(|(_, parent)| *parent);
+        let text = match parent {
+            Some(parent) if self.controllers.contains(&parent) => return None,
+            _ => format!("no Item of the machine connects the disk '{disk}' to a controller"),
+        };
+        Some(Objection::new(Point::Controller, None, text))
+    }
+}
+
+/// Objections of a kind that are remembered: nobody reads more.
+pub(crate) const OBJECTIONS: usize = 100;
 
 /// Disks of a package: far more than a machine can have. It bounds the search for their files.
 const DISKS: usize = 256;
@@ -142,8 +255,8 @@ mod tests {
 
     use super::*;
 
-    fn parsed(text: &str) -> Result<Vec<DiskFile>> {
-        disks("a.ovf", text.as_bytes(), &Limits::default())
+    fn parsed(text: &str) -> Result<Vec<Listed>> {
+        Ok(read("a.ovf", text.as_bytes(), &Limits::default())?.disks)
     }
 
     #[test]
@@ -162,7 +275,7 @@ mod tests {
                 <ovf:Disk ovf:diskId="z" ovf:fileRef="1"/>
               </ovf:DiskSection>
             </ovf:Envelope>"#;
-        let file = |href: &str, size, in_chunks| DiskFile { href: href.into(), size, in_chunks };
+        let file = |href: &str, size, in_chunks| Listed { href: href.into(), size, in_chunks };
         assert_eq!(
             parsed(text).unwrap(),
             [file("a.vmdk", None, false), file("b.vmdk", Some(7), true)]
@@ -171,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_reference_is_a_name_or_a_uri() {
-        let file = |href: &str| DiskFile { href: href.into(), size: None, in_chunks: false };
+        let file = |href: &str| Listed { href: href.into(), size: None, in_chunks: false };
         for (href, name, end, is) in [
             ("a.vmdk", "a.vmdk", "", true),
             ("a%20b.vmdk", "a b.vmdk", "", true),
@@ -189,8 +302,8 @@ mod tests {
     #[test]
     fn files_are_beside_the_descriptor() {
         let text = br#"<Envelope><File id="1" href="a"/><Disk fileRef="1"/></Envelope>"#;
-        let disks = disks("folder/vm.ovf", text, &Limits::default()).unwrap();
-        assert_eq!(disks[0].href, "folder/a");
+        let descriptor = read("folder/vm.ovf", text, &Limits::default()).unwrap();
+        assert_eq!(descriptor.disks[0].href, "folder/a");
     }
 
     #[test]
@@ -210,6 +323,8 @@ mod tests {
             file,
             many.as_str(),
             r#"<Envelope><Disk fileRef="1"/></Envelope>"#,
+            r#"<Envelope><File id="1" href="./a.ovf"/><Disk fileRef="1"/></Envelope>"#,
+            r#"<Envelope><File id="1" href="a.mf"/><Disk fileRef="1"/></Envelope>"#,
         ] {
             assert_eq!(parsed(text).unwrap_err().kind(), ErrorKind::Damaged, "{text:.80}");
         }
@@ -226,7 +341,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Limit);
         }
         let limits = Limits::default().with_metadata(1000);
-        let error = disks("a.ovf", b"<Envelope/>", &limits).unwrap_err();
+        let error = read("a.ovf", b"<Envelope/>", &limits).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Limit);
     }
 }

@@ -47,6 +47,42 @@ pub(crate) struct Entry {
     pub segments: Vec<Segment>,
     /// Bytes of the archive from here to the next header.
     pub rest: u64,
+    /// Whose kind of header it has.
+    pub kind: Kind,
+}
+
+/// The kinds of tar, by a member's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The oldest, without a magic.
+    V7,
+    /// POSIX's of 1988.
+    Ustar,
+    /// POSIX's of 2001, with an extended header.
+    Pax,
+    /// GNU tar's own, old and new.
+    Gnu,
+}
+
+impl Kind {
+    fn of(block: &Block, extended: &Extended) -> Self {
+        match &block[257..265] {
+            b"ustar  \0" => Self::Gnu,
+            _ if extended.has_records => Self::Pax,
+            magic if magic.starts_with(b"ustar\0") => Self::Ustar,
+            _ => Self::V7,
+        }
+    }
+
+    /// The word by which GNU tar's option `--format` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V7 => "v7",
+            Self::Ustar => "ustar",
+            Self::Pax => "posix",
+            Self::Gnu => "gnu",
+        }
+    }
 }
 
 /// A walk through the headers of an archive.
@@ -126,6 +162,7 @@ impl Headers {
         extended: Extended,
         source: &mut dyn Ahead,
     ) -> Result<Entry> {
+        let tar_kind = Kind::of(block, &extended);
         let name = extended.name.unwrap_or_else(|| name(block));
         // Of links, devices and folders there are no data, whatever their size is said to be.
         let stored = if (b'1'..=b'6').contains(&kind) { 0 } else { extended.size.unwrap_or(size) };
@@ -159,7 +196,7 @@ impl Headers {
             None => vec![Segment { at: 0, len: stored, from: begun }],
             Some(map) => segments(at, &map, size, stored, begun)?,
         };
-        Ok(Entry { name, is_file, size, segments, rest })
+        Ok(Entry { name, is_file, size, segments, rest, kind: tar_kind })
     }
 
     /// The map in an old GNU header and the blocks after it.
@@ -254,6 +291,8 @@ struct Extended {
     name: Option<String>,
     size: Option<u64>,
     sparse: Sparse,
+    /// Whether there is one of POSIX's among them.
+    has_records: bool,
 }
 
 /// How a pax member is sparse.
@@ -272,6 +311,7 @@ impl Extended {
     /// the whole record.
     fn records(&mut self, at: u64, mut data: &[u8]) -> Result<()> {
         self.at.get_or_insert(at);
+        self.has_records = true;
         let (mut entries, mut begun, mut sizes) = (Map::new(), None, [None, None]);
         let (mut version, mut has_map, mut sparse_name) = ((None, None), false, None);
         while !data.is_empty() {

@@ -8,8 +8,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, ErrorKind, Limits, Result};
-use diskferry_wrap::{Choice, Forward, Package, Part, Peek, Wrapping, find_disk};
+use diskferry_block_stream::{Bytes, Cancel, ErrorKind, Limits, Progress, Result};
+use diskferry_wrap::{
+    Choice, Forward, Objection, Package, Part, Peek, Point, Survey, TarKind, Wrapping, find_disk,
+    survey,
+};
 
 /// A header of GNU's kind: its fields as they are on disk.
 struct Member<'a> {
@@ -429,4 +432,143 @@ fn a_descriptor_tells_the_disks_and_their_chunks() {
         let error = disk(&package(missing), Choice::Number(2), &limits()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
     }
+}
+
+/// A package of one disk and a CD, to which nobody objects.
+const OVF: &str = r#"<Envelope xmlns:ovf="o" xmlns:rasd="r"><References>
+    <File ovf:id="1" ovf:href="a%20b.vmdk" ovf:size="4"/><File ovf:id="2" ovf:href="c.iso" ovf:size="2"/>
+    </References><DiskSection><Disk ovf:diskId="d" ovf:fileRef="1"
+    ovf:format="http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"/></DiskSection>
+    <VirtualSystem><Item><rasd:InstanceID>3</rasd:InstanceID><rasd:ResourceType>6</rasd:ResourceType></Item>
+    <Item><rasd:HostResource>ovf:/disk/d</rasd:HostResource><rasd:Parent>3</rasd:Parent>
+    <rasd:ResourceType>17</rasd:ResourceType></Item></VirtualSystem></Envelope>"#;
+
+const MANIFEST: &str = "SHA1(a b.vmdk)= a07bdcbcbb025d14688be45f90b3b7128d4f9170\n\
+    SHA256(c.iso)= 21e721c35a5823fdb452fa2f9f0a612c74fb952e06927489c6b27a43b817bed4\n";
+
+fn objections(bytes: Vec<u8>) -> Result<Vec<Objection>> {
+    let package = Package::open("a.ova", Arc::new(bytes), &limits())?;
+    package.disk(Choice::First, &nothing)?;
+    let mut found = Vec::new();
+    package.object(&Cancel::default(), &Progress::default(), &mut |it| found.push(it))?;
+    Ok(found)
+}
+
+#[test]
+fn each_thing_that_importers_mind_is_found_alone() {
+    let ovf = |from: &str, to: &str| {
+        assert!(OVF.contains(from), "{from}");
+        OVF.replacen(from, to, 1)
+    };
+    let manifest = |from: &str, to: &str| MANIFEST.replacen(from, to, 1);
+    let made = |order: &[&str], ovf: &str, manifest: &str| {
+        let members: Vec<Member<'_>> = order
+            .iter()
+            .map(|name| {
+                let data: &[u8] = match *name {
+                    "vm.ovf" => ovf.as_bytes(),
+                    "vm.mf" => manifest.as_bytes(),
+                    "c.iso" => b"cd",
+                    _ => b"disk",
+                };
+                Member::new(name, b'0', data)
+            })
+            .collect();
+        archive(&members)
+    };
+    let usual = ["vm.ovf", "vm.mf", "a b.vmdk", "c.iso"];
+    let good = made(&usual, OVF, MANIFEST);
+    assert_eq!(objections(good).unwrap(), []);
+    let cases = [
+        (Point::First, made(&["vm.mf", "vm.ovf", "a b.vmdk", "c.iso"], OVF, MANIFEST)),
+        (Point::Order, made(&["vm.ovf", "vm.mf", "c.iso", "a b.vmdk"], OVF, MANIFEST)),
+        (
+            Point::Missing,
+            made(
+                &usual,
+                &ovf(
+                    "<File ovf:id=\"2\"",
+                    "<File ovf:id=\"3\" ovf:href=\"d.iso\"/><File ovf:id=\"2\"",
+                ),
+                MANIFEST,
+            ),
+        ),
+        (Point::Size, made(&usual, &ovf("size=\"4\"", "size=\"5\""), MANIFEST)),
+        (Point::Format, made(&usual, &ovf("#streamOptimized", "#"), MANIFEST)),
+        (Point::Format, made(&usual, &ovf("#streamOptimized", "#other"), MANIFEST)),
+        (Point::Format, made(&usual, &ovf("ovf:format=", "ovf:other="), MANIFEST)),
+        (Point::Folder, made(&usual, &ovf("href=\"c.iso\"", "href=\"./c.iso\""), MANIFEST)),
+        (Point::Controller, made(&usual, &ovf("Parent>3", "Parent>4"), MANIFEST)),
+        (Point::Controller, made(&usual, &ovf("/disk/d", "/disk/e"), MANIFEST)),
+        (Point::Controller, made(&usual, &ovf("Type>6", "Type>7"), MANIFEST)),
+        (
+            Point::Devices,
+            made(&usual, &ovf("</VirtualSystem>", "<StorageItem/></VirtualSystem>"), MANIFEST),
+        ),
+        (Point::Manifest, made(&usual, OVF, &manifest("SHA1(", "SHA1 ("))),
+        (Point::Manifest, made(&usual, OVF, &manifest("SHA256", "SHA2-256"))),
+        (Point::Digest, made(&usual, OVF, &manifest("a07b", "b07b"))),
+        (Point::Digest, made(&usual, OVF, &manifest("c.iso", "d.iso"))),
+    ];
+    for (point, bytes) in cases {
+        let found = objections(bytes).unwrap();
+        let points: Vec<Point> = found.iter().map(|objection| objection.point).collect();
+        assert_eq!(points, [point], "{found:?}");
+    }
+}
+
+#[test]
+fn a_descriptor_that_is_its_own_disk_is_damage_with_its_place() {
+    for href in ["vm.ovf", "./vm.ovf", "vm.mf"] {
+        let text = format!(
+            "<Envelope><File id='1' href='{href}'/><Disk diskId='d' fileRef='1'/></Envelope>"
+        );
+        let members =
+            [Member::new("vm.ovf", b'0', text.as_bytes()), Member::new("vm.mf", b'0', b"x")];
+        let bytes = archive(&members);
+        assert_eq!(read(&bytes, Choice::Only, &limits()), Err(ErrorKind::Damaged), "{href}");
+        let error = disk(&bytes, Choice::Only, &limits()).unwrap_err();
+        assert_eq!(error.place().offset, Some(512));
+        assert!(error.to_string().contains("'vm.ovf' has 'vm."), "{error}");
+    }
+    let text = "<Envelope><File id='1' href='a.vmdk'/><Disk fileRef='1'/></Envelope>";
+    let bytes = archive(&[Member::new("machine.ovf", b'0', text.as_bytes())]);
+    for error in [
+        disk(&bytes, Choice::Only, &limits()).unwrap_err(),
+        in_order(&bytes, Choice::Only, &limits(), true).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("'machine.ovf' names the disk 'a.vmdk'"), "{error}");
+    }
+}
+
+fn surveyed(bytes: &[u8]) -> Result<Option<Survey>> {
+    let bytes: Arc<dyn Bytes> = Arc::new(bytes.to_vec());
+    survey(&bytes, &limits(), &Cancel::default(), &Progress::default())
+}
+
+#[test]
+fn a_survey_tells_the_kind_of_tar_and_every_member() {
+    for (way, bytes) in sparse_archives().1 {
+        let expected = match way {
+            way if way.contains("gnu") => TarKind::Gnu,
+            way if way.contains("ustar") => TarKind::Ustar,
+            way if way.contains("v7") => TarKind::V7,
+            // GNU tar writes extended headers only where it has to.
+            way if way.contains("-S") => TarKind::Pax,
+            _ => TarKind::Ustar,
+        };
+        let survey = surveyed(&bytes).unwrap().unwrap();
+        assert_eq!(survey.members, ["disk.raw"], "{way}");
+        assert!(survey.kinds == [expected] || survey.kinds == [TarKind::Pax], "{way}: {survey:?}");
+        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+        assert_eq!(surveyed(&bytes[..end]).unwrap_err().kind(), ErrorKind::Damaged, "{way}");
+    }
+    let two = archive(&[Member::new("d/", b'5', b""), Member::new("d/a", b'0', b"x")]);
+    assert_eq!(surveyed(&two).unwrap().unwrap().members, ["d/", "d/a"]);
+    assert_eq!(surveyed(&[1; 5000]).unwrap(), None);
+    let stopped = Cancel::default();
+    stopped.cancel();
+    let bytes: Arc<dyn Bytes> = Arc::new(two);
+    let error = survey(&bytes, &limits(), &stopped, &Progress::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
 }

@@ -131,3 +131,26 @@ fn packages_are_written_by_name_and_read_back() {
     folder.run(&["convert", "a.raw", "x.tgz", "-o", "x=y"]).failed(2, &["it has: none"]);
     folder.run(&["convert", "a.raw", "x.tgz", "-c=99"]).failed(2, &["level"]);
 }
+
+#[test]
+fn an_ova_that_contradicts_itself_is_told_by_code_and_by_line() {
+    let folder = Folder::new();
+    folder.write("disk.raw", &disk(3 << 20));
+    folder.done(&["convert", "-q", "--for", "vmware", "disk.raw", "good.ova"]);
+    folder.done(&["preflight", "--for", "vmware", "good.ova"]);
+    folder.done(&["check", "good.ova"]);
+    // The disk's size in the descriptor, of the same number of digits.
+    folder.sh("tar -xf good.ova; sed -i -E 's/ovf:size=\"[0-9]/ovf:size=\"9/' good.ovf; rm good.mf
+        tar --format=ustar -cf odd.ova good.ovf good-disk1.vmdk
+        sed -i 's/good-disk1.vmdk/good.ovf/' good.ovf; tar --format=ustar -cf own.ova good.ovf
+        qemu-img create -q -f vhdx a.vhdx 8M");
+    let ended = folder.run(&["preflight", "--for", "vmware", "odd.ova"]).coded(1);
+    for text in ["FAIL  ovf-sizes", "diskferry convert --for vmware odd.ova odd-vmware.ova"] {
+        assert!(ended.stdout().contains(text), "no '{text}' in {}", ended.stdout());
+    }
+    let ended = folder.run(&["check", "odd.ova"]).coded(1);
+    assert!(ended.stdout().contains("'good-disk1.vmdk' with 9"), "{}", ended.stdout());
+    let texts = ["own.ova: reading the OVF descriptor", "has 'good.ovf' as a disk, which is none"];
+    folder.run(&["convert", "own.ova", "a.raw"]).failed(4, &texts);
+    folder.run(&["preflight", "--for", "aws", "a.vhdx"]).failed(3, &["a.vhdx", "a VHDX image"]);
+}

@@ -2,6 +2,9 @@
 
 use diskferry_block_stream::{Detail, Problem};
 use diskferry_inspect::Inspection;
+use diskferry_wrap::{Objection, Survey};
+
+use super::glance::Glance;
 
 /// What is known of an image, or planned of one that is yet to be written.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +26,16 @@ pub(crate) struct Facts {
     pub details: Vec<(&'static str, Detail)>,
     /// Whether the last sector of the file is all zeros; `None` for a file that is not written.
     pub ends_in_zeros: Option<bool>,
-    /// What is wrong in its tables, where they were checked.
+    /// What is wrong in its tables and in what it stores compressed, where they were checked.
     pub problems: Option<Vec<Problem>>,
+    /// Whether some of it cannot be unpacked, so that no conversion helps.
+    pub is_unreadable: bool,
+    /// What importers mind in the OVF package that it is in, where that was looked at.
+    pub objections: Option<Vec<Objection>>,
+    /// What else is in its archive, where that was looked at.
+    pub survey: Option<Survey>,
+    /// What OpenStack's inspector takes the file for; `None` in a compressed file.
+    pub glance: Option<Glance>,
     /// Bytes of the disk that are in use, where they were counted.
     pub stored: Option<u64>,
     /// The name of the file, without its folder.

@@ -3,33 +3,44 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Error, Order, Problem, Result};
+use diskferry_block_stream::{Bytes, Disk, Error, Order, Result};
 use diskferry_engine::Job;
 use diskferry_inspect::{self as inspect, Inspection};
 
 use super::facts::Facts;
-use super::ready::Readiness;
+use super::glance::Glance;
+use super::ready::{Readiness, is_split};
 use super::rule::Check;
 use crate::map::MapKind;
 use crate::open::DiskImage;
 
-/// Problems of an image that are remembered: nobody reads more.
-const MOST_PROBLEMS: usize = 1000;
-
 const SECTOR: usize = 512;
 
 impl Readiness {
-    /// All that the target's rules ask about an image and the disk that is made of it.
+    /// What the target's rules ask about an image and the disk that is made of it, as far as it
+    /// takes no reading of all that is stored.
     ///
     /// # Errors
     /// `Io` or `Damaged` where they cannot be read, `Cancelled`.
     pub fn look(&self, image: &DiskImage, disk: &Arc<dyn Disk>, job: &Job) -> Result<Facts> {
-        let in_image = |error: Error| error.in_file(image.name());
         let mut facts = self.facts(image)?;
         facts.virtual_size = disk.size();
-        if self.asks(|check| matches!(check, Check::Sound)) {
-            facts.problems = Some(problems(image)?);
-        }
+        self.look_inside(&mut facts, image, disk, job)?;
+        Ok(facts)
+    }
+
+    /// Looks at what stands on the disk.
+    ///
+    /// # Errors
+    /// As for [`look`](Self::look).
+    pub fn look_inside(
+        &self,
+        facts: &mut Facts,
+        image: &DiskImage,
+        disk: &Arc<dyn Disk>,
+        job: &Job,
+    ) -> Result<()> {
+        let in_image = |error: Error| error.in_file(image.name());
         if self.asks(|check| matches!(check, Check::Stored(_))) {
             facts.stored = Some(stored(image, job)?);
         }
@@ -37,7 +48,7 @@ impl Readiness {
             let found = inspect::inspect(disk.as_ref(), &job.cancel).map_err(in_image)?;
             facts.content = Some(found);
         }
-        Ok(facts)
+        Ok(())
     }
 
     /// Looks for what lies after the last partition, where a rule asks for it. That may take reading
@@ -74,17 +85,20 @@ impl Readiness {
             None => self.look(image, image.disk(), job)?,
             Some(Facts { stored, content, .. }) => Facts { stored, content, ..self.facts(image)? },
         };
-        facts.problems = Some(Vec::new());
+        (facts.problems, facts.objections) = (Some(Vec::new()), Some(Vec::new()));
         facts.name = name.map(str::to_owned);
         Ok(facts)
     }
 
-    fn asks(&self, about: impl Fn(&Check) -> bool) -> bool {
+    pub(super) fn asks(&self, about: impl Fn(&Check) -> bool) -> bool {
         self.target().rules().iter().any(|rule| about(&rule.check))
     }
 
     /// What an image says of itself.
-    fn facts(&self, image: &DiskImage) -> Result<Facts> {
+    ///
+    /// # Errors
+    /// `Io` where it cannot be read.
+    pub fn facts(&self, image: &DiskImage) -> Result<Facts> {
         let info = image.info();
         let around = image.around();
         let compressed = around.layers.iter().any(|layer| !matches!(*layer, "tar" | "ova"));
@@ -92,7 +106,14 @@ impl Readiness {
             true => None,
             false => Some(ends_in_zeros(image.top().bytes().as_ref())?),
         };
+        let asks_glance = self.asks(|check| matches!(check, Check::OneFormat | Check::GlanceVmdk));
+        let glance = match asks_glance && !compressed {
+            true => Some(Glance::look(image.top().bytes().as_ref())?),
+            false => None,
+        };
         let name = Path::new(image.file().name()).file_name();
+        // Of a descriptor that is alone, too, the disk is elsewhere.
+        let least = if info.subformat.as_deref().is_some_and(is_split) { 2 } else { 1 };
         Ok(Facts {
             format: info.format,
             subformat: info.subformat,
@@ -100,10 +121,11 @@ impl Readiness {
             member: image.member().map(str::to_owned),
             virtual_size: info.virtual_size,
             file_size: Some(info.file_size),
-            files: 1 + info.data_files.len(),
+            files: least.max(1 + info.data_files.len()),
             has_parent: info.chain.len() > 1,
             details: info.details,
             ends_in_zeros,
+            glance,
             name: name.and_then(|name| name.to_str()).map(str::to_owned),
             ..Facts::default()
         })
@@ -115,16 +137,6 @@ fn ends_in_zeros(bytes: &dyn Bytes) -> Result<bool> {
     let Some(at) = bytes.len().checked_sub(SECTOR as u64) else { return Ok(false) };
     bytes.read_at(at, &mut sector).map_err(|error| error.in_file(bytes.name()))?;
     Ok(sector == [0; SECTOR])
-}
-
-fn problems(image: &DiskImage) -> Result<Vec<Problem>> {
-    let mut problems = Vec::new();
-    image.check(&mut |problem| {
-        if problems.len() < MOST_PROBLEMS {
-            problems.push(problem);
-        }
-    })?;
-    Ok(problems)
 }
 
 /// Bytes of the disk that hold data, by the image's map.

@@ -5,8 +5,10 @@
 //! conversion would make it, so that what cannot be made ready is refused before any work.
 
 mod facts;
+mod glance;
 mod look;
 mod preflight;
+mod reading;
 mod ready;
 mod rule;
 mod targets;
@@ -14,6 +16,8 @@ mod targets;
 mod tests;
 
 use std::fmt;
+
+use diskferry_wrap::{Survey, TarKind};
 
 use crate::format::{Format, GIB};
 
@@ -56,6 +60,14 @@ struct Make {
     wrapping: &'static [&'static str],
     /// What its virtual sizes are multiples of, in bytes.
     unit: u64,
+}
+
+impl Make {
+    /// What the archive is made of, where it makes one by itself.
+    fn survey(&self) -> Option<Survey> {
+        let kinds = vec![TarKind::Gnu];
+        (self.format == Format::GCP).then(|| Survey { members: vec!["disk.raw".into()], kinds })
+    }
 }
 
 /// The disk's bytes as they are.

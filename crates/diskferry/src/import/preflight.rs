@@ -99,8 +99,12 @@ impl Preflight {
     /// image cannot be read.
     pub fn run(&self, image: &DiskImage, job: &Job) -> Result<Report> {
         let readiness = Readiness::new(self.target, &self.waived)?;
-        let mut facts = readiness.look(image, image.disk(), job)?;
-        readiness.look_beyond(&mut facts, image.disk().as_ref(), job)?;
+        let mut facts = readiness.facts(image)?;
+        readiness.read_through(&mut facts, image, job)?;
+        if !facts.is_unreadable {
+            readiness.look_inside(&mut facts, image, image.disk(), job)?;
+            readiness.look_beyond(&mut facts, image.disk().as_ref(), job)?;
+        }
         facts.as_name.clone_from(&self.as_name);
         let mut report = Report {
             file: image.name().to_owned(),
@@ -112,7 +116,7 @@ impl Preflight {
         };
         report.ready = report.rules.iter().all(|ruling| ruling.ok);
         let target = readiness.target_name(image.file().name());
-        let planned = readiness.planned(&facts, &target);
+        let planned = readiness.planned(&facts, &target).filter(|_| !facts.is_unreadable);
         let moves = planned.as_ref().is_some_and(|planned| moves_gpt(&facts, planned));
         let mut source = self.source.clone();
         source.extend(moves.then(|| "--move-gpt".to_owned()));
@@ -124,20 +128,18 @@ impl Preflight {
         {
             report.convert = Some(line.clone());
         }
-        self.add_fixes(&line, &mut report, mended.as_deref());
+        add_fixes(&line, &mut report.rules, mended.as_deref());
         Ok(report)
     }
+}
 
-    /// What a conversion mends, it mends better than the rule's advice.
-    fn add_fixes(&self, line: &str, report: &mut Report, mended: Option<&[Ruling]>) {
-        for (index, ruling) in report.rules.iter_mut().enumerate() {
-            // What is only known of a written file is made right, too.
-            let by_converting = mended.is_some_and(|mended| {
-                matches!(mended[index].verdict, Verdict::Pass | Verdict::Unknown)
-            });
-            if by_converting && matches!(ruling.verdict, Verdict::Fail | Verdict::Warn) {
-                ruling.fix = Some(line.to_owned());
-            }
+/// What a conversion mends, it mends better than the rule's advice.
+fn add_fixes(line: &str, rules: &mut [Ruling], mended: Option<&[Ruling]>) {
+    for (ruling, mended) in rules.iter_mut().zip(mended.unwrap_or_default()) {
+        // What is only known of a written file is made right, too.
+        let by_converting = matches!(mended.verdict, Verdict::Pass | Verdict::Unknown);
+        if by_converting && matches!(ruling.verdict, Verdict::Fail | Verdict::Warn) {
+            ruling.fix = Some(line.to_owned());
         }
     }
 }
@@ -157,7 +159,10 @@ fn ruling(rule: &'static Rule, readiness: &Readiness, facts: &Facts) -> Ruling {
     let (verdict, text) = match rule.check.judge(facts) {
         Finding::Holds(text) => (Verdict::Pass, text),
         Finding::Unknown(text) => (Verdict::Unknown, text),
-        Finding::Broken(text) if readiness.waives(rule.id()) => (Verdict::Waived, text),
+        Finding::Broken(text) | Finding::Doubtful(text) if readiness.waives(rule.id()) => {
+            (Verdict::Waived, text)
+        }
+        Finding::Doubtful(text) => (Verdict::Warn, text),
         Finding::Broken(text) => match rule.severity() {
             Severity::Refuses => (Verdict::Fail, text),
             Severity::Warns => (Verdict::Warn, text),

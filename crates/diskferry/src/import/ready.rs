@@ -3,6 +3,7 @@
 use diskferry_block_stream::{Detail, Error, Result};
 
 use super::facts::Facts;
+use super::glance::Glance;
 use super::preflight::{self, Ruling, Verdict};
 use super::rule::{Check, is_of_backup};
 use super::{ImportTarget, Make, SECTOR};
@@ -149,6 +150,9 @@ impl Readiness {
             files: if is_split(choice.subformat()) { 2 } else { 1 },
             // They are sound, and what is not is an error of the conversion.
             problems: Some(Vec::new()),
+            objections: Some(Vec::new()),
+            survey: choice.make.survey(),
+            glance: Some(Glance::default()),
             stored: source.stored,
             name: name.map(str::to_owned),
             as_name: source.as_name.clone(),
@@ -223,7 +227,7 @@ fn agrees(make: &Make, options: &[(String, String)]) -> bool {
 }
 
 /// Whether a VMDK of that kind is more than one file.
-fn is_split(subformat: &str) -> bool {
+pub(super) fn is_split(subformat: &str) -> bool {
     matches!(subformat, "monolithicFlat" | "twoGbMaxExtentSparse" | "twoGbMaxExtentFlat")
 }
 

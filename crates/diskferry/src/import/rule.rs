@@ -3,7 +3,8 @@
 use std::fmt;
 
 use diskferry_block_stream::{Detail, ProblemKind};
-use diskferry_inspect::{Content, ContentKind, Finding as Note, Inspection, TableKind};
+use diskferry_inspect::{Content, ContentKind, Finding as Note, Inspection, System, TableKind};
+use diskferry_wrap::{Point, TarKind};
 use serde::Serialize;
 
 use super::facts::Facts;
@@ -60,6 +61,14 @@ pub(super) enum Check {
     Wrapping(&'static [&'static [&'static str]]),
     /// In an archive, under this name.
     Member(&'static str),
+    /// In an archive, alone.
+    OnlyMember,
+    /// In an archive of this kind.
+    Tar(TarKind),
+    /// In an OVF package to which nobody objects for this.
+    Object(Point),
+    /// Not in that format.
+    Not(&'static str),
     /// All of it in one file.
     OneFile,
     /// No backing file.
@@ -74,18 +83,22 @@ pub(super) enum Check {
     FileSize(Bounds),
     /// A fixed VHD that is so much longer than its disk, no more and no less.
     FileOverhead(u64),
-    /// At most so many bytes of the disk in use.
-    Stored(u64),
-    /// A sparse VMDK of whole grains.
-    WholeGrains,
+    /// So many bytes of the disk in use.
+    Stored(Bounds),
+    /// A sparse VMDK, of that kind where one is named, of whole grains.
+    WholeGrains(Option<&'static str>),
     /// A streamOptimized VMDK with at least this version in its header.
     StreamVersion(u64),
     /// A streamOptimized VMDK that ends with its end-of-stream marker.
     StreamEnd,
     /// A dynamic VHD whose two footers are the same.
     Footers,
-    /// No problem in the image's tables.
+    /// No problem in the image's tables, nor in what it stores compressed.
     Sound,
+    /// A file that OpenStack's inspector takes for one thing only.
+    OneFormat,
+    /// A VMDK's header and descriptor as OpenStack's inspector wants them.
+    GlanceVmdk,
     /// A raw image with the file beside it that the target wants for each.
     RawCompanion(&'static str),
     /// One of these partition tables.
@@ -106,6 +119,8 @@ pub(super) enum Check {
     NotEncrypted,
     /// No logical volumes.
     NoVolumes,
+    /// No Windows on a GPT.
+    NoWindowsOnGpt,
     /// The backup of the GPT at the disk's end, and sound.
     BackupGpt,
     /// Nothing after the last partition.
@@ -140,11 +155,29 @@ pub(super) const fn only(format: &'static str, subformats: &'static [&'static st
 pub(super) struct Bounds {
     pub least: u64,
     pub most: u64,
+    /// Beyond this, up to `most`, nobody knows.
+    pub sure: u64,
+}
+
+/// No less than the one, no more than the other.
+pub(super) const fn between(least: u64, most: u64) -> Bounds {
+    Bounds { least, most, sure: most }
 }
 
 /// No more than this.
 pub(super) const fn at_most(most: u64) -> Bounds {
-    Bounds { least: 0, most }
+    between(0, most)
+}
+
+/// No more than so many GB, where the document does not say whether those are of 10^9 or of 2^30
+/// bytes.
+pub(super) const fn at_most_gb(most: u64) -> Bounds {
+    Bounds { least: 0, most: most << 30, sure: most * 1_000_000_000 }
+}
+
+/// The same of TB.
+pub(super) const fn at_most_tb(most: u64) -> Bounds {
+    Bounds { least: 0, most: most << 40, sure: most * 1_000_000_000_000 }
 }
 
 /// What a name may be.
@@ -166,6 +199,8 @@ pub(super) enum Finding {
     Holds(String),
     /// It has not.
     Broken(String),
+    /// Whether it has depends on how the rule is meant.
+    Doubtful(String),
     /// There was no looking.
     Unknown(String),
 }
@@ -192,6 +227,13 @@ impl Rule {
     pub(super) const fn unverified(mut self) -> Self {
         self.certainty = Certainty::Unverified;
         self.severity = Severity::Warns;
+        self
+    }
+
+    /// A shared rule where a document has it.
+    pub(super) const fn read_in(mut self, source: Source) -> Self {
+        (self.certainty, self.severity) = (Certainty::Read, Severity::Refuses);
+        self.source = source;
         self
     }
 
@@ -262,6 +304,7 @@ impl Check {
                 | Self::NoExtFeatures(_)
                 | Self::NotEncrypted
                 | Self::NoVolumes
+                | Self::NoWindowsOnGpt
                 | Self::BackupGpt
                 | Self::Whole
         )
@@ -282,6 +325,57 @@ impl Check {
                     own == *name,
                     || format!("the archive has '{own}'"),
                     || format!("in the archive it is called '{own}', not '{name}'"),
+                ),
+            },
+            Self::OnlyMember => match &facts.survey {
+                _ if !is_in("tar", facts) => Finding::Holds("not in an archive".into()),
+                None => Finding::Unknown("the archive was not looked through".into()),
+                Some(survey) => said(
+                    survey.members.len() == 1,
+                    || "one member".into(),
+                    || format!("the archive has {}", members(&survey.members)),
+                ),
+            },
+            Self::Tar(kind) => match &facts.survey {
+                _ if !is_in("tar", facts) => Finding::Holds("not in an archive".into()),
+                None => Finding::Unknown("the archive was not looked through".into()),
+                Some(survey) => {
+                    let kinds: Vec<&str> = survey.kinds.iter().map(|kind| kind.name()).collect();
+                    said(
+                        survey.kinds == [*kind],
+                        || format!("the archive is of the kind {}", kind.name()),
+                        || format!("the archive is of the kind {}", kinds.join(" and ")),
+                    )
+                }
+            },
+            Self::Object(point) => match &facts.objections {
+                _ if !is_in("ova", facts) => Finding::Holds("not in an OVF package".into()),
+                None => Finding::Unknown("the package was not looked at".into()),
+                Some(found) => {
+                    let found = found.iter().filter(|objection| objection.point == *point);
+                    let found: Vec<String> = found.map(|found| found.text.clone()).collect();
+                    none_of(&found, "nothing to object to")
+                }
+            },
+            Self::Not(format) => said(
+                facts.format != *format,
+                || format!("not {format}"),
+                || format!("it is {format}"),
+            ),
+            Self::OneFormat => match &facts.glance {
+                None => Finding::Unknown("the file's beginning was not looked at".into()),
+                Some(found) => said(
+                    !found.is_ambiguous(),
+                    || "one format".into(),
+                    || format!("it looks like: {}", found.formats.join(", ")),
+                ),
+            },
+            Self::GlanceVmdk => match &facts.glance {
+                None => Finding::Unknown("the file's beginning was not looked at".into()),
+                Some(found) => said(
+                    found.objection.is_none(),
+                    || "nothing to object to".into(),
+                    || found.objection.unwrap_or_default().into(),
                 ),
             },
             Self::OneFile => said(
@@ -322,11 +416,11 @@ impl Check {
                     },
                 ),
             },
-            Self::Stored(most) => match facts.stored {
+            Self::Stored(bounds) => match facts.stored {
                 None => Finding::Unknown("what is in use was not counted".into()),
-                stored => at_most(*most).judge("what is in use of the disk", stored),
+                stored => bounds.judge("what is in use of the disk", stored),
             },
-            Self::WholeGrains => whole_grains(facts),
+            Self::WholeGrains(kind) => whole_grains(*kind, facts),
             Self::StreamVersion(least) => stream_version(*least, facts),
             Self::StreamEnd => stream_end(facts),
             Self::Footers => footers(facts),
@@ -379,6 +473,12 @@ impl Check {
                 }),
                 "no logical volumes",
             ),
+            Self::NoWindowsOnGpt => said(
+                !matches!(disk.table, TableKind::Gpt | TableKind::HybridMbr)
+                    || disk.root.is_none_or(|root| root.system != System::Windows),
+                || "no Windows on a GPT".into(),
+                || "Windows starts from a GPT".into(),
+            ),
             Self::BackupGpt => none_of(&notes(disk, is_of_backup), "no GPT without its backup"),
             Self::Whole => none_of(
                 &notes(disk, |finding| {
@@ -397,6 +497,20 @@ fn said(holds: bool, good: impl FnOnce() -> String, bad: impl FnOnce() -> String
 
 fn none_of(found: &[String], good: &str) -> Finding {
     said(found.is_empty(), || good.into(), || found.join("; "))
+}
+
+fn is_in(wrapper: &str, facts: &Facts) -> bool {
+    facts.wrapping.iter().any(|layer| layer == wrapper)
+}
+
+/// Some of the names, in words.
+fn members(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("'{name}'")).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 fn unwritten() -> Finding {
@@ -443,10 +557,11 @@ fn lacks(features: &[(&str, &str)], facts: &Facts) -> Finding {
     said(found.is_empty(), || "nothing of the kind".into(), || found.join(", "))
 }
 
-fn whole_grains(facts: &Facts) -> Finding {
-    let sparse = facts.format == "vmdk" && facts.number("grain_size").is_some();
-    let Some(grain) = facts.number("grain_size").filter(|grain| sparse && *grain > 0) else {
-        return Finding::Holds("not a sparse VMDK".into());
+fn whole_grains(kind: Option<&str>, facts: &Facts) -> Finding {
+    let is_meant =
+        facts.format == "vmdk" && kind.is_none_or(|kind| facts.subformat.as_deref() == Some(kind));
+    let Some(grain) = facts.number("grain_size").filter(|grain| is_meant && *grain > 0) else {
+        return Finding::Holds(format!("not a {} VMDK", kind.unwrap_or("sparse")));
     };
     said(
         facts.virtual_size.is_multiple_of(grain),
@@ -508,7 +623,7 @@ fn sound(facts: &Facts) -> Finding {
         problem.kind == ProblemKind::Corruption && !problem.at.is_some_and(of_footers)
     });
     match corrupt.next() {
-        None => Finding::Holds("no problem in its tables".into()),
+        None => Finding::Holds("no problem in its tables, nor in what is compressed".into()),
         Some(first) => {
             let more = corrupt.count();
             let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
@@ -618,6 +733,10 @@ impl Bounds {
             Some(value) if value < self.least => {
                 Finding::Broken(format!("{what}: {value} bytes are less than {}", size(self.least)))
             }
+            Some(value) if value > self.sure => Finding::Doubtful(format!(
+                "{what}: {value} bytes are more than {} GB, if those are of 10^9 bytes",
+                self.sure / 1_000_000_000
+            )),
             Some(value) => Finding::Holds(format!("{what}: {value} bytes")),
         }
     }
@@ -656,6 +775,14 @@ impl fmt::Display for Check {
                 write!(f, "it is wrapped in {}", ways.join(", or "))
             }
             Self::Member(name) => write!(f, "in its archive it is called {name}"),
+            Self::OnlyMember => f.write_str("in its archive there is nothing else"),
+            Self::Tar(kind) => write!(f, "its archive is of the kind {}", kind.name()),
+            Self::Object(point) => f.write_str(wanted(*point)),
+            Self::Not(format) => write!(f, "it is not {format}"),
+            Self::OneFormat => f.write_str("OpenStack's inspector takes it for one thing only"),
+            Self::GlanceVmdk => f.write_str(
+                "OpenStack's inspector has nothing to object to in a VMDK's header and descriptor",
+            ),
             Self::OneFile => f.write_str("the image is one file"),
             Self::NoParent => f.write_str("it has no backing file"),
             Self::Lacks(features) => {
@@ -670,8 +797,10 @@ impl fmt::Display for Check {
             Self::FileOverhead(overhead) => {
                 write!(f, "the file of a fixed VHD is its disk and {overhead} bytes, no more")
             }
-            Self::Stored(most) => write!(f, "at most {} of the disk are in use", size(*most)),
-            Self::WholeGrains => f.write_str("a sparse VMDK has whole grains only"),
+            Self::Stored(bounds) => write!(f, "what is in use of the disk is {bounds}"),
+            Self::WholeGrains(kind) => {
+                write!(f, "a {} VMDK has whole grains only", kind.unwrap_or("sparse"))
+            }
             Self::StreamVersion(least) => {
                 write!(f, "a streamOptimized VMDK has header version {least} or more")
             }
@@ -679,7 +808,9 @@ impl fmt::Display for Check {
                 f.write_str("a streamOptimized VMDK ends with an end-of-stream marker")
             }
             Self::Footers => f.write_str("both footers of a dynamic VHD are the same"),
-            Self::Sound => f.write_str("there is no problem in the image's tables"),
+            Self::Sound => f.write_str(
+                "there is no problem in the image's tables, and what is compressed can be unpacked",
+            ),
             Self::RawCompanion(what) => write!(f, "a raw image has {what}"),
             Self::Table(accepted) => {
                 let words: Vec<String> = accepted.iter().map(TableKind::to_string).collect();
@@ -702,6 +833,7 @@ impl fmt::Display for Check {
             }
             Self::NotEncrypted => f.write_str("nothing is encrypted"),
             Self::NoVolumes => f.write_str("there are no logical volumes"),
+            Self::NoWindowsOnGpt => f.write_str("Windows does not start from a GPT"),
             Self::BackupGpt => f.write_str("the backup of a GPT is at the disk's end"),
             Self::NothingBeyond => f.write_str("there is no data after the last partition"),
             Self::Whole => f.write_str("partitions and file systems end within the disk"),
@@ -713,10 +845,31 @@ impl fmt::Display for Check {
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.least, self.most) {
+            _ if self.sure < self.most => write!(
+                f,
+                "at most {} GB (the document does not say whether of 10^9 or of 2^30 bytes)",
+                self.sure / 1_000_000_000
+            ),
             (0, most) => write!(f, "at most {}", size(most)),
             (least, u64::MAX) => write!(f, "at least {}", size(least)),
             (least, most) => write!(f, "{} to {}", size(least), size(most)),
         }
+    }
+}
+
+/// What importers want of an OVF package.
+fn wanted(point: Point) -> &'static str {
+    match point {
+        Point::First => "in an OVA the descriptor is the first member",
+        Point::Order => "in an OVA the files are in the order of the descriptor's list",
+        Point::Missing => "all files that an OVF lists are there",
+        Point::Size => "files are as long as the OVF says",
+        Point::Format => "the disks of an OVF have the address of VMware's format",
+        Point::Folder => "the files of an OVF have plain names, without folders",
+        Point::Controller => "the machine in an OVF has a controller for each disk",
+        Point::Devices => "the devices in an OVF are Items, as in OVF 1",
+        Point::Manifest => "lines of the manifest are of the form SHA256(name)= digest, or SHA1",
+        Point::Digest => "the digests in the manifest are those of the files",
     }
 }
 

@@ -8,11 +8,12 @@ use diskferry_inspect::{
     Objection, Partition, PartitionType, Role, Root, System, TableKind,
 };
 use diskferry_raw::Raw;
+use diskferry_wrap::{Objection as PackageObjection, Survey, TarKind};
 
 use super::facts::Facts;
 use super::preflight::{self, Verdict};
 use super::ready::Readiness;
-use super::rule::{Certainty, Check, Severity};
+use super::rule::{Bounds, Certainty, Check, Rule, Severity};
 use super::{ImportTarget, import_targets};
 
 const GIB: u64 = 1 << 30;
@@ -100,8 +101,19 @@ fn good(target: ImportTarget) -> Facts {
     facts
 }
 
+/// What breaks a rule about names, and no other of the target.
+fn bad_name(rule: &Rule) -> String {
+    match rule.id() {
+        "whole-vmdk" => "disk-flat.vmdk".into(),
+        "object-name" => "my disk.qcow2".into(),
+        "object-name-length" => "d".repeat(129),
+        _ => " a name.with spaces, which is\tvery long.RAW.raw".repeat(10),
+    }
+}
+
 /// Breaks one rule.
-fn spoil(check: &Check, facts: &mut Facts) {
+fn spoil(rule: &Rule, facts: &mut Facts) {
+    let check = &rule.check;
     let disk = facts.content.as_mut().expect("it was looked at");
     let note = |finding| Note { partition: None, finding };
     let mut fill = |kind| disk.partitions[0].content = Some(content(kind));
@@ -112,6 +124,26 @@ fn spoil(check: &Check, facts: &mut Facts) {
         }
         Check::Wrapping(_) => facts.wrapping = vec!["xz".into()],
         Check::Member(_) => facts.member = Some("disk/disk.raw".into()),
+        Check::OnlyMember => {
+            let members = vec!["disk.raw".to_owned(), "README".to_owned()];
+            facts.survey = Some(Survey { members, kinds: vec![TarKind::Gnu] });
+        }
+        Check::Tar(_) => {
+            let members = vec!["disk.raw".to_owned()];
+            facts.survey = Some(Survey { members, kinds: vec![TarKind::Ustar] });
+        }
+        Check::Object(point) => {
+            facts.wrapping = vec!["ova".into()];
+            let objection = PackageObjection { point: *point, at: None, text: "so it is".into() };
+            facts.objections = Some(vec![objection]);
+        }
+        Check::Not(format) => (facts.format, facts.subformat) = (format, None),
+        Check::OneFormat => {
+            facts.glance.get_or_insert_default().formats = vec!["qcow2", "gpt"];
+        }
+        Check::GlanceVmdk => {
+            facts.glance.get_or_insert_default().objection = Some("an odd line");
+        }
         Check::OneFile => facts.files = 3,
         Check::NoParent => facts.has_parent = true,
         Check::Lacks(features) => facts.details.push((features[0].0, Detail::Flag(true))),
@@ -119,9 +151,10 @@ fn spoil(check: &Check, facts: &mut Facts) {
         Check::VirtualUnit(unit) => facts.virtual_size += unit / 2,
         Check::FileSize(bounds) => facts.file_size = Some(bounds.most + 1),
         Check::FileOverhead(_) => facts.file_size = facts.file_size.map(|size| size + 512),
-        Check::Stored(most) => facts.stored = Some(most + 1),
-        Check::WholeGrains => {
-            (facts.format, facts.subformat) = ("vmdk", Some("streamOptimized".into()));
+        Check::Stored(bounds) => facts.stored = Some(bounds.most + 1),
+        Check::WholeGrains(kind) => {
+            let kind = kind.unwrap_or("streamOptimized");
+            (facts.format, facts.subformat) = ("vmdk", Some(kind.into()));
             facts.details.push(("grain_size", Detail::Number(65536)));
             facts.virtual_size += 512;
         }
@@ -170,14 +203,17 @@ fn spoil(check: &Check, facts: &mut Facts) {
         }
         Check::NotEncrypted => fill(ContentKind::Luks2),
         Check::NoVolumes => fill(ContentKind::Lvm2),
+        Check::NoWindowsOnGpt => {
+            disk.table = TableKind::Gpt;
+            disk.root = disk.root.map(|root| Root { system: System::Windows, ..root });
+        }
         Check::BackupGpt => {
             disk.notes.push(note(Finding::BackupNotAtEnd { at: 0, want: 512 }));
         }
         Check::NothingBeyond => facts.stray = Some(Some(GIB)),
         Check::Whole => disk.notes.push(note(Finding::PastEnd { end: 2, disk: 1 })),
-        Check::Name(_) | Check::FileName(_) => {
-            facts.as_name = Some(" a name.with spaces, which is\tvery long.RAW.raw".repeat(10));
-        }
+        Check::Name(_) => facts.as_name = Some(bad_name(rule)),
+        Check::FileName(_) => (facts.as_name, facts.name) = (None, Some(bad_name(rule))),
     }
 }
 
@@ -198,7 +234,7 @@ fn each_rule_that_is_broken_alone_is_the_one_that_is_reported() {
         assert_eq!(of(&facts, Verdict::Warn), [""; 0], "{target}");
         for rule in target.rules() {
             let mut facts = good(*target);
-            spoil(&rule.check, &mut facts);
+            spoil(rule, &mut facts);
             if facts.kind() == "vhd fixed" && !matches!(rule.check, Check::FileOverhead(_)) {
                 facts.file_size = Some(facts.virtual_size + 512);
             }
@@ -223,7 +259,8 @@ fn each_rule_that_is_broken_alone_is_the_one_that_is_reported() {
 fn a_waived_rule_lets_the_image_pass() {
     let target = ImportTarget::from_name("jdcloud").unwrap();
     let mut facts = good(target);
-    spoil(&Check::Table(&[TableKind::Mbr]), &mut facts);
+    let rule = target.rules().iter().find(|rule| rule.id() == "partition-table").unwrap();
+    spoil(rule, &mut facts);
     let judged = |waived: &[String]| Readiness::new(target, waived).unwrap().judge(&facts);
     let error = judged(&[]).unwrap_err().to_string();
     assert!(error.contains("jdcloud would refuse it: partition-table: "), "{error}");
@@ -240,6 +277,77 @@ fn what_is_unverified_never_refuses() {
             assert!(harmless, "{target}: {}", rule.id());
         }
     }
+}
+
+/// Between 10^9 and 2^30 bytes a GB, where a document does not say which it means.
+#[test]
+fn what_may_be_meant_either_way_warns_and_never_refuses() {
+    let mut doubtful = 0;
+    for target in import_targets() {
+        for rule in target.rules() {
+            let (Check::VirtualSize(bounds) | Check::FileSize(bounds) | Check::Stored(bounds)) =
+                &rule.check
+            else {
+                continue;
+            };
+            let Bounds { most, sure, .. } = *bounds;
+            if sure == most {
+                continue;
+            }
+            doubtful += 1;
+            for (value, verdict) in
+                [(sure, Verdict::Pass), (sure + 1, Verdict::Warn), (most, Verdict::Warn)]
+            {
+                let mut facts = good(*target);
+                match rule.check {
+                    Check::VirtualSize(_) => facts.virtual_size = value,
+                    Check::FileSize(_) => facts.file_size = Some(value),
+                    _ => facts.stored = Some(value),
+                }
+                let rulings = preflight::judge(&Readiness::new(*target, &[]).unwrap(), &facts);
+                let ruling = rulings.iter().find(|ruling| ruling.id == rule.id()).unwrap();
+                assert_eq!(ruling.verdict, verdict, "{target}: {}: {value}", rule.id());
+                assert!(rulings.iter().all(|ruling| ruling.ok), "{target}: {rulings:?}");
+            }
+        }
+    }
+    assert_eq!(doubtful, 18);
+}
+
+/// Why a target has nothing to say of encrypted disks.
+const TAKES_ENCRYPTED: &[(&str, &str)] = &[
+    ("openstack", "looks at the format only; the machine asks for the passphrase on its console"),
+    ("vmware", "the machine asks for the passphrase on its console"),
+    ("virtualbox", "the machine asks for the passphrase on its console"),
+    ("proxmox", "the machine asks for the passphrase on its console"),
+    ("hyperv", "the machine asks for the passphrase on its console"),
+    ("aliyun-export", "it is out already"),
+    ("huawei-export", "it is out already"),
+    ("jdcloud-export", "it is out already"),
+];
+
+#[test]
+fn each_target_judges_encrypted_disks_or_has_a_reason_not_to() {
+    for target in import_targets() {
+        let judges = target.rules().iter().any(|rule| matches!(rule.check, Check::NotEncrypted));
+        let reason = TAKES_ENCRYPTED.iter().find(|(name, _)| *name == target.name());
+        assert_ne!(judges, reason.is_some(), "{target}: {reason:?}");
+    }
+    assert_eq!(import_targets().len(), 21);
+}
+
+#[test]
+fn what_is_in_an_archive_is_told_up_to_a_bound() {
+    let target = ImportTarget::from_name("gcp").unwrap();
+    let mut facts = good(target);
+    let members = (0..9).map(|number| format!("m{number}")).collect();
+    facts.survey = Some(Survey { members, kinds: vec![TarKind::Pax, TarKind::Gnu] });
+    let rulings = preflight::judge(&Readiness::new(target, &[]).unwrap(), &facts);
+    let failed = rulings.iter().filter(|ruling| ruling.verdict == Verdict::Fail);
+    let texts: Vec<&str> = failed.map(|ruling| ruling.text.as_str()).collect();
+    let expected =
+        ["the archive has 'm0', 'm1', 'm2' and 6 more", "the archive is of the kind posix and gnu"];
+    assert_eq!(texts, expected);
 }
 
 #[test]
@@ -276,13 +384,24 @@ fn names_are_judged_as_their_target_does() {
         ("jdcloud-export", "web_exportImage_img-1", true),
         ("jdcloud-export", "web-_exportImage_img-1", false),
         ("tencent", "0123456789012345678901234567890123456789012345678901234567890", false),
+        ("oci", "web-flat.vmdk", false),
+        ("oci", "web-S001.VMDK", false),
+        ("oci", "web-f012.vmdk", false),
+        ("oci", "web-delta.vmdk", false),
+        ("oci", "web-s01.vmdk", true),
+        ("oci", "web-flat.qcow2", true),
+        ("oci", "flat.vmdk", true),
+        ("huawei", "web-flat.vmdk", false),
     ] {
         let target = ImportTarget::from_name(target).unwrap();
         let mut facts = good(target);
         facts.as_name = Some(name.into());
         let rulings = preflight::judge(&Readiness::new(target, &[]).unwrap(), &facts);
         let of_names = rulings.iter().filter(|ruling| ruling.text.contains(&format!("'{name}'")));
+        // An image's name is not a file's.
+        let of_names = of_names.filter(|ruling| fine || ruling.verdict != Verdict::Pass);
         let verdicts: Vec<bool> = of_names.map(|ruling| ruling.verdict == Verdict::Pass).collect();
-        assert_eq!(verdicts, [fine], "{target}: {name}");
+        let all_pass = verdicts.iter().all(|pass| *pass);
+        assert!(!verdicts.is_empty() && all_pass == fine, "{target}: {name}: {verdicts:?}");
     }
 }

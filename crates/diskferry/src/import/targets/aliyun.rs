@@ -1,11 +1,12 @@
 //! Alibaba Cloud ECS.
 
-use super::super::rule::{Bounds, Check, NameRule, Rule, Source, any, at_most, only};
+use super::super::rule::{Check, NameRule, Rule, Source, any, at_most, at_most_gb, between, only};
 use super::super::{Profile, QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
 use diskferry_inspect::{ContentKind, TableKind};
 
 use super::{
-    BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, WHOLE,
+    BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, ONE_FILE, PARTITIONED,
+    SOUND, WHOLE, WHOLE_VMDK,
 };
 
 const API: Source =
@@ -42,7 +43,7 @@ const FEATURES: Rule = Rule::new(
 )
 .unverified();
 
-const UPLOAD: Rule = Rule::new("multipart-upload", Check::FileSize(at_most(5 * GIB)), INSTRUCTIONS)
+const UPLOAD: Rule = Rule::new("multipart-upload", Check::FileSize(at_most_gb(5)), INSTRUCTIONS)
     .warns()
     .hint("OSS takes objects over 5 GB by multipart upload only: ossutil does that by itself");
 
@@ -106,11 +107,12 @@ pub(super) static SYSTEM: Profile = Profile {
         ),
         Rule::new("ext4-project-quota", Check::NoExtFeatures(&["project", "quota"]), INSTRUCTIONS)
             .hint("turn one off, unmounted: tune2fs -O ^project /dev/PARTITION"),
-        Rule::new("not-encrypted", Check::NotEncrypted, INSTRUCTIONS).unverified(),
+        NOT_ENCRYPTED,
         EFI_LOADER,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
+        WHOLE_VMDK,
         IMAGE_NAME,
     ],
     notes: &[
@@ -137,9 +139,11 @@ pub(super) static DATA: Profile = Profile {
         Rule::new("virtual-size", Check::VirtualSize(at_most(1000 * GIB)), API)
             .code("InvalidDataDiskSize"),
         UPLOAD,
+        NOT_ENCRYPTED,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
+        WHOLE_VMDK,
         IMAGE_NAME,
     ],
     notes: &[
@@ -164,11 +168,7 @@ pub(super) static EXPORT: Profile = Profile {
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new(
-            "virtual-size",
-            Check::VirtualSize(Bounds { least: 1, most: 500 * GIB }),
-            EXPORT_API,
-        ),
+        Rule::new("virtual-size", Check::VirtualSize(between(1, 500 * GIB)), EXPORT_API),
         WHOLE,
         Rule::new(
             "prefix",

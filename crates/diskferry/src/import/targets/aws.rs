@@ -2,7 +2,10 @@
 
 use super::super::rule::{Check, Rule, Source, any, at_most, only};
 use super::super::{OVA, Profile, RAW, VHD_DYNAMIC, VHD_FIXED, VMDK_STREAM};
-use super::{BACKUP_GPT, NO_PARENT, NOTHING_BEYOND, ONE_FILE, SOUND, TIB, WHOLE};
+use super::{
+    BACKUP_GPT, NO_PARENT, NOTHING_BEYOND, ONE_FILE, OVF_DIGESTS, OVF_FILES, OVF_FIRST, OVF_FORMAT,
+    OVF_SIZES, SOUND, TIB, WHOLE, WHOLE_VMDK,
+};
 
 const PREREQUISITES: Source =
     Source { title: "AWS VM Import/Export user guide, requirements", date: "2025" };
@@ -18,22 +21,25 @@ pub(super) static IMPORT: Profile = Profile {
     unit: 512,
     least: 0,
     rules: &[
-        Rule::new(
-            "format",
-            Check::Format(&[
-                only("vmdk", &["streamOptimized"]),
-                only("vhd", &["fixed", "dynamic"]),
-                any("raw"),
-            ]),
-            PREREQUISITES,
-        )
-        .code("ClientError: File uses unsupported compression algorithm 0"),
+        Rule::new("format", Check::Format(&[any("vmdk"), any("vhd"), any("raw")]), PREREQUISITES)
+            .code("ClientError: Disk validation failed"),
+        Rule::new("vmdk-kind", Check::Kind(only("vmdk", &["streamOptimized"])), PREREQUISITES)
+            .code("ClientError: File uses unsupported compression algorithm 0"),
+        Rule::new("vhd-kind", Check::Kind(only("vhd", &["fixed", "dynamic"])), PREREQUISITES)
+            .code("ClientError: Footers not identical"),
         Rule::new("wrapping", Check::Wrapping(&[&[], &["ova"]]), PREREQUISITES)
             .code("Unsupported OVA format"),
+        // Its documents name the package, and no more.
+        OVF_FIRST.unverified().code("Unsupported OVA format"),
+        OVF_FILES.unverified().code("Unsupported OVA format"),
+        OVF_SIZES.unverified().code("Unsupported OVA format"),
+        OVF_FORMAT.unverified().code("Unsupported OVA format"),
+        OVF_DIGESTS.unverified().code("Unsupported OVA format"),
         ONE_FILE,
         NO_PARENT,
         Rule::new("footers", Check::Footers, TROUBLES).code("ClientError: Footers not identical"),
-        Rule::new("stream-end", Check::StreamEnd, TROUBLES),
+        Rule::new("stream-end", Check::StreamEnd, TROUBLES)
+            .code("Provided image file was corrupted"),
         SOUND.code("ClientError: Uncompressed data has invalid length"),
         // "Less than 16 TiB".
         Rule::new("virtual-size", Check::VirtualSize(at_most(16 * TIB - 512)), PREREQUISITES),
@@ -47,14 +53,20 @@ pub(super) static IMPORT: Profile = Profile {
         Rule::new("efi-loader", Check::EfiLoader, LIMITS)
             .warns()
             .hint("import-image wants EFI/BOOT/BOOTX64.EFI where a machine starts by UEFI"),
+        Rule::new("windows-gpt", Check::NoWindowsOnGpt, LIMITS).warns().hint(
+            "import-image takes Windows on a GPT only as a VHDX of at most 2 TiB with at most 3 \
+             primary partitions, and converts the table; import-snapshot takes it as it is",
+        ),
         Rule::new("not-encrypted", Check::NotEncrypted, LIMITS)
             .warns()
             .hint("import-image cannot look into it; import-snapshot takes it as it is"),
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
+        WHOLE_VMDK,
     ],
     notes: &[
+        "a machine has at most 21 volumes; no dual boot, no raw device mappings",
         "the volume's size is in whole GiB, rounded up by the import",
         "the bucket is in the same region, and there is a service role vmimport",
     ],

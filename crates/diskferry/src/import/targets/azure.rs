@@ -1,9 +1,10 @@
 //! Microsoft Azure.
 
-use super::super::rule::{Bounds, Check, Rule, Source, at_most, only};
+use super::super::rule::{Check, Rule, Source, at_most, between, only};
 use super::super::{Profile, VHD_AZURE};
 use super::{
-    BACKUP_GPT, EFI_LOADER, GIB, MIB, NO_PARENT, NOTHING_BEYOND, PARTITIONED, SOUND, TIB, WHOLE,
+    BACKUP_GPT, EFI_LOADER, GIB, MIB, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, PARTITIONED, SOUND,
+    TIB, WHOLE,
 };
 
 const GENERIC: Source =
@@ -33,16 +34,13 @@ pub(super) static IMPORT: Profile = Profile {
         Rule::new("file-size", Check::FileOverhead(512), POWERSHELL).code(
             "The upload size in bytes - 512 bytes for the VHD footer must be a multiple of MiB.",
         ),
-        Rule::new(
-            "virtual-size",
-            Check::VirtualSize(Bounds { least: 20 * MIB, most: 32 * TIB }),
-            SDK,
-        ),
+        Rule::new("virtual-size", Check::VirtualSize(between(20 * MIB, 32 * TIB)), SDK),
         Rule::new("system-disk-size", Check::VirtualSize(at_most(4095 * GIB)), GENERIC)
             .warns()
             .hint("as a system disk it may have 4095 GiB at most; as a data disk it may pass"),
         PARTITIONED,
         EFI_LOADER,
+        NOT_ENCRYPTED,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,

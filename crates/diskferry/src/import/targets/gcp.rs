@@ -1,8 +1,12 @@
 //! Google Compute Engine.
 
+use diskferry_wrap::TarKind;
+
 use super::super::rule::{Check, Rule, Source, any};
 use super::super::{GCP, Profile};
-use super::{BACKUP_GPT, EFI_LOADER, GIB, NOTHING_BEYOND, PARTITIONED, WHOLE};
+use super::{
+    BACKUP_GPT, EFI_LOADER, GIB, NOT_ENCRYPTED, NOTHING_BEYOND, PARTITIONED, SOUND, WHOLE,
+};
 
 const MANUAL: Source =
     Source { title: "Google Cloud documents, Import boot disk images manually", date: "2025" };
@@ -20,9 +24,16 @@ pub(super) static IMPORT: Profile = Profile {
             .code("The tar archive is not a valid image."),
         Rule::new("member-name", Check::Member("disk.raw"), MANUAL)
             .code("The tar archive is not a valid image."),
+        Rule::new("only-member", Check::OnlyMember, MANUAL)
+            .code("The tar archive is not a valid image."),
+        Rule::new("tar-format", Check::Tar(TarKind::Gnu), MANUAL)
+            .code("The tar archive is not a valid image.")
+            .hint("pack it as the manual says: tar --format=oldgnu -Sczf disk.tar.gz disk.raw"),
+        SOUND.code("The tar archive is not a valid image."),
         Rule::new("whole-gib", Check::VirtualUnit(GIB), MANUAL),
         PARTITIONED,
         EFI_LOADER,
+        NOT_ENCRYPTED,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,

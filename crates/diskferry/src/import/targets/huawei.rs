@@ -1,10 +1,12 @@
 //! Huawei Cloud IMS, and the clouds that run it.
 
-use super::super::rule::{Accepts, Bounds, Check, NameRule, Rule, Source, any, at_most, only};
+use super::super::rule::{
+    Accepts, Bounds, Check, NameRule, Rule, Source, any, at_most_gb, at_most_tb, only,
+};
 use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM, ZVHD, ZVHD2};
 use super::{
-    BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, TIB,
-    WHOLE,
+    BACKUP_GPT, EFI_LOADER, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, WHOLE,
+    WHOLE_VMDK,
 };
 
 const GUIDE: Source =
@@ -29,7 +31,7 @@ const FORMATS: &[Accepts] = &[
 const FORMAT: Rule = Rule::new("format", Check::Format(FORMATS), GUIDE).code("IMG.0072");
 const UNWRAPPED: Rule = Rule::new("unwrapped", Check::Wrapping(&[&[]]), GUIDE).code("IMG.0072");
 const FILE_SIZE: Rule =
-    Rule::new("file-size", Check::FileSize(at_most(128 * GIB)), ERRORS).code("IMG.0059");
+    Rule::new("file-size", Check::FileSize(at_most_gb(128)), ERRORS).code("IMG.0059");
 const NOT_ENCRYPTED: Rule = Rule::new("not-encrypted", Check::NotEncrypted, GUIDE)
     .hint("decrypt the disk in the guest before the export");
 
@@ -37,8 +39,8 @@ const OBJECT_NAME: Rule = Rule::new(
     "object-name",
     Check::FileName(NameRule {
         what: "object name",
-        text: "at most 128 characters, without spaces",
-        length: (1, 128),
+        text: "without spaces",
+        length: (1, usize::MAX),
         allows: |name| !name.contains(char::is_whitespace),
     }),
     ERRORS,
@@ -46,11 +48,30 @@ const OBJECT_NAME: Rule = Rule::new(
 .code("IMG.0175")
 .hint("rename the file, or give the object another name");
 
+const NAME_LENGTH: Rule = Rule::new(
+    "object-name-length",
+    Check::FileName(NameRule {
+        what: "object name",
+        text: "at most 128 characters",
+        length: (1, 128),
+        allows: |_| true,
+    }),
+    ERRORS,
+)
+.code("IMG.0074")
+.hint("rename the file, or give the object another name");
+
+const PART_OF_VMDK: Rule = WHOLE_VMDK.read_in(GUIDE).code("IMG.0072");
+
+const NO_VOLUMES: Rule = Rule::new("no-logical-volumes", Check::NoVolumes, GUIDE)
+    .warns()
+    .hint("passwords and keys cannot be injected into a root on a logical volume");
+
 const IMAGES: &[super::super::Make] =
     &[QCOW2, ZVHD2, ZVHD, RAW, VHD_DYNAMIC, VMDK_STREAM, VMDK_SPARSE, VDI];
 
 const NOTES: &[&str] = &[
-    "the disk's size is given in whole GB, at least the virtual size",
+    "the disk's size is given in whole GB, at least the virtual size; of an OVA, its VMDK is uploaded",
     "the bucket is of the class Standard, in the same region",
 ];
 
@@ -66,18 +87,18 @@ pub(super) static SYSTEM: Profile = Profile {
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most(1024 * GIB)), API).code("IMG.0111"),
+        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(1024)), API).code("IMG.0111"),
         FILE_SIZE,
         PARTITIONED,
         EFI_LOADER,
         NOT_ENCRYPTED,
-        Rule::new("no-logical-volumes", Check::NoVolumes, GUIDE)
-            .warns()
-            .hint("passwords and keys cannot be injected into a root on a logical volume"),
+        NO_VOLUMES,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
+        PART_OF_VMDK,
         OBJECT_NAME,
+        NAME_LENGTH,
     ],
     notes: NOTES,
 };
@@ -94,12 +115,15 @@ pub(super) static DATA: Profile = Profile {
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most(2048 * GIB)), API).code("IMG.0111"),
+        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(2048)), API).code("IMG.0111"),
         FILE_SIZE,
+        NOT_ENCRYPTED,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
+        PART_OF_VMDK,
         OBJECT_NAME,
+        NAME_LENGTH,
     ],
     notes: NOTES,
 };
@@ -124,15 +148,17 @@ pub(super) static FAST: Profile = Profile {
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most(1024 * GIB)), API).code("IMG.0111"),
-        Rule::new("file-size", Check::FileSize(at_most(TIB)), API).code("IMG.0059"),
+        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(1024)), API).code("IMG.0111"),
+        Rule::new("file-size", Check::FileSize(at_most_tb(1)), API).code("IMG.0059"),
         PARTITIONED,
         EFI_LOADER,
         NOT_ENCRYPTED,
+        NO_VOLUMES,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
         OBJECT_NAME,
+        NAME_LENGTH,
     ],
     notes: &[
         "no drivers are injected: the machine needs its virtio drivers before the export",
@@ -157,8 +183,8 @@ pub(super) static EXPORT: Profile = Profile {
         NO_PARENT,
         SOUND,
         // Only the fast export, which gives ZVHD2, goes beyond.
-        Rule::new("file-size", Check::FileSize(at_most(128 * GIB)), FAQ).warns(),
-        Rule::new("virtual-size", Check::VirtualSize(Bounds { least: 1, most: 2048 * GIB }), FAQ),
+        Rule::new("file-size", Check::FileSize(at_most_gb(128)), FAQ).warns(),
+        Rule::new("virtual-size", Check::VirtualSize(Bounds { least: 1, ..at_most_gb(2048) }), FAQ),
         WHOLE,
     ],
     notes: &["a system disk has at most 1024 GB, a data disk 2048 GB"],

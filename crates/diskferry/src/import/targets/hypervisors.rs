@@ -1,15 +1,19 @@
 //! VMware, VirtualBox, Proxmox VE and Hyper-V.
 
+use diskferry_wrap::Point;
+
 use super::super::rule::{Check, NameRule, Rule, Source, any, at_most, only};
 use super::super::{
     OVA, Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VHD_FIXED, VMDK_SPARSE, VMDK_STREAM,
 };
 use super::{
-    BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, TIB,
-    WHOLE,
+    BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, OVF_DIGESTS, OVF_FILES,
+    OVF_FIRST, OVF_FORMAT, OVF_MANIFEST, OVF_ORDER, OVF_SIZES, PARTITIONED, SOUND, TIB, WHOLE,
+    WHOLE_VMDK,
 };
 
-const OVF: Source = Source { title: "VMware OVF Tool, and open-vmdk's vmdk-convert", date: "2024" };
+const OVF_TOOL: Source =
+    Source { title: "VMware OVF Tool, and open-vmdk's vmdk-convert", date: "2024" };
 const VSPHERE: Source = Source { title: "VMware vSphere, messages of imports", date: "2024" };
 const MEASURED: Source = Source {
     title: "VirtualBox 7.2, 7-Zip, open-vmdk, libyal, tried with images of qemu-img 10",
@@ -25,18 +29,30 @@ pub(super) static VMWARE: Profile = Profile {
     unit: 64 << 10,
     least: 0,
     rules: &[
-        Rule::new("format", Check::Format(&[only("vmdk", &["streamOptimized"])]), OVF)
+        Rule::new("format", Check::Format(&[only("vmdk", &["streamOptimized"])]), OVF_TOOL)
             .code("Unsupported or invalid disk type"),
         // An OVF beside it, or `ovftool`, can stand for the archive.
         Rule::new("wrapping", Check::Wrapping(&[&["ova"]]), VSPHERE)
             .warns()
             .hint("a VMDK alone needs an OVF that describes it, or the datastore's import"),
+        OVF_FIRST
+            .read_in(VSPHERE)
+            .code("Did not find an .ovf file at the beginning of the OVA package"),
+        OVF_FILES,
+        OVF_SIZES.read_in(VSPHERE),
+        OVF_FORMAT.read_in(VSPHERE).code("Not supported value for attribute format"),
+        Rule::new("ovf-devices", Check::Object(Point::Devices), VSPHERE)
+            .code("Unsupported element")
+            .hint("in VirtualBox, export it as OVF 1.0"),
+        OVF_MANIFEST.read_in(VSPHERE).code("Invalid OVF checksum algorithm: SHA256"),
+        OVF_DIGESTS,
+        OVF_ORDER,
         ONE_FILE,
         NO_PARENT,
         Rule::new("stream-version", Check::StreamVersion(3), VSPHERE)
             .code("Not a supported disk format (sparse VMDK version too old)"),
-        Rule::new("stream-end", Check::StreamEnd, OVF),
-        Rule::new("whole-grains", Check::WholeGrains, MEASURED).measured().warns(),
+        Rule::new("stream-end", Check::StreamEnd, OVF_TOOL),
+        Rule::new("whole-grains", Check::WholeGrains(None), MEASURED).measured().warns(),
         SOUND,
         Rule::new("virtual-size", Check::VirtualSize(at_most(62 * TIB)), VSPHERE).unverified(),
         PARTITIONED,
@@ -44,8 +60,12 @@ pub(super) static VMWARE: Profile = Profile {
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
+        WHOLE_VMDK,
     ],
-    notes: &["the machine in the OVA is a plain one: look at its adapters before you start it"],
+    notes: &[
+        "the machine in the OVA is a plain one: look at its adapters before you start it",
+        "vSphere before 6.5 takes no SHA256 in the manifest: -o manifest=sha1",
+    ],
 };
 
 pub(super) static VIRTUALBOX: Profile = Profile {
@@ -61,9 +81,20 @@ pub(super) static VIRTUALBOX: Profile = Profile {
             MEASURED,
         )
         .measured(),
+        // That it opens qcow2 is hearsay.
+        Rule::new("not-qcow2", Check::Not("qcow2"), MEASURED).unverified(),
         Rule::new("wrapping", Check::Wrapping(&[&[], &["ova"]]), MEASURED).measured(),
+        OVF_FIRST.unverified(),
+        OVF_FILES.unverified(),
+        OVF_SIZES.unverified(),
+        OVF_FORMAT.unverified(),
+        OVF_DIGESTS.unverified(),
         NO_PARENT,
-        Rule::new("whole-grains", Check::WholeGrains, MEASURED).measured(),
+        Rule::new("whole-grains", Check::WholeGrains(Some("streamOptimized")), MEASURED).measured(),
+        // Only of the other kind was it seen that it is refused.
+        Rule::new("whole-sparse-grains", Check::WholeGrains(Some("monolithicSparse")), MEASURED)
+            .measured()
+            .warns(),
         Rule::new(
             "zeroed-grains",
             Check::Lacks(&[("zeroed_grains", "entries for zeroed grains")]),
@@ -76,7 +107,7 @@ pub(super) static VIRTUALBOX: Profile = Profile {
         NOTHING_BEYOND,
         WHOLE,
     ],
-    notes: &["it opens qcow2 to read only"],
+    notes: &[],
 };
 
 pub(super) static PROXMOX: Profile = Profile {
@@ -88,6 +119,12 @@ pub(super) static PROXMOX: Profile = Profile {
     rules: &[
         Rule::new("format", Check::Format(&[any("qcow2"), any("raw"), any("vmdk")]), PVE),
         Rule::new("wrapping", Check::Wrapping(&[&[], &["ova"]]), PVE),
+        Rule::new("ovf-folders", Check::Object(Point::Folder), PVE)
+            .code("referenced path is invalid")
+            .hint("put the files beside the descriptor, and pack it again"),
+        Rule::new("ovf-controllers", Check::Object(Point::Controller), PVE)
+            .hint("give the disk a Parent in the descriptor, which is a controller"),
+        OVF_FILES.unverified(),
         ONE_FILE.code("multiple children or extents are not allowed!"),
         NO_PARENT.code("backing file not allowed for untrusted image"),
         Rule::new("no-data-file", Check::Lacks(&[("data_file", "external data file")]), PVE)
@@ -98,6 +135,7 @@ pub(super) static PROXMOX: Profile = Profile {
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
+        WHOLE_VMDK,
         Rule::new(
             "file-name",
             Check::FileName(NameRule {

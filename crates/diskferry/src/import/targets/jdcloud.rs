@@ -2,9 +2,9 @@
 
 use diskferry_inspect::{ContentKind, TableKind};
 
-use super::super::rule::{Bounds, Check, NameRule, Rule, Source, any, at_most, only};
+use super::super::rule::{Bounds, Check, NameRule, Rule, Source, any, at_most_gb, only};
 use super::super::{Profile, QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
-use super::{GIB, NO_PARENT, ONE_FILE, PARTITIONED, SOUND, WHOLE};
+use super::{NO_PARENT, NOT_ENCRYPTED, ONE_FILE, PARTITIONED, SOUND, WHOLE, WHOLE_VMDK};
 
 const IMPORT_PAGE: Source = Source { title: "JD Cloud, Import private image", date: "2024" };
 const EXPORT_PAGE: Source = Source { title: "JD Cloud, Export private image", date: "2024" };
@@ -32,8 +32,8 @@ pub(super) static IMPORT: Profile = Profile {
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most(500 * GIB)), IMPORT_PAGE),
-        Rule::new("file-size", Check::FileSize(at_most(500 * GIB)), IMPORT_PAGE),
+        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(500)), IMPORT_PAGE),
+        Rule::new("file-size", Check::FileSize(at_most_gb(500)), IMPORT_PAGE),
         PARTITIONED,
         Rule::new("partition-table", Check::Table(&[TableKind::Mbr]), IMPORT_PAGE)
             .hint("JD Cloud starts from an MBR only: change the table in the guest, or on a copy: sgdisk --gpttombr"),
@@ -42,7 +42,9 @@ pub(super) static IMPORT: Profile = Profile {
             .hint("JD Cloud starts machines by BIOS only: install a BIOS boot loader in the guest"),
         Rule::new("root-file-system", Check::Root(&[ContentKind::Ext3, ContentKind::Ext4, ContentKind::Xfs, ContentKind::Ntfs]), IMPORT_PAGE)
             .warns(),
+        NOT_ENCRYPTED,
         WHOLE,
+        WHOLE_VMDK,
     ],
     notes: &[
         "systemDiskSizeGB is 40 to 500 and at least the virtual size; x86_64 only",
@@ -64,7 +66,7 @@ pub(super) static EXPORT: Profile = Profile {
         SOUND,
         Rule::new(
             "virtual-size",
-            Check::VirtualSize(Bounds { least: 1, most: 500 * GIB }),
+            Check::VirtualSize(Bounds { least: 1, ..at_most_gb(500) }),
             EXPORT_PAGE,
         )
         .unverified(),

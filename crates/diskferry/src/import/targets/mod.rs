@@ -16,7 +16,9 @@ mod others;
 mod tencent;
 
 use super::ImportTarget;
-use super::rule::{Check, Rule, Source};
+use diskferry_wrap::Point;
+
+use super::rule::{Check, NameRule, Rule, Source};
 
 /// In the order in which people read them.
 pub(super) static ALL: [ImportTarget; 21] = [
@@ -47,10 +49,40 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
+/// What the package format itself says.
+const OVF: Source =
+    Source { title: "DSP0243 1.1.1 (DMTF), Open Virtualization Format", date: "2013" };
+
+/// Only those who look for it there take another place for damage.
+const OVF_FIRST: Rule = Rule::new("ovf-first", Check::Object(Point::First), OVF)
+    .hint("pack it again, the descriptor first: tar --format=ustar -cf machine.ova machine.ovf …");
+
+/// What is read front to back wants it.
+const OVF_ORDER: Rule = Rule::new("ovf-order", Check::Object(Point::Order), OVF)
+    .unverified()
+    .hint("pack it again, the files in the descriptor's order");
+
+const OVF_FILES: Rule = Rule::new("ovf-files", Check::Object(Point::Missing), OVF)
+    .hint("pack it again with the file, or take it out of the descriptor");
+
+const OVF_SIZES: Rule = Rule::new("ovf-sizes", Check::Object(Point::Size), OVF)
+    .hint("put the files' real sizes into the descriptor");
+
+const OVF_FORMAT: Rule = Rule::new("ovf-format", Check::Object(Point::Format), OVF).hint(
+    "the format is http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized",
+);
+
+const OVF_MANIFEST: Rule = Rule::new("ovf-manifest", Check::Object(Point::Manifest), OVF)
+    .hint("write the manifest anew, or leave it out");
+
+const OVF_DIGESTS: Rule = Rule::new("ovf-digests", Check::Object(Point::Digest), OVF)
+    .hint("export it again: a file was changed or damaged since");
+
 /// What holds wherever an image goes.
 const EVERYWHERE: Source = Source { title: "what the format itself says", date: "2026-11" };
 
-/// Tables that contradict themselves are refused somewhere, or lose data.
+/// Tables that contradict themselves are refused somewhere, or lose data; so does data that cannot be
+/// unpacked.
 const SOUND: Rule = Rule::new("sound", Check::Sound, EVERYWHERE)
     .hint("convert it: what can be read arrives whole, and what cannot is an error with its place");
 
@@ -59,6 +91,37 @@ const NO_PARENT: Rule = Rule::new("no-backing-file", Check::NoParent, EVERYWHERE
 
 /// Nothing but the object is uploaded.
 const ONE_FILE: Rule = Rule::new("one-file", Check::OneFile, EVERYWHERE);
+
+/// Importers that look into a system, to put drivers or keys there, find none. No document of those
+/// who only have this rule says so.
+const NOT_ENCRYPTED: Rule = Rule::new("not-encrypted", Check::NotEncrypted, EVERYWHERE)
+    .unverified()
+    .hint("decrypt it in the guest before the export, unless the import takes disks as they are");
+
+/// A VMDK that has a name of its own for its parts is a text, and only one of them would go.
+const WHOLE_VMDK: Rule = Rule::new(
+    "whole-vmdk",
+    Check::FileName(NameRule {
+        what: "file name",
+        text: "not that of a part or a delta of a VMDK, such as -flat.vmdk, -s001.vmdk, -delta.vmdk",
+        length: (0, usize::MAX),
+        allows: is_whole_vmdk,
+    }),
+    EVERYWHERE,
+)
+.unverified()
+.hint("convert the descriptor, the .vmdk that is a text, with its parts beside it");
+
+fn is_whole_vmdk(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let part = lower.strip_suffix(".vmdk").and_then(|stem| stem.rsplit_once('-'));
+    let Some((_, part)) = part else { return true };
+    let is_numbered = |part: &str| {
+        let digits = part.strip_prefix(['s', 'f']).unwrap_or_default();
+        digits.len() == 3 && digits.bytes().all(|digit| digit.is_ascii_digit())
+    };
+    !["flat", "delta", "sesparse", "rdm", "rdmp", "ctk"].contains(&part) && !is_numbered(part)
+}
 
 /// A partition that is cut does not start.
 const WHOLE: Rule = Rule::new("whole-partitions", Check::Whole, EVERYWHERE)

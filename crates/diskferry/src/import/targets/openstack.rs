@@ -4,6 +4,7 @@ use super::super::rule::{Check, Rule, Source, any, only};
 use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
 use super::{
     BACKUP_GPT, EFI_LOADER, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, WHOLE,
+    WHOLE_VMDK,
 };
 
 const FORMATS: Source = Source { title: "OpenStack Glance, image formats", date: "2026" };
@@ -45,6 +46,12 @@ pub(super) static GLANCE: Profile = Profile {
         )
         .measured()
         .code(SAFETY),
+        // A CD that is a disk, too, is the exception.
+        Rule::new("one-format", Check::OneFormat, INSPECTOR)
+            .measured()
+            .code("Multiple formats detected")
+            .hint("zero the signature that does not belong there"),
+        Rule::new("vmdk-descriptor", Check::GlanceVmdk, INSPECTOR).measured().code(SAFETY),
         ONE_FILE,
         NO_PARENT,
         Rule::new("stream-end", Check::StreamEnd, INSPECTOR).measured().code(SAFETY),
@@ -58,6 +65,7 @@ pub(super) static GLANCE: Profile = Profile {
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
+        WHOLE_VMDK,
     ],
     notes: &["openstack image create --disk-format names the format; it must match"],
 };

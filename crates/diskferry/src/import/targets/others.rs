@@ -2,10 +2,11 @@
 
 use diskferry_inspect::{ContentKind, TableKind};
 
-use super::super::rule::{Check, NameRule, Rule, Source, any, at_most, only};
+use super::super::rule::{Check, NameRule, Rule, Source, any, at_most_gb, only};
 use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
 use super::{
-    BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, WHOLE,
+    BACKUP_GPT, EFI_LOADER, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND,
+    WHOLE, WHOLE_VMDK,
 };
 
 const ORACLE: Source = Source { title: "Oracle OCI, Importing custom images", date: "2025" };
@@ -35,7 +36,7 @@ pub(super) static OCI: Profile = Profile {
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most(400 * GIB)), ORACLE_PCA),
+        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(400)), ORACLE_PCA),
         PARTITIONED,
         Rule::new("partition-table", Check::Table(&[TableKind::Mbr]), ORACLE_PCA)
             .warns()
@@ -46,6 +47,7 @@ pub(super) static OCI: Profile = Profile {
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
+        WHOLE_VMDK,
     ],
     notes: &[],
 };
@@ -69,14 +71,16 @@ pub(super) static DIGITALOCEAN: Profile = Profile {
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most(100 * GIB)), OCEAN),
+        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(100)), OCEAN),
         PARTITIONED,
         Rule::new("root-file-system", Check::Root(&[ContentKind::Ext3, ContentKind::Ext4]), OCEAN)
             .warns(),
         EFI_LOADER,
+        NOT_ENCRYPTED,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
+        WHOLE_VMDK,
         Rule::new(
             "file-name",
             Check::FileName(NameRule {
@@ -109,9 +113,10 @@ pub(super) static IBM: Profile = Profile {
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most(250 * GIB)), VPC),
+        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(250)), VPC),
         PARTITIONED,
         EFI_LOADER,
+        NOT_ENCRYPTED,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,

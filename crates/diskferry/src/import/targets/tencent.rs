@@ -2,9 +2,12 @@
 
 use diskferry_inspect::TableKind;
 
-use super::super::rule::{Check, NameRule, Rule, Source, any, at_most};
+use super::super::rule::{Check, NameRule, Rule, Source, any, at_most_gb};
 use super::super::{Profile, QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
-use super::{BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, SOUND, WHOLE};
+use super::{
+    BACKUP_GPT, EFI_LOADER, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, ONE_FILE, SOUND, WHOLE,
+    WHOLE_VMDK,
+};
 
 const GUIDE: Source =
     Source { title: "Tencent Cloud documents on GitHub, Importing images", date: "2023" };
@@ -27,10 +30,11 @@ pub(super) static IMPORT: Profile = Profile {
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most(500 * GIB)), GUIDE)
+        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(500)), GUIDE)
             .code("InvalidFormatSize"),
-        // The map counts zeros that are stored, so it proves nothing.
-        Rule::new("data-size", Check::Stored(50 * GIB), GUIDE)
+        // What the document says refuses; but the map counts zeros that are stored, and so can only
+        // tell that it is not too much.
+        Rule::new("data-size", Check::Stored(at_most_gb(50)), GUIDE)
             .warns()
             .code("InvalidFormatSize")
             .hint("what is in use is what a qcow2 takes: delete files and trim in the guest"),
@@ -41,9 +45,11 @@ pub(super) static IMPORT: Profile = Profile {
             .warns()
             .code("RootPartitionNotFound"),
         EFI_LOADER,
+        NOT_ENCRYPTED,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
+        WHOLE_VMDK,
         Rule::new(
             "image-name",
             Check::Name(NameRule {

@@ -1,0 +1,62 @@
+//! What importers object to in an OVF package, though its disks can be read.
+
+use diskferry_block_stream::{Problem, ProblemKind};
+
+/// Something about an OVF package that an importer may refuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// What it is about.
+    pub point: Point,
+    /// Where in the archive, in bytes, where one place can be named.
+    pub at: Option<u64>,
+    /// What is wrong, with names and numbers.
+    pub text: String,
+}
+
+/// What an objection is about. Sources: DSP0243 1.1.1 (DMTF), and what importers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Point {
+    /// The descriptor is not the archive's first member.
+    First,
+    /// Files are not in the order in which the descriptor lists them.
+    Order,
+    /// A file that the descriptor lists is not in the archive.
+    Missing,
+    /// A file is not as long as the descriptor says.
+    Size,
+    /// The format of a disk is not given by the address that VMware has for it.
+    Format,
+    /// A file is not beside the descriptor.
+    Folder,
+    /// A disk that no controller of the machine has.
+    Controller,
+    /// Devices in the words of OVF 2, which readers of OVF 1 do not know.
+    Devices,
+    /// A line of the manifest that some readers do not understand.
+    Manifest,
+    /// A digest in the manifest that is not the file's.
+    Digest,
+}
+
+impl Point {
+    /// What `check` has to say of it: nothing where only some importers mind.
+    fn problem(self) -> Option<ProblemKind> {
+        match self {
+            Self::Missing | Self::Size | Self::Digest => Some(ProblemKind::Corruption),
+            Self::First | Self::Manifest | Self::Format => Some(ProblemKind::Oddity),
+            Self::Order | Self::Folder | Self::Controller | Self::Devices => None,
+        }
+    }
+}
+
+impl Objection {
+    pub(crate) fn new(point: Point, at: Option<u64>, text: String) -> Self {
+        Self { point, at, text }
+    }
+
+    /// As a problem of the package, where it contradicts itself or its specification.
+    pub(crate) fn into_problem(self) -> Option<Problem> {
+        let Self { point, at, text } = self;
+        point.problem().map(|kind| Problem { kind, at, text })
+    }
+}
