@@ -236,8 +236,9 @@ impl Convert {
         let mut source = self.prepare(input, size, unit, job)?;
         let foreseen = goal.foresee(source.image(), file_name.as_deref(), job)?;
 
+        let left_behind = destination.left_behind();
         let target = destination.create(parts, self.replace, self.durability)?;
-        let guard = self.watch.guard(target.partial_paths());
+        let guard = self.watch.guard(target.temporary());
         target.check_fits(&plan, source.size())?;
         self.watch.enter(Stage::Copying, &job.progress);
         let copied = self.copy(&mut source, plan, &target, job)?;
@@ -256,6 +257,7 @@ impl Convert {
         let (source_info, mut warnings) = source.into_info(copied.size);
         warnings.extend(odd);
         warnings.extend(harms);
+        warnings.extend(left_behind);
         warnings.extend(rounding(&name, format, copied.size, unit));
         let asked = |(kind, _): &(Algorithm, String)| self.digests.contains(kind);
         Ok(Summary {
@@ -302,7 +304,7 @@ impl Convert {
         let open =
             OpenOptions { format: Some(format), backing: Backing::Ignored, ..Default::default() };
         let image = open.open_written(target.output().name(), written)?;
-        let is_device = matches!(target, Target::Device(..));
+        let is_device = matches!(target, Target::Device(_));
         if self.verify == Verify::ReadBack {
             self.watch.enter(Stage::Verifying, &job.progress);
             verify(source, &image, copied, is_device, job)?;
