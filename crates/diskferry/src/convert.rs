@@ -216,6 +216,7 @@ impl Convert {
         let writing = format.writing(&goal.options, goal.compress).map_err(in_target)?;
         let input = self.open.open(&self.source)?;
         refuse_own_source(&input, &destination)?;
+        let unchanged = input.unchanged();
         let input = match self.backup_gpt {
             // It is at the disk's end, and is told at its start: that takes looking back.
             BackupGpt::Moved => Input::Image(input.into_image()?),
@@ -250,6 +251,7 @@ impl Convert {
         };
         let image = written.as_ref().map(|(image, _)| image);
         let harms = goal.confirm(foreseen, image, file_name.as_deref(), job)?;
+        unchanged.check()?;
         job.cancel.check()?;
         self.watch.finish(|| target.keep())?;
         drop(guard);
@@ -303,11 +305,14 @@ impl Convert {
         let Some(written) = target.read_back()? else { return Ok(None) };
         let open =
             OpenOptions { format: Some(format), backing: Backing::Ignored, ..Default::default() };
-        let image = open.open_written(target.output().name(), written)?;
+        let name = target.output().name();
+        let image =
+            open.open_written(name, written).map_err(|error| reads_back_damaged(error, name))?;
         let is_device = matches!(target, Target::Device(_));
         if self.verify == Verify::ReadBack {
             self.watch.enter(Stage::Verifying, &job.progress);
-            verify(source, &image, copied, is_device, job)?;
+            verify(source, &image, copied, is_device, job)
+                .map_err(|error| reads_back_damaged(error, name))?;
         }
         let rest = image.disk().size().saturating_sub(copied.size);
         let odd = (is_device && rest > 0).then(|| {
@@ -497,7 +502,7 @@ impl Convert {
 }
 
 /// The digest that stands in for a source that can be read only once.
-const VERIFIED_BY: Algorithm = Algorithm::Sha256;
+const VERIFIED_BY: Algorithm = Algorithm::Sparse;
 
 /// A source at the target's size.
 enum Prepared {
@@ -609,6 +614,16 @@ fn refuse_own_source(input: &Input, destination: &Destination) -> Result<()> {
         .in_file(&destination.name))
 }
 
+/// Damage in what was just written is no damaged image of the user's: the storage has lost it.
+fn reads_back_damaged(error: Error, target: &str) -> Error {
+    let file = error.place().file.as_deref().unwrap_or_default();
+    if error.kind() == ErrorKind::Damaged && file.starts_with(target) {
+        let text = format!("the target reads back differently: {error}");
+        return Error::new(ErrorKind::Io, text).in_file(target);
+    }
+    error
+}
+
 /// Compares the target with what was copied.
 fn verify(
     source: &Prepared,
@@ -640,7 +655,7 @@ fn verify(
             let (_, found) = engine::digest(Source::Disk(disk.as_ref()), &[VERIFIED_BY], job)?;
             match (copied.digests.iter().find(|(kind, _)| *kind == VERIFIED_BY), found.first()) {
                 (Some(sent), Some(found)) if sent == found => Ok(()),
-                _ => Err(differs(format!("its {VERIFIED_BY} is not that of the source"))),
+                _ => Err(differs("its digest is not that of the source".to_owned())),
             }
         }
     }
