@@ -8,9 +8,9 @@ use criterion::{
 };
 use diskferry_benches::{UNIT, units};
 use diskferry_codec::digest::{Algorithm, Crc32Part, Digest, crc32};
-use diskferry_codec::{Deflater, Inflater, ZstdPacker, ZstdUnpacker};
+use diskferry_codec::{Deflater, Inflater, ZlibPacker, ZstdPacker, ZstdUnpacker, entropy};
 
-criterion_group!(benches, deflate, inflate, zstd, digests);
+criterion_group!(benches, look, deflate, inflate, libdeflate, zstd, digests);
 criterion_main!(benches);
 
 /// Units enough that no branch predictor learns them by heart.
@@ -19,7 +19,7 @@ const COUNT: usize = 64;
 fn deflate(criterion: &mut Criterion) {
     let units = units(COUNT, 1);
     let mut group = group(criterion, "deflate", COUNT * UNIT);
-    for (level, window_bits) in [(1, 12), (5, 12), (6, 12), (6, 15)] {
+    for (level, window_bits) in [(2, 12), (5, 12), (6, 12), (9, 12), (6, 15)] {
         let mut deflater =
             Deflater::new(level, window_bits).expect("a level and a window that exist");
         let mut out = Vec::new();
@@ -29,6 +29,32 @@ fn deflate(criterion: &mut Criterion) {
                     out.clear();
                     black_box(deflater.compress(black_box(unit), &mut out, UNIT - 1))
                         .expect("deflate takes any unit");
+                }
+            });
+        });
+    }
+}
+
+/// What it costs to ask how dense a unit is, before it is packed.
+fn look(criterion: &mut Criterion) {
+    let units = units(COUNT, 1);
+    let mut group = group(criterion, "look", COUNT * UNIT);
+    group.bench_function("entropy", |bencher| {
+        bencher.iter(|| units.iter().map(|unit| u64::from(entropy(black_box(unit)))).sum::<u64>());
+    });
+}
+
+fn libdeflate(criterion: &mut Criterion) {
+    let units = units(COUNT, 1);
+    let mut group = group(criterion, "zlib stream", COUNT * UNIT);
+    for level in [1, 5, 6] {
+        let mut packer = ZlibPacker::new(level).expect("a level that exists");
+        let mut out = Vec::new();
+        group.bench_function(format!("pack, level {level}"), |bencher| {
+            bencher.iter(|| {
+                for unit in &units {
+                    out.clear();
+                    packer.compress(black_box(unit), &mut out).expect("any unit is taken");
                 }
             });
         });
@@ -64,10 +90,15 @@ fn inflate(criterion: &mut Criterion) {
 fn zstd(criterion: &mut Criterion) {
     let units = units(COUNT, 3);
     let mut group = group(criterion, "zstd", COUNT * UNIT);
-    for level in [1, 3] {
-        let mut packer = ZstdPacker::new(level).expect("a level that exists");
+    for (name, packer) in [
+        ("level 1", ZstdPacker::new(1)),
+        ("level 3", ZstdPacker::new(3)),
+        ("small units", ZstdPacker::for_small_units()),
+        ("small dense units", ZstdPacker::for_small_dense_units()),
+    ] {
+        let mut packer = packer.expect("memory for a context");
         let mut out = Vec::new();
-        group.bench_function(format!("pack, level {level}"), |bencher| {
+        group.bench_function(format!("pack, {name}"), |bencher| {
             bencher.iter(|| {
                 for unit in &units {
                     out.clear();

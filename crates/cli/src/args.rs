@@ -122,7 +122,8 @@ pub struct Convert {
     /// Let --size be less than the disk's, and drop the rest if it is all zeros
     #[arg(long, requires = "size")]
     pub allow_shrink: bool,
-    /// Trust the source's map instead of looking for zeros in its data
+    /// Trust the source's map instead of looking for zeros in its data; on XFS, btrfs and their like,
+    /// uncompressed targets then share the source's storage
     #[arg(long)]
     pub no_zero_scan: bool,
     /// Wait until the target is on the disk, where it survives a power failure

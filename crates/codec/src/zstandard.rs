@@ -31,8 +31,44 @@ impl ZstdPacker {
             let range = i64::from(*range.start())..=i64::from(*range.end());
             return Err(CodecError::Level { codec: CODEC, level: level.into(), range });
         }
+        Self::with(&[CParameter::CompressionLevel(level)])
+    }
+
+    /// A session for units of up to 64 KiB, about as small as level 3 in less time: the same search, with tables that
+    /// fit such units.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::Library`] for want of memory.
+    pub fn for_small_units() -> Result<Self, CodecError> {
+        Self::with(&[
+            CParameter::CompressionLevel(3),
+            CParameter::HashLog(15),
+            CParameter::ChainLog(14),
+            CParameter::MinMatch(5),
+        ])
+    }
+
+    /// A session for dense units of up to 64 KiB, such as machine code: level 1's search for matches of 4 bytes finds
+    /// in these as much as level 3, which looks for 5, and sooner.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::Library`] for want of memory.
+    pub fn for_small_dense_units() -> Result<Self, CodecError> {
+        Self::with(&[
+            CParameter::CompressionLevel(1),
+            CParameter::HashLog(16),
+            CParameter::MinMatch(4),
+            CParameter::TargetLength(0),
+        ])
+    }
+
+    fn with(parameters: &[CParameter]) -> Result<Self, CodecError> {
         let mut context = CCtx::try_create().ok_or_else(no_memory)?;
-        context.set_parameter(CParameter::CompressionLevel(level)).map_err(library)?;
+        for parameter in parameters {
+            context.set_parameter(*parameter).map_err(library)?;
+        }
         context.set_parameter(CParameter::ContentSizeFlag(true)).map_err(library)?;
         context.set_parameter(CParameter::ChecksumFlag(false)).map_err(library)?;
         Ok(Self { context })
@@ -273,6 +309,22 @@ mod tests {
                     // A unit that does not fit must not harm the next one.
                     assert!(!packer.compress(unit, &mut out, 1).unwrap());
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn sessions_for_small_units_take_units_of_any_size() {
+        for make in [ZstdPacker::for_small_units, ZstdPacker::for_small_dense_units] {
+            let mut packer = make().unwrap();
+            for data in [vec![], vec![7], text(65536, 1), noise(70_000, 2), text(3 << 20, 3)] {
+                let mut first = Vec::new();
+                assert!(packer.compress(&data, &mut first, usize::MAX).unwrap());
+                assert_eq!(unpacked(&first, data.len()).unwrap(), data);
+                let (mut fresh, mut again) = (Vec::new(), Vec::new());
+                assert!(make().unwrap().compress(&data, &mut fresh, usize::MAX).unwrap());
+                assert!(packer.compress(&data, &mut again, usize::MAX).unwrap());
+                assert!(first == fresh && first == again, "history shows in the bytes");
             }
         }
     }

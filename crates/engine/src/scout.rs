@@ -84,11 +84,22 @@ pub(crate) struct Segment {
     pub at: u64,
     pub length: u64,
     pub kind: Kind,
+    /// The output can refer to these bytes, rather than have them again.
+    pub shared: bool,
 }
 
 impl Segment {
     pub fn end(&self) -> u64 {
         self.at + self.length
+    }
+
+    /// The part of it from `from` to `to`.
+    pub fn part(&self, from: u64, to: u64) -> Self {
+        let kind = match self.kind {
+            Kind::Plain { file, offset } => Kind::Plain { file, offset: offset + (from - self.at) },
+            other => other,
+        };
+        Self { at: from, length: to - from, kind, shared: self.shared }
     }
 }
 
@@ -143,6 +154,8 @@ pub(crate) struct Scout<'a> {
     run: u64,
     at: u64,
     next: u64,
+    /// The source's files; none for those whose storage the output cannot share.
+    shared: Vec<Option<Arc<dyn Bytes>>>,
     /// An error ended a ticket somewhere within a chunk: nothing after it can be handed out.
     failed: bool,
     cancel: Cancel,
@@ -166,10 +179,17 @@ enum From<'a> {
 /// Bytes in a stream: as many as a file can have. Zeros cost a stream nothing, so it may say anything.
 const STREAM_MAX: u64 = 1 << 63;
 
+/// What file systems share: whole blocks, of the usual size.
+const BLOCK: u64 = 4096;
+
+/// Shared bytes in a ticket: they cost nothing, unless the kernel copies them after all.
+const SHARED_MAX: u64 = 256 << 20;
+
 /// Segments in a ticket. More would only make its list longer; zero runs between them are free.
 const SEGMENTS: usize = 512;
 
 impl<'a> Scout<'a> {
+    /// Tickets of whole chunks, with at most `run` bytes to read.
     pub fn new(source: Source<'a>, chunk: u64, run: u64, cancel: &Cancel) -> Result<Self> {
         let from = match source {
             Source::Disk(disk) => {
@@ -177,7 +197,17 @@ impl<'a> Scout<'a> {
             }
             Source::Stream(stream) => From::Stream { stream, zeros: 0, over: false },
         };
-        Ok(Self { from, chunk, run, at: 0, next: 0, failed: false, cancel: cancel.clone() })
+        let cancel = cancel.clone();
+        let shared = Vec::new();
+        Ok(Self { from, chunk, run, at: 0, next: 0, shared, failed: false, cancel })
+    }
+
+    /// Marks the plain extents that an output can refer to; they do not count as bytes to read.
+    /// `can` tells of which files.
+    pub fn sharing(self, files: &[Arc<dyn Bytes>], can: &[bool]) -> Self {
+        let can = if self.chunk.is_multiple_of(BLOCK) { can } else { &[] };
+        let shared = files.iter().zip(can).map(|(file, can)| can.then(|| Arc::clone(file)));
+        Self { shared: shared.collect(), ..self }
     }
 
     /// How far it has come; at the end, the disk's size.
@@ -195,7 +225,8 @@ impl<'a> Scout<'a> {
         let segments = match &mut self.from {
             From::Disk { cursor, size, rest } => {
                 let bounds = Bounds { chunk: self.chunk, run: self.run, size: *size };
-                claim_extents(cursor.as_mut(), rest, &mut self.at, bounds, &self.cancel)
+                let at = &mut self.at;
+                claim_extents(cursor.as_mut(), rest, at, bounds, &self.shared, &self.cancel)
             }
             From::Stream { stream, zeros, over } => {
                 let chunk = self.chunk;
@@ -225,12 +256,13 @@ fn claim_extents(
     rest: &mut Option<Extent>,
     at: &mut u64,
     Bounds { chunk, run, size }: Bounds,
+    shared_files: &[Option<Arc<dyn Bytes>>],
     cancel: &Cancel,
 ) -> Result<Vec<Segment>> {
     let mut segments: Vec<Segment> = Vec::new();
-    let (mut touched, mut touched_to) = (0, *at);
+    let (mut touched, mut touched_to, mut shared) = (0, *at, 0);
     while *at < size {
-        let full = touched >= run || segments.len() >= SEGMENTS;
+        let full = touched >= run || shared >= SHARED_MAX || segments.len() >= SEGMENTS;
         if full && at.is_multiple_of(chunk) {
             break;
         }
@@ -244,13 +276,18 @@ fn claim_extents(
         if full {
             length = length.min(ceil(*at, chunk) - *at);
         }
-        if !extent.kind.reads_zero() {
+        if is_shared(shared_files, &extent, *at, size) {
+            length =
+                length.min(ceil(*at + (SHARED_MAX - shared.min(SHARED_MAX)).max(1), chunk) - *at);
+            shared += length;
+            segments.push(Segment { at: *at, length, kind: extent.kind, shared: true });
+        } else if !extent.kind.reads_zero() {
             let from = floor(*at, chunk).max(touched_to);
             length = length.min((from + (run.max(touched) - touched)).max(touched_to) - *at);
             let to = ceil(*at + length, chunk);
             touched += to.saturating_sub(from);
             touched_to = touched_to.max(to);
-            segments.push(Segment { at: *at, length, kind: extent.kind });
+            segments.push(Segment { at: *at, length, kind: extent.kind, shared: false });
         }
         *at += length;
         if length < extent.length {
@@ -262,6 +299,21 @@ fn claim_extents(
         }
     }
     Ok(segments)
+}
+
+/// Whether an output that can share storage with `files` may refer to this extent: whole blocks of
+/// the file that is really there. Even single blocks are shared quicker than they are written.
+fn is_shared(files: &[Option<Arc<dyn Bytes>>], extent: &Extent, at: u64, size: u64) -> bool {
+    let Kind::Plain { file, offset } = extent.kind else { return false };
+    let Some(Some(bytes)) = files.get(file as usize) else { return false };
+    let (mut bytes, mut offset): (&dyn Bytes, u64) = (bytes.as_ref(), offset);
+    while let Some((whole, there)) = bytes.origin(offset, extent.length) {
+        (bytes, offset) = (whole, there);
+    }
+    let end = at + extent.length;
+    offset.is_multiple_of(BLOCK)
+        && at.is_multiple_of(BLOCK)
+        && (end == size || end.is_multiple_of(BLOCK))
 }
 
 /// Takes zeros that the stream announced, else fills the buffer until it, the stream, or the run
@@ -318,7 +370,7 @@ fn claim_bytes(
         return Ok(Vec::new());
     }
     let kind = Kind::Data { compressed: false };
-    Ok(vec![Segment { at: start, length: filled as u64, kind }])
+    Ok(vec![Segment { at: start, length: filled as u64, kind, shared: false }])
 }
 
 #[cfg(test)]

@@ -175,13 +175,21 @@ fn preallocation_is_asked_for_the_whole_target() {
 /// An output that counts what goes through the kernel and what does not.
 struct Watched<'a> {
     inner: &'a dyn Output,
+    /// What it says of sharing storage.
+    shares: bool,
     written: AtomicU64,
     spliced: AtomicU64,
+    calls: AtomicU64,
 }
 
 impl<'a> Watched<'a> {
     fn new(inner: &'a dyn Output) -> Self {
-        Self { inner, written: AtomicU64::new(0), spliced: AtomicU64::new(0) }
+        let none = || AtomicU64::new(0);
+        Self { inner, shares: false, written: none(), spliced: none(), calls: none() }
+    }
+
+    fn sharing(inner: &'a dyn Output) -> Self {
+        Self { shares: true, ..Self::new(inner) }
     }
 
     /// Bytes written, bytes copied by the kernel.
@@ -205,9 +213,13 @@ impl Output for Watched<'_> {
         self.inner.zero(at, len)
     }
     fn copy_from(&self, source: &dyn Bytes, from: u64, at: u64, len: u64) -> Result<u64> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let done = self.inner.copy_from(source, from, at, len)?;
         self.spliced.fetch_add(done, Ordering::Relaxed);
         Ok(done)
+    }
+    fn shares(&self, _source: &dyn Bytes) -> bool {
+        self.shares
     }
     fn allocate(&self, len: u64) -> Result<()> {
         self.inner.allocate(len)
@@ -269,6 +281,59 @@ fn the_kernel_copies_into_packed_files_too() {
     output.keep().unwrap();
     let disk = ToyDisk::open(Arc::new(file_bytes(&dir.path().join("target")))).unwrap();
     laws::reading(&disk, &model);
+}
+
+/// Where storage can be shared, the kernel is asked once for an extent, whatever its length and
+/// however it lies to the chunks; what is not whole blocks is read.
+#[test]
+fn storage_is_shared_by_the_extent() {
+    let dir = qemu::temp_dir();
+    let large: Vec<_> = (0..40)
+        .map(|n| (if n % 3 == 2 { Texture::Zero } else { Texture::Noise }, (1 + n * n % 37) << 12))
+        .collect();
+    let long = [(Texture::Noise, 40 << 20), (Texture::Zero, 4096), (Texture::Noise, 9 << 20)];
+    let target = dir.path().join("target");
+    for (model, all) in [
+        (Model::of(11, 4096, &large), true),
+        (Model::of(12, 4096, &long), true),
+        (Model::random(13, (12 << 20) + 4096, 4096), false),
+        (Model::random(14, (12 << 20) + 77, 512), false),
+        (Model::fragmented(15, 3 << 20, 512), false),
+    ] {
+        let model = model.with_alignment(4096);
+        let source = in_file(dir.path(), &model);
+        let stored = model.parts().iter().filter(|part| part.texture.is_stored());
+        let extents = stored.clone().count() as u64;
+        let bytes: u64 = stored.map(|part| part.length).sum();
+        for chunk in [None, Some(4096), Some(65536), Some(1 << 20)] {
+            let name = format!("{model}, chunks of {chunk:?}");
+            for threads in [1, 7] {
+                let plan = match chunk {
+                    None => flat(),
+                    Some(chunk) => Plan::Packed(plan(Toy::Table, chunk, Packing::None)),
+                };
+                let output = FileOutput::create(&target, Replace::Allowed).unwrap();
+                let watched = Watched::sharing(&output);
+                copy(Source::Disk(&source), plan, &watched, &trust(), &job(threads)).unwrap();
+                let calls = watched.calls.load(Ordering::Relaxed);
+                let (written, spliced) = watched.counts();
+                output.keep().unwrap();
+                if let Some(chunk) = chunk {
+                    let disk = ToyDisk::open(Arc::new(file_bytes(&target))).unwrap();
+                    laws::reading(&disk, &model);
+                    // Chunks without data may part an extent's target.
+                    assert!(
+                        !all || calls <= extents + model.size() / chunk as u64,
+                        "{name}: {calls}"
+                    );
+                } else {
+                    assert_file_is(&target, &model);
+                    assert!(!all || (written, calls) == (0, extents), "{name}: {calls}, {written}");
+                }
+                assert!(!all || spliced == bytes, "{name}: {spliced}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -34,13 +34,13 @@ pub fn plan(size: Option<u64>, options: &Options) -> Result<Plan> {
     options.check()?;
     let layout = Qcow2Layout::new(options);
     layout.check_size(size.unwrap_or(0))?;
-    let compression = options.compression;
+    let (compression, cluster) = (options.compression, options.cluster_bits.size());
     let packer = options.compress.map(|level| {
-        let make = move || ClusterPacker::new(compression, level);
+        let make = move || ClusterPacker::new(compression, level, cluster);
         Box::new(move || make().map(|packer| Box::new(packer) as Box<dyn Packer>)) as Box<_>
     });
     Ok(Plan::Packed(Packed {
-        chunk: options.cluster_bits.size() as usize,
+        chunk: cluster as usize,
         parts: if options.extended_l2 { SUBCLUSTERS as u32 } else { 1 },
         streamable: false,
         preallocation: options.preallocation.of_file(),
@@ -52,9 +52,22 @@ pub fn plan(size: Option<u64>, options: &Options) -> Result<Plan> {
 /// One thread's compressor of clusters.
 enum ClusterPacker {
     Zlib(Deflater),
-    /// The level is chosen for each cluster: the first for most, the second for dense ones.
-    ZlibByContent(Deflater, Deflater),
+    ZlibByContent(Box<Deflaters>),
     Zstd(Box<ZstdPacker>),
+    ZstdByContent(Box<ZstdPackers>),
+}
+
+/// The level is chosen for each cluster by its entropy.
+struct Deflaters {
+    usual: Deflater,
+    dense: Deflater,
+    random: Deflater,
+}
+
+/// As with [`Deflaters`].
+struct ZstdPackers {
+    usual: ZstdPacker,
+    dense: ZstdPacker,
 }
 
 /// Readers inflate with a window of 4 KiB (`inflateInit2` with -12 in QEMU), so no match may reach
@@ -63,32 +76,43 @@ const WINDOW_BITS: u8 = 12;
 
 /// zlib-rs finds no matches of three bytes below level 9, and these matter in so small a window.
 /// Text is as small at level 5 as with zlib's usual level 6; machine code and other dense data is 3 %
-/// larger, but not at level 9, which takes twice the time. The choice by entropy keeps both near
-/// zlib's size at less than half its time.
+/// larger, but not at level 9, which takes twice the time. What looks random gets one quick try, for
+/// matches. The choice keeps all near zlib's size at less than half its time.
 const ZLIB_LEVEL: u32 = 5;
 const ZLIB_DENSE_LEVEL: u32 = 9;
+const ZLIB_RANDOM_LEVEL: u32 = 2;
 
-/// Entropies, in 256ths of a bit, at which the dense level pays. Above them nothing shrinks.
-const DENSE: std::ops::Range<u32> = 6 << 8..(7 << 8) + 230;
+/// Entropies, in 256ths of a bit, from which zlib's dense level pays, and from which nothing does.
+const ZLIB_DENSE: u32 = 1540;
+const RANDOM: u32 = 1980;
 
-/// zstd's own default.
+/// zstd's own default, for clusters that are too large for sessions for small units.
 const ZSTD_LEVEL: u32 = 3;
+const ZSTD_SMALL: u64 = 64 << 10;
+
+/// The entropy from which zstd's session for dense units makes less of it than the usual one.
+const ZSTD_DENSE: u32 = 1480;
 
 impl ClusterPacker {
-    fn new(compression: Compression, level: Level) -> Result<Self> {
-        let zlib = |level| Deflater::new(level, WINDOW_BITS).map_err(codec_failed);
-        let zstd = |level| match ZstdPacker::new(level as i32) {
-            Ok(packer) => Ok(Self::Zstd(Box::new(packer))),
-            Err(error) => Err(codec_failed(error)),
-        };
-        match (compression, level) {
-            (Compression::Zlib, Level::Usual) => {
-                Ok(Self::ZlibByContent(zlib(ZLIB_LEVEL)?, zlib(ZLIB_DENSE_LEVEL)?))
-            }
+    fn new(compression: Compression, level: Level, cluster: u64) -> Result<Self> {
+        let zlib = |level| Deflater::new(level, WINDOW_BITS);
+        let zstd = |level| ZstdPacker::new(level as i32).map(Box::new).map(Self::Zstd);
+        let made = match (compression, level) {
+            (Compression::Zlib, Level::Usual) => zlib(ZLIB_LEVEL).and_then(|usual| {
+                let (dense, random) = (zlib(ZLIB_DENSE_LEVEL)?, zlib(ZLIB_RANDOM_LEVEL)?);
+                Ok(Self::ZlibByContent(Box::new(Deflaters { usual, dense, random })))
+            }),
             (Compression::Zlib, Level::Given(level)) => zlib(level).map(Self::Zlib),
+            (Compression::Zstd, Level::Usual) if cluster <= ZSTD_SMALL => {
+                ZstdPacker::for_small_units().and_then(|usual| {
+                    let dense = ZstdPacker::for_small_dense_units()?;
+                    Ok(Self::ZstdByContent(Box::new(ZstdPackers { usual, dense })))
+                })
+            }
             (Compression::Zstd, Level::Usual) => zstd(ZSTD_LEVEL),
             (Compression::Zstd, Level::Given(level)) => zstd(level),
-        }
+        };
+        made.map_err(codec_failed)
     }
 }
 
@@ -102,11 +126,20 @@ impl Packer for ClusterPacker {
         let at_most = data.len() - 1;
         let shrunk = match self {
             Self::Zlib(deflater) => deflater.compress(data, out, at_most),
-            Self::ZlibByContent(_, dense) if DENSE.contains(&entropy(data)) => {
-                dense.compress(data, out, at_most)
+            Self::ZlibByContent(deflaters) => {
+                let deflater = match entropy(data) {
+                    ..ZLIB_DENSE => &mut deflaters.usual,
+                    ZLIB_DENSE..RANDOM => &mut deflaters.dense,
+                    RANDOM.. => &mut deflaters.random,
+                };
+                deflater.compress(data, out, at_most)
             }
-            Self::ZlibByContent(usual, _) => usual.compress(data, out, at_most),
             Self::Zstd(packer) => packer.compress(data, out, at_most),
+            Self::ZstdByContent(packers) => {
+                let dense = entropy(data) >= ZSTD_DENSE;
+                let packer = if dense { &mut packers.dense } else { &mut packers.usual };
+                packer.compress(data, out, at_most)
+            }
         };
         Ok(if shrunk.map_err(codec_failed)? { Form::Packed } else { Form::Stored })
     }

@@ -18,6 +18,8 @@ pub struct Model {
     grain: u64,
     parts: Vec<Part>,
     longest: u64,
+    /// Parts in its file begin at multiples of this, and never one where the last ended.
+    alignment: u64,
     plain: Option<PlainFile>,
     asked: AtomicU64,
     read: AtomicU64,
@@ -104,6 +106,7 @@ impl Model {
             grain,
             parts: tiled,
             longest: u64::MAX,
+            alignment: 512,
             plain: None,
             asked: AtomicU64::new(0),
             read: AtomicU64::new(0),
@@ -184,6 +187,12 @@ impl Model {
         Self { longest, ..self }
     }
 
+    /// The model whose file has each part at a multiple of `alignment`.
+    #[must_use]
+    pub fn with_alignment(self, alignment: u64) -> Self {
+        Self { alignment, ..self }
+    }
+
     /// The same disk with its data as plain extents of a file in memory.
     #[must_use]
     pub fn plain(&self) -> Self {
@@ -224,11 +233,12 @@ impl Model {
         let mut order: Vec<usize> = (0..self.parts.len()).collect();
         order.sort_by_key(|index| mix(self.seed ^ *index as u64));
         let mut offsets = vec![0; self.parts.len()];
-        let mut end = 512;
+        let gap = self.alignment;
+        let mut end = gap;
         for index in order {
             offsets[index] = end;
             if self.parts[index].texture.is_stored() {
-                end = (end + self.parts[index].length).next_multiple_of(512) + 512;
+                end = (end + self.parts[index].length).next_multiple_of(gap) + gap;
             }
         }
         (offsets, end)

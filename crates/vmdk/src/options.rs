@@ -92,9 +92,6 @@ impl Default for Options {
     }
 }
 
-/// libdeflate's own default. Its files are smaller than those of zlib's level 6.
-const LEVEL: u32 = 6;
-
 impl Options {
     /// Sets one option by its name on the command line.
     ///
@@ -144,8 +141,9 @@ impl Options {
         }
     }
 
-    pub(crate) fn level(&self) -> u32 {
-        self.compress.flatten().unwrap_or(LEVEL)
+    /// The level that was asked for.
+    pub(crate) fn level(&self) -> Option<u32> {
+        self.compress.flatten()
     }
 }
 

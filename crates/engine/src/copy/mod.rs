@@ -38,7 +38,8 @@ pub enum Zeros {
     /// Look for them, and store nothing for them where the target allows.
     #[default]
     Scan,
-    /// Trust the source's map. Whole extents may then be copied, or shared, inside the kernel.
+    /// Trust the source's map. Whole extents are then copied inside the kernel; where the output can
+    /// share storage with the source's files, nothing is copied at all.
     Trust,
 }
 
@@ -172,6 +173,7 @@ pub fn digest(
         pack: Pack::Whole,
         zeros: Zeros::Trust,
         splice: false,
+        share: Vec::new(),
         crc: order.digests.has_crc(),
     };
     let done = run(source, &work, None, Some(order), job)?;
@@ -202,12 +204,14 @@ fn copy_flat(
     let head = flat.head.len() as u64;
     output.write_at(0, &flat.head)?;
     zero(output, head, flat.base.saturating_sub(head), &job.cancel)?;
+    let splice = can_splice(&digests, zeros, output);
     let work = Work {
         source: Shape::of(&source),
         chunk: FLAT_CHUNK,
         pack: Pack::Whole,
         zeros,
-        splice: can_splice(&digests, zeros, output),
+        splice,
+        share: shareable(&source, splice && flat.base.is_multiple_of(FLAT_CHUNK), output),
         crc: digests.has_crc(),
     };
     let ordered = output.forward_only() || !digests.is_empty();
@@ -245,11 +249,13 @@ fn copy_packed(
         .in_file(output.name()));
     }
     let Packed { chunk, parts, streamable: _, preallocation, packer, layout } = packed;
+    let splice = packer.is_none() && can_splice(&digests, zeros, output);
     let work = Work {
         source: Shape::of(&source),
         chunk: chunk as u64,
         zeros,
-        splice: packer.is_none() && can_splice(&digests, zeros, output),
+        splice,
+        share: shareable(&source, splice, output),
         pack: Pack::Chunks { parts, packer },
         crc: digests.has_crc(),
     };
@@ -273,6 +279,12 @@ fn copy_packed(
 /// Copies inside the kernel need bytes that nobody has to look at.
 fn can_splice(digests: &Digests, zeros: Zeros, output: &dyn Output) -> bool {
     zeros == Zeros::Trust && digests.is_empty() && !output.forward_only()
+}
+
+/// Whether the output can share storage with each of the source's files; those are asked only where
+/// the kernel may copy, to whole blocks.
+fn shareable(source: &Source<'_>, may: bool, output: &dyn Output) -> Vec<bool> {
+    source.files().iter().map(|file| may && output.shares(file.as_ref())).collect()
 }
 
 /// Chunks of a flat file: the file system's usual block.

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use diskferry_block_stream::{Cancel, Chunk, Form, Layout, Result};
+use diskferry_block_stream::{Cancel, Chunk, Form, Kind, Layout, Result};
 
 use super::digests::Digests;
 use super::worker::{Done, Item};
 use super::write::{OutputSink, Writer};
 use crate::Job;
+use crate::scout::Segment;
 use crate::sequence::Buffers;
 
 /// What happens to results in the disk's order.
@@ -38,7 +39,7 @@ impl Order {
             (Place::Layout { layout, chunk }, Some(writer)) => {
                 place_chunks(done, layout.as_mut(), *chunk, writer, &job.cancel)?
             }
-            (Place::Flat { base }, _) => place_flat(done, *base),
+            (Place::Flat { base }, _) => place_flat(done, *base)?,
             _ => Placed { left: done.length, writes: Vec::new(), buffers: done.buffers },
         };
         placed.left -= told;
@@ -47,7 +48,7 @@ impl Order {
 }
 
 /// A flat file's places.
-pub(super) fn place_flat(done: Done, base: u64) -> Placed {
+pub(super) fn place_flat(done: Done, base: u64) -> Result<Placed> {
     let end = base + done.at + done.length;
     let mut at = base + done.at;
     let mut writes = Vec::with_capacity(done.items.len());
@@ -63,15 +64,46 @@ pub(super) fn place_flat(done: Done, base: u64) -> Placed {
                 writes.push(Write::Input { at, range: start..start + length as usize });
                 length
             }
-            Item::Splice { file, offset, length } => {
-                writes.push(Write::Splice { at, file, offset, length });
+            Item::Splice { length, ref segments } => {
+                splice(segments, (at - base, left.min(length)), at, |write| {
+                    writes.push(write);
+                    Ok(())
+                })?;
                 length
             }
             Item::Packed { .. } => unreachable!("a flat file packs nothing"),
         };
         at += length;
     }
-    Placed { left: done.length, writes, buffers: done.buffers }
+    Ok(Placed { left: done.length, writes, buffers: done.buffers })
+}
+
+/// The writes of a spliced part of the disk, (its first byte, its length), that goes to `to`: its
+/// segments, and zeros around them.
+fn splice(
+    segments: &[Segment],
+    (mut at, length): (u64, u64),
+    mut to: u64,
+    mut push: impl FnMut(Write) -> Result<()>,
+) -> Result<()> {
+    let end = at + length;
+    let first = segments.partition_point(|segment| segment.end() <= at);
+    for segment in segments[first..].iter().take_while(|segment| segment.at < end) {
+        let part = segment.part(segment.at.max(at), segment.end().min(end));
+        if at < part.at {
+            push(Write::Zeros { at: to, length: part.at - at })?;
+            to += part.at - at;
+        }
+        if let Kind::Plain { file, offset } = part.kind {
+            push(Write::Splice { at: to, file, offset, length: part.length })?;
+        }
+        to += part.length;
+        at = part.end();
+    }
+    if at < end {
+        push(Write::Zeros { at: to, length: end - at })?;
+    }
+    Ok(())
 }
 
 /// Asks the layout for each chunk's place; neighbours that stay neighbours become one write.
@@ -85,6 +117,7 @@ pub(super) fn place_chunks(
     let mut sink = OutputSink { output: writer.output, cancel };
     let mut writes: Vec<Write> = Vec::with_capacity(done.items.len());
     let mut left = done.length;
+    let mut disk_at = done.at;
     let mut push = |write: Write| -> Result<()> {
         // What the layout puts next must come after these bytes.
         if writer.output.forward_only() {
@@ -96,6 +129,8 @@ pub(super) fn place_chunks(
         Ok(())
     };
     for item in &done.items {
+        let item_at = disk_at;
+        disk_at += item.length();
         match *item {
             Item::Zeros(length) => {
                 layout.zeros(length.div_ceil(chunk), &mut sink)?;
@@ -117,13 +152,13 @@ pub(super) fn place_chunks(
                 writer.count(chunk.min(left));
                 left = left.saturating_sub(chunk);
             }
-            Item::Splice { file, offset, length } => {
+            Item::Splice { length, ref segments } => {
                 for step in (0..length).step_by(chunk as usize) {
                     let at = layout.chunk(stored(chunk as usize, 0), &mut sink)?;
-                    push(Write::Splice { at, file, offset: offset + step, length: chunk })?;
+                    splice(segments, (item_at + step, chunk), at, &mut push)?;
+                    writer.count(chunk.min(left));
+                    left = left.saturating_sub(chunk);
                 }
-                writer.count(length);
-                left = left.saturating_sub(length);
             }
         }
     }

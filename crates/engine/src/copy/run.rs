@@ -42,7 +42,8 @@ pub(super) fn run(
     let permits = (job.memory / permit).clamp(1, job.threads() as u64 * PERMITS_PER_THREAD);
     let sequencer = Sequencer::<Done, Placed>::new(permits as usize);
     let files = source.files().to_vec();
-    let scout = Mutex::new(Scout::new(source, work.chunk, run, &job.cancel)?);
+    let scout = Scout::new(source, work.chunk, run, &job.cancel)?.sharing(&files, &work.share);
+    let scout = Mutex::new(scout);
     let ordered = order.is_some();
     let order = Mutex::new(order);
     job.on_each_thread(|| {
@@ -70,7 +71,7 @@ pub(super) fn run(
                                 sequencer.ready(ticket.index, done);
                                 return Ok(());
                             }
-                            let placed = place_flat(done, writer.map_or(0, |writer| writer.base));
+                            let placed = place_flat(done, writer.map_or(0, |writer| writer.base))?;
                             worker.write(writer, placed, job, &sequencer)
                         }),
                         Err(error) => Err(error),

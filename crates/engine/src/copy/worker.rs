@@ -23,6 +23,8 @@ pub(super) struct Work<'a> {
     pub(super) zeros: Zeros,
     /// Plain extents are left to the kernel.
     pub(super) splice: bool,
+    /// Whether the output can share storage with each of the source's files.
+    pub(super) share: Vec<bool>,
     /// Each ticket's CRC-32 is computed.
     pub(super) crc: bool,
 }
@@ -75,8 +77,18 @@ pub(super) enum Item {
     /// One chunk, packed, at this place of the packed buffer; and its bytes in the input buffer.
     /// The packer's note goes to the layout.
     Packed { packed: Range<usize>, note: u64, start: usize, length: usize },
-    /// Bytes that the kernel copies from one of the source's files.
-    Splice { file: u32, offset: u64, length: u64 },
+    /// Chunks of so many bytes, whose data, these segments, the kernel copies from the source's files.
+    Splice { length: u64, segments: Vec<Segment> },
+}
+
+impl Item {
+    /// Bytes of the disk, up to whole chunks.
+    pub(super) fn length(&self) -> u64 {
+        match *self {
+            Self::Zeros(length) | Self::Splice { length, .. } => length,
+            Self::Stored { length, .. } | Self::Packed { length, .. } => length as u64,
+        }
+    }
 }
 
 /// One thread's sessions.
@@ -96,8 +108,7 @@ impl<'a> Worker<'a> {
     /// Reads a ticket, finds its zeros, packs its chunks.
     pub(super) fn work(&mut self, ticket: &Ticket, mut buffers: Buffers) -> Result<Done> {
         let chunk = self.work.chunk;
-        let (spliced, read): (Vec<Segment>, Vec<Segment>) =
-            ticket.segments.iter().partition(|segment| self.splices(segment, ticket));
+        let (spliced, read) = self.divide(ticket);
         let spans = spans(&read, chunk);
         let fill = spans.last().map_or(0, |span| span.start + span.length);
         debug_assert!(fill <= self.run);
@@ -111,18 +122,15 @@ impl<'a> Worker<'a> {
         let mut done =
             Done { at: ticket.at, length: ticket.length, items: Vec::new(), crc: None, buffers };
         let mut at = ticket.at;
-        let mut spliced = spliced.iter().peekable();
+        let mut spliced = spliced.into_iter().peekable();
         let mut splice_until = |done: &mut Done, at: &mut u64, until: u64| {
-            while let Some(segment) = spliced.next_if(|segment| segment.at < until) {
-                push_zeros(&mut done.items, segment.at - *at);
-                if let Kind::Plain { file, offset } = segment.kind {
-                    let length = segment.length;
-                    done.items.push(Item::Splice { file, offset, length });
-                }
-                *at = segment.end();
+            while let Some((span, segments)) = spliced.next_if(|(span, _)| span.at < until) {
+                push_zeros(&mut done.items, span.at - *at);
+                done.items.push(Item::Splice { length: span.length as u64, segments });
+                *at = span.end();
             }
-            push_zeros(&mut done.items, until - *at);
-            *at = until;
+            push_zeros(&mut done.items, until.saturating_sub(*at));
+            *at = until.max(*at);
         };
         for span in &spans {
             splice_until(&mut done, &mut at, span.at);
@@ -139,14 +147,52 @@ impl<'a> Worker<'a> {
         Ok(done)
     }
 
-    /// Whether the kernel copies this segment: plain, whole chunks, nobody looks at it.
-    pub(super) fn splices(&self, segment: &Segment, ticket: &Ticket) -> bool {
+    /// The chunks that the kernel copies, with their segments, and the segments that are read. A
+    /// chunk goes one way as a whole.
+    fn divide(&self, ticket: &Ticket) -> (Vec<(Span, Vec<Segment>)>, Vec<Segment>) {
         let chunk = self.work.chunk;
-        self.work.splice
-            && matches!(segment.kind, Kind::Plain { .. })
-            && segment.at.is_multiple_of(chunk)
-            && segment.length.is_multiple_of(chunk)
-            && segment.end() <= ticket.at + ticket.length
+        let (apart, mut read): (Vec<Segment>, Vec<Segment>) =
+            ticket.segments.iter().partition(|segment| self.splices(segment));
+        if apart.is_empty() {
+            return (Vec::new(), read);
+        }
+        let mut spliced = Vec::new();
+        let mut reads = spans(&read, chunk).into_iter().peekable();
+        for segment in apart {
+            let mut at = segment.at;
+            while reads.next_if(|span| span.end() <= at).is_some() {}
+            while at < segment.end() {
+                let next = reads.peek().filter(|span| span.at < segment.end());
+                let until = next.map_or(segment.end(), |span| span.at.max(at));
+                if at < until {
+                    spliced.push(segment.part(at, until));
+                    at = until;
+                }
+                if let Some(span) = next {
+                    let until = span.end().min(segment.end());
+                    read.push(segment.part(at, until));
+                    at = until;
+                    reads.next_if(|span| span.end() <= at);
+                }
+            }
+        }
+        read.sort_unstable_by_key(|segment| segment.at);
+        let mut segments = spliced.iter().copied().peekable();
+        let spliced = spans(&spliced, chunk).into_iter().map(|span| {
+            let mut inside = Vec::new();
+            while let Some(segment) = segments.next_if(|segment| segment.at < span.end()) {
+                inside.push(segment);
+            }
+            (span, inside)
+        });
+        (spliced.collect(), read)
+    }
+
+    /// Whether the kernel may copy this segment: it can be shared, or it is whole chunks.
+    fn splices(&self, segment: &Segment) -> bool {
+        let whole = |length: u64| length.is_multiple_of(self.work.chunk);
+        matches!(segment.kind, Kind::Plain { .. })
+            && (segment.shared || self.work.splice && whole(segment.at) && whole(segment.length))
     }
 
     /// Fills the spans: the segments' bytes, and zeros around them.
@@ -204,7 +250,7 @@ impl<'a> Worker<'a> {
         }
         for start in (span.start..span.start + span.length).step_by(chunk) {
             let bytes = &done.buffers.input[start..][..chunk];
-            if self.work.zeros == Zeros::Scan && zeros::is_zero(bytes) {
+            if self.work.zeros != Zeros::Trust && zeros::is_zero(bytes) {
                 push_zeros(&mut done.items, chunk as u64);
                 continue;
             }
@@ -279,13 +325,12 @@ impl Done {
     ) -> Result<()> {
         let mut left = self.length;
         for item in &self.items {
-            let (length, start) = match item {
-                Item::Zeros(length) => (*length, None),
-                Item::Stored { start, length, .. } => (*length as u64, Some(*start)),
-                Item::Packed { start, length, .. } => (*length as u64, Some(*start)),
+            let start = match item {
+                Item::Zeros(_) => None,
+                Item::Stored { start, .. } | Item::Packed { start, .. } => Some(*start),
                 Item::Splice { .. } => unreachable!("nothing is spliced while bytes are looked at"),
             };
-            let length = length.min(left);
+            let length = item.length().min(left);
             left -= length;
             see(match start {
                 Some(start) => Content::Bytes(&self.buffers.input[start..][..length as usize]),

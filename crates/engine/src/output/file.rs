@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::num::NonZeroU64;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -215,6 +215,18 @@ impl Output for FileOutput {
             }
         }
         Ok(done)
+    }
+
+    fn shares(&self, source: &dyn Bytes) -> bool {
+        if let Some((whole, _)) = source.origin(0, source.len()) {
+            return self.shares(whole);
+        }
+        let device = |file: &File| Some(file.metadata().ok()?.dev());
+        let together =
+            source.file().and_then(device).is_some_and(|it| Some(it) == device(self.file()));
+        // Only trying tells; a file without bytes leaves ours as it is.
+        let empty = || self.partial.another().ok();
+        together && empty().is_some_and(|it| rustix::fs::ioctl_ficlone(self.file(), it).is_ok())
     }
 
     fn allocate(&self, len: u64) -> Result<()> {

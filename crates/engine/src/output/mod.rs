@@ -56,6 +56,13 @@ pub trait Output: Send + Sync {
         Ok(0)
     }
 
+    /// Whether [`copy_from`](Self::copy_from) would share storage with these bytes' file, where both
+    /// offsets are whole blocks.
+    fn shares(&self, source: &dyn Bytes) -> bool {
+        let _ = source;
+        false
+    }
+
     /// Reserves storage for the first `len` bytes.
     ///
     /// # Errors

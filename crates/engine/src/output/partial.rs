@@ -71,8 +71,7 @@ impl Partial {
 
     /// A file without a name, where there can be one, and where it can be given a name later.
     fn unnamed(target: &Entry, mode: Mode) -> Option<Self> {
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        let file = retry_on_intr(|| openat(&target.folder, ".", flags, mode)).ok()?;
+        let file = retry_on_intr(|| openat(&target.folder, ".", UNNAMED, mode)).ok()?;
         let (own, shown) = (fstat(&file).ok()?, statat(CWD, handle(&file), AtFlags::empty()).ok()?);
         let same = (own.st_dev, own.st_ino) == (shown.st_dev, shown.st_ino);
         same.then(|| Self { target: target.clone(), file: file.into(), temporary: None })
@@ -99,6 +98,11 @@ impl Partial {
 
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// An empty file in the same folder, which never gets a name.
+    pub fn another(&self) -> io::Result<OwnedFd> {
+        Ok(retry_on_intr(|| openat(&self.target.folder, ".", UNNAMED, Mode::RUSR))?)
     }
 
     /// The name that has to be removed where the process ends without dropping this.
@@ -237,6 +241,9 @@ fn rename_to_new(folder: &OwnedFd, from: &OsStr, to: &OsStr) -> Result<(), Errno
         other => other,
     }
 }
+
+/// Opens a file without a name in the folder that is opened with this.
+const UNNAMED: OFlags = OFlags::TMPFILE.union(OFlags::RDWR).union(OFlags::CLOEXEC);
 
 /// Marks what a run that was killed could not remove.
 const SUFFIX: &str = ".diskferry-partial";
