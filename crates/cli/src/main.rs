@@ -16,6 +16,10 @@ use clap::Parser;
 use args::{Arguments, Command};
 
 fn main() -> ExitCode {
+    if let Err(error) = signals::take_over() {
+        return outcome::conclude(Err(error.into()));
+    }
+    outcome::prepare_for_bugs();
     rlimit::allow_many_files();
     let outcome = match Arguments::parse().command {
         Command::Convert(arguments) => commands::convert(arguments),

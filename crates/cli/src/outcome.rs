@@ -71,6 +71,21 @@ pub fn exit_code(kind: ErrorKind) -> u8 {
     }
 }
 
+/// Has a panic say one line as other failures do. It unwinds, so that nothing is left behind, and the
+/// process ends with Rust's exit code for it, 101, which no other failure has.
+pub fn prepare_for_bugs() {
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let place = panic.location().map_or_else(String::new, |place| format!(" ({place})"));
+        complain(&Error::misuse(format!(
+            "a bug in diskferry, please report it: {}{place}",
+            text.unwrap_or("a panic")
+        )));
+    }));
+}
+
 /// Says on stderr, in one line and once, why the command fails. Whoever says it first may be the
 /// thread that handles signals.
 pub fn complain(error: &Error) {

@@ -1,6 +1,6 @@
 //! Ctrl-C and its like: stop soon, leave nothing behind.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -14,12 +14,24 @@ use crate::progress;
 /// How long a job may take to stop by itself. A user gets the prompt back within a second.
 const PATIENCE: Duration = Duration::from_millis(700);
 
-/// Turns the first signal into a request to stop, and ends the process where that takes too long,
-/// or at the second signal. What is said then names the `subject`.
+/// What a signal stops.
+#[derive(Clone)]
+struct Job {
+    cancel: Cancel,
+    watch: Watch,
+    /// The file that is named then.
+    subject: String,
+}
+
+/// The job that is being done, once there is one.
+static JOB: Mutex<Option<Job>> = Mutex::new(None);
+
+/// Takes the signals over, before anything else is done. Until there is a job, a signal ends the
+/// process: nothing is begun then that would have to be removed.
 ///
 /// # Errors
 /// `Io` when signals cannot be handled.
-pub fn handle(cancel: &Cancel, watch: &Watch, subject: &str) -> Result<()> {
+pub fn take_over() -> Result<()> {
     let ignored = ignored_signals();
     // Who started us under nohup, or in the background of a script, meant it.
     let wanted =
@@ -27,35 +39,52 @@ pub fn handle(cancel: &Cancel, watch: &Watch, subject: &str) -> Result<()> {
     let mut signals = Signals::new(wanted)?;
     // Past a limit on file sizes a write shall be an error like another, not the end.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
-    let (cancel, watch, subject) = (cancel.clone(), watch.clone(), subject.to_owned());
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut first = true;
         for _ in signals.forever() {
-            if !first {
-                end_now(&watch, &subject);
-            }
+            // Held until the job is told, so that none can begin without knowing.
+            let job = current();
+            let Some(job) = job.as_ref().filter(|_| first) else { end_now(job.as_ref()) };
             first = false;
-            cancel.cancel();
-            let (watch, subject) = (watch.clone(), subject.clone());
+            job.cancel.cancel();
+            let job = job.clone();
             thread::spawn(move || {
                 thread::sleep(PATIENCE);
-                end_now(&watch, &subject);
+                end_now(Some(&job));
             });
         }
     })?;
     Ok(())
 }
 
+/// Turns the first signal from now on into a request to stop, and ends the process where that takes
+/// too long, or at the second signal. What is said then names the `subject`.
+pub fn handle(cancel: &Cancel, watch: &Watch, subject: &str) {
+    let (cancel, watch, subject) = (cancel.clone(), watch.clone(), subject.to_owned());
+    *current() = Some(Job { cancel, watch, subject });
+}
+
+fn current() -> MutexGuard<'static, Option<Job>> {
+    JOB.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Ends the process without the job's help, unless the job has just succeeded.
-fn end_now(watch: &Watch, subject: &str) {
-    while !watch.clean_up() {
-        if watch.pace().stage == Stage::Done {
-            return;
+fn end_now(job: Option<&Job>) -> ! {
+    let mut error = Error::cancelled();
+    if let Some(Job { watch, subject, .. }) = job {
+        while !watch.clean_up() {
+            if watch.pace().stage == Stage::Done {
+                // All that is left is to say so.
+                loop {
+                    thread::park();
+                }
+            }
+            thread::sleep(Duration::from_millis(10));
         }
-        thread::sleep(Duration::from_millis(10));
+        error = error.in_file(subject);
     }
     progress::clear();
-    complain(&Error::cancelled().in_file(subject));
+    complain(&error);
     std::process::exit(exit_code(ErrorKind::Cancelled).into());
 }
 

@@ -216,6 +216,7 @@ impl Convert {
         let writing = format.writing(&goal.options, goal.compress).map_err(in_target)?;
         let input = self.open.open(&self.source)?;
         refuse_own_source(&input, &destination)?;
+        let unchanged = input.unchanged();
         let input = match self.backup_gpt {
             // It is at the disk's end, and is told at its start: that takes looking back.
             BackupGpt::Moved => Input::Image(input.into_image()?),
@@ -236,8 +237,9 @@ impl Convert {
         let mut source = self.prepare(input, size, unit, job)?;
         let foreseen = goal.foresee(source.image(), file_name.as_deref(), job)?;
 
+        let left_behind = destination.left_behind();
         let target = destination.create(parts, self.replace, self.durability)?;
-        let guard = self.watch.guard(target.partial_paths());
+        let guard = self.watch.guard(target.temporary());
         target.check_fits(&plan, source.size())?;
         self.watch.enter(Stage::Copying, &job.progress);
         let copied = self.copy(&mut source, plan, &target, job)?;
@@ -249,6 +251,7 @@ impl Convert {
         };
         let image = written.as_ref().map(|(image, _)| image);
         let harms = goal.confirm(foreseen, image, file_name.as_deref(), job)?;
+        unchanged.check()?;
         job.cancel.check()?;
         self.watch.finish(|| target.keep())?;
         drop(guard);
@@ -256,6 +259,7 @@ impl Convert {
         let (source_info, mut warnings) = source.into_info(copied.size);
         warnings.extend(odd);
         warnings.extend(harms);
+        warnings.extend(left_behind);
         warnings.extend(rounding(&name, format, copied.size, unit));
         let asked = |(kind, _): &(Algorithm, String)| self.digests.contains(kind);
         Ok(Summary {
@@ -301,11 +305,14 @@ impl Convert {
         let Some(written) = target.read_back()? else { return Ok(None) };
         let open =
             OpenOptions { format: Some(format), backing: Backing::Ignored, ..Default::default() };
-        let image = open.open_written(target.output().name(), written)?;
-        let is_device = matches!(target, Target::Device(..));
+        let name = target.output().name();
+        let image =
+            open.open_written(name, written).map_err(|error| reads_back_damaged(error, name))?;
+        let is_device = matches!(target, Target::Device(_));
         if self.verify == Verify::ReadBack {
             self.watch.enter(Stage::Verifying, &job.progress);
-            verify(source, &image, copied, is_device, job)?;
+            verify(source, &image, copied, is_device, job)
+                .map_err(|error| reads_back_damaged(error, name))?;
         }
         let rest = image.disk().size().saturating_sub(copied.size);
         let odd = (is_device && rest > 0).then(|| {
@@ -495,7 +502,7 @@ impl Convert {
 }
 
 /// The digest that stands in for a source that can be read only once.
-const VERIFIED_BY: Algorithm = Algorithm::Sha256;
+const VERIFIED_BY: Algorithm = Algorithm::Sparse;
 
 /// A source at the target's size.
 enum Prepared {
@@ -607,6 +614,16 @@ fn refuse_own_source(input: &Input, destination: &Destination) -> Result<()> {
         .in_file(&destination.name))
 }
 
+/// Damage in what was just written is no damaged image of the user's: the storage has lost it.
+fn reads_back_damaged(error: Error, target: &str) -> Error {
+    let file = error.place().file.as_deref().unwrap_or_default();
+    if error.kind() == ErrorKind::Damaged && file.starts_with(target) {
+        let text = format!("the target reads back differently: {error}");
+        return Error::new(ErrorKind::Io, text).in_file(target);
+    }
+    error
+}
+
 /// Compares the target with what was copied.
 fn verify(
     source: &Prepared,
@@ -638,7 +655,7 @@ fn verify(
             let (_, found) = engine::digest(Source::Disk(disk.as_ref()), &[VERIFIED_BY], job)?;
             match (copied.digests.iter().find(|(kind, _)| *kind == VERIFIED_BY), found.first()) {
                 (Some(sent), Some(found)) if sent == found => Ok(()),
-                _ => Err(differs(format!("its {VERIFIED_BY} is not that of the source"))),
+                _ => Err(differs("its digest is not that of the source".to_owned())),
             }
         }
     }

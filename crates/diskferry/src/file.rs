@@ -102,21 +102,101 @@ impl FileId {
         }
     }
 
-    /// Whether what is written to one is read from the other.
+    /// Whether what is written to one may be read from the other.
     pub fn overlaps(self, other: Self) -> bool {
-        self == other || self.behind() == Some(other) || other.behind() == Some(self)
+        let (own, others) = (self.under(), other.under());
+        let meets = |whole: &[Under], any: &[Under]| {
+            whole.iter().filter(|it| it.whole).any(|it| any.iter().any(|other| other.id == it.id))
+        };
+        meets(&own, &others) || meets(&others, &own)
     }
 
-    /// The file that a loop device shows, where this is one and its file can be told.
-    fn behind(self) -> Option<Self> {
-        let Self::Block(device) = self else { return None };
-        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-        // A partition of a loop device has its device's folder around its own.
-        let path = |place: &str| format!("/sys/dev/block/{major}:{minor}/{place}/backing_file");
-        let told = ["loop", "../loop"].iter().find_map(|place| fs::read(path(place)).ok())?;
-        let file = Path::new(OsStr::from_bytes(told.trim_ascii_end()));
-        file.metadata().ok().map(|metadata| Self::of(&metadata))
+    /// This, and all that it stores its bytes in, as far as the system tells.
+    fn under(self) -> Vec<Under> {
+        let mut found = vec![Under { id: self, whole: true }];
+        let mut next = 0;
+        while let Some(&Under { id, whole }) = found.get(next) {
+            next += 1;
+            let Self::Block(device) = id else { continue };
+            let known: Vec<Self> = found.iter().map(|it| it.id).collect();
+            let new = |id: &Self| !known.contains(id);
+            let file = loop_file(device).filter(new).map(|id| Under { id, whole });
+            let parts = stored_on(device).into_iter().filter(new);
+            found.extend(file.into_iter().chain(parts.map(|id| Under { id, whole: false })));
+        }
+        found
     }
+}
+
+/// What a device stores its bytes in.
+#[derive(Clone, Copy, Debug)]
+struct Under {
+    id: FileId,
+    /// All of it belongs to the device; of a disk, a partition has only a part.
+    whole: bool,
+}
+
+/// The file that a loop device shows.
+fn loop_file(device: u64) -> Option<FileId> {
+    let told = fs::read(sysfs(device).join("loop/backing_file")).ok()?;
+    let file = Path::new(OsStr::from_bytes(told.trim_ascii_end()));
+    file.metadata().ok().map(|metadata| FileId::of(&metadata))
+}
+
+/// The disk that a partition is on, the devices that a mapped one or an array is made of.
+fn stored_on(device: u64) -> Vec<FileId> {
+    let own = sysfs(device);
+    let slaves = fs::read_dir(own.join("slaves")).into_iter().flatten();
+    let mut folders: Vec<PathBuf> = slaves.filter_map(|it| Some(it.ok()?.path())).collect();
+    // A partition's folder is in its disk's.
+    if own.join("partition").exists() {
+        folders.push(own.join(".."));
+    }
+    let numbers = folders.iter().filter_map(|it| fs::read_to_string(it.join("dev")).ok());
+    let devices = numbers.filter_map(|numbers| {
+        let (major, minor) = numbers.trim().split_once(':')?;
+        Some(FileId::Block(makedev(major.parse().ok()?, minor.parse().ok()?)))
+    });
+    devices.collect()
+}
+
+/// What the system tells about a block device.
+fn sysfs(device: u64) -> PathBuf {
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    PathBuf::from(format!("/sys/dev/block/{major}:{minor}"))
+}
+
+/// The files that a source is read from, as they were when the work began.
+pub(crate) struct Unchanged(Vec<(Arc<dyn Bytes>, Stamp)>);
+
+/// What changes when somebody writes to a file: its length, and the time of that.
+type Stamp = (u64, i64, i64);
+
+impl Unchanged {
+    pub fn of<'a>(files: impl IntoIterator<Item = &'a Arc<dyn Bytes>>) -> Self {
+        let stamped =
+            files.into_iter().filter_map(|bytes| Some((Arc::clone(bytes), stamp(bytes)?)));
+        Self(stamped.collect())
+    }
+
+    /// # Errors
+    /// `Io` when somebody has written to one of them since: what was read may be partly from before
+    /// and partly from after that.
+    pub fn check(&self) -> Result<()> {
+        match self.0.iter().find(|(bytes, before)| stamp(bytes).is_some_and(|now| now != *before)) {
+            None => Ok(()),
+            Some((bytes, _)) => {
+                Err(Error::from(io::Error::other("somebody wrote to it while it was read"))
+                    .in_file(bytes.name()))
+            }
+        }
+    }
+}
+
+/// `None` where there is no file, or where a time would tell nothing: a device has none.
+fn stamp(bytes: &Arc<dyn Bytes>) -> Option<Stamp> {
+    let metadata = bytes.file()?.metadata().ok().filter(Metadata::is_file)?;
+    Some((metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
 }
 
 /// What can be done with a file.
@@ -212,6 +292,12 @@ pub(crate) fn stdin() -> Result<File> {
     own_handle(io::stdin().as_fd()).map_err(|error| Error::from(error).in_file(STDIN))
 }
 
+/// Whether a path, such as `/dev/stdin`, leads to what stdin is.
+pub(crate) fn is_stdin(metadata: &Metadata) -> bool {
+    let own = stdin().ok().and_then(|stdin| stdin.metadata().ok());
+    own.is_some_and(|own| (own.dev(), own.ino()) == (metadata.dev(), metadata.ino()))
+}
+
 /// A handle of its own to stdout.
 ///
 /// # Errors
@@ -265,6 +351,32 @@ mod tests {
         let id = |path: &Path| FileId::of(&path.metadata().unwrap());
         assert_eq!(id(&a), id(&b));
         assert_ne!(id(&a), id(&c));
+    }
+
+    #[test]
+    fn what_is_on_a_loop_device_is_in_its_file() {
+        let id = |inode| FileId::Inode { device: 1, inode };
+        assert!(id(1).overlaps(id(1)));
+        assert!(!id(1).overlaps(id(2)));
+        // Devices that nothing is known of are themselves only.
+        assert!(!FileId::Block(makedev(4000, 1)).overlaps(FileId::Block(makedev(4000, 2))));
+        assert!(!FileId::Block(makedev(4000, 1)).overlaps(id(1)));
+    }
+
+    /// Every partition that this machine has overlaps its disk, and no other partition of it.
+    #[test]
+    fn partitions_overlap_their_disk() {
+        let devices = fs::read_dir("/sys/dev/block").into_iter().flatten();
+        for name in devices.filter_map(|it| it.ok()?.file_name().into_string().ok()) {
+            let Some((major, minor)) = name.split_once(':') else { continue };
+            let own = makedev(major.parse().unwrap(), minor.parse().unwrap());
+            if !sysfs(own).join("partition").exists() {
+                continue;
+            }
+            let disk = stored_on(own);
+            assert_eq!(disk.len(), 1, "{name}");
+            assert!(disk[0].overlaps(FileId::Block(own)) && FileId::Block(own).overlaps(disk[0]));
+        }
     }
 
     #[test]

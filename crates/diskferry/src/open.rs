@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Seek;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use diskferry_engine::Chain;
 use diskferry_wrap::Choice;
 
 use crate::beside;
-use crate::file::{self, Access, FileId, Location, Opened, STDIN, Sort};
+use crate::file::{self, Access, FileId, Location, Opened, STDIN, Sort, Unchanged};
 use crate::format::{Context, Format, OpenNamed, Sample};
 use crate::info::Info;
 use crate::policy::{Permitted, Policy};
@@ -141,6 +142,18 @@ impl OpenOptions {
             let found = Found { name, path: Some(path.to_owned()), opened };
             return self.open_found(found, Vec::new());
         }
+        // Who names a pipe means it. A link to one, in a folder that others fill, is a trap in which
+        // opening waits for ever; and a character device may do anything when it is opened.
+        let named = !path.is_symlink() || path.starts_with("/dev") || path.starts_with("/proc");
+        let odd = match metadata.file_type().is_fifo() {
+            true if named => None,
+            true => Some("a link to a pipe; name the pipe itself, or `-` for stdin"),
+            false if file::is_stdin(&metadata) => None,
+            false => Some("neither a file, nor a block device, nor a pipe"),
+        };
+        if let Some(odd) = odd {
+            return Err(Error::unsupported(odd).in_file(&name));
+        }
         let pipe = File::open(path).map_err(io)?;
         let id = FileId::of(&metadata);
         StreamInput::new(&name, pipe, id, &Wanted::of(self)).map(Input::Stream)
@@ -232,6 +245,14 @@ pub enum Input {
 }
 
 impl Input {
+    /// The files that it is read from, as they are now.
+    pub(crate) fn unchanged(&self) -> Unchanged {
+        match self {
+            Self::Image(image) => Unchanged::of(image.files()),
+            Self::Stream(stream) => Unchanged::of(stream.file()),
+        }
+    }
+
     /// The disk, to be read anywhere. One in a compressed file is, at the price of a pass for each
     /// time that somebody goes back in it, and of another where its size is known only at its end.
     ///
@@ -381,6 +402,14 @@ impl DiskImage {
 
     pub(crate) fn snapshot(&self) -> Option<&str> {
         self.snapshot.as_deref()
+    }
+
+    /// All files that it is read from.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Arc<dyn Bytes>> {
+        let layers = self.layers.iter().flat_map(|layer| {
+            std::iter::once(&layer.bytes).chain(layer.others.iter().map(|other| &other.bytes))
+        });
+        layers.chain(self.wrapped.as_ref().map(|wrapped| &wrapped.file))
     }
 
     /// The name of the file of the chain that `id` is, or shows, where it is one.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use diskferry_block_stream::{Error, Result, Split};
-use diskferry_engine::{Durability, FileOutput, Output, Replace};
+use diskferry_engine::{Durability, Entry, FileOutput, Kept, Output, Replace};
 
 use crate::file::Location;
 use crate::open::{Written, WrittenPart};
@@ -109,10 +109,10 @@ impl SplitOutput {
         self.parts.iter().map(|part| (part.name.as_str(), &part.output as &dyn Output)).collect()
     }
 
-    /// Where the bytes are for now.
-    pub fn partial_paths(&self) -> Vec<PathBuf> {
+    /// The temporary names of the files that have one.
+    pub fn temporary(&self) -> Vec<Entry> {
         let outputs = self.parts.iter().map(|part| &part.output).chain([&self.descriptor]);
-        outputs.map(|output| output.partial_path().to_owned()).collect()
+        outputs.filter_map(FileOutput::temporary).cloned().collect()
     }
 
     /// Handles to read back what was written.
@@ -136,10 +136,9 @@ impl SplitOutput {
     /// # Errors
     /// As for [`FileOutput::keep`].
     pub fn keep(self) -> Result<()> {
-        let mut kept = Kept(Vec::new());
-        for PartOutput { path, output, .. } in self.parts {
-            output.keep()?;
-            kept.0.push(path);
+        let mut kept = AllOrNone(Vec::new());
+        for PartOutput { output, .. } in self.parts {
+            kept.0.push(output.keep()?);
         }
         self.descriptor.keep()?;
         kept.0.clear();
@@ -148,13 +147,13 @@ impl SplitOutput {
 }
 
 /// Files that are removed unless all of them are kept.
-struct Kept(Vec<PathBuf>);
+struct AllOrNone(Vec<Kept>);
 
-impl Drop for Kept {
+impl Drop for AllOrNone {
     fn drop(&mut self) {
-        for path in &self.0 {
+        for kept in &self.0 {
             // The error that led here is the one to tell.
-            let _ = std::fs::remove_file(path);
+            let _ = kept.remove();
         }
     }
 }
@@ -236,8 +235,7 @@ mod tests {
             let parts = places(&destination(&target), &split(&["-1", "-2"])).unwrap();
             let output =
                 SplitOutput::create(&target, parts, Replace::Never, Durability::default()).unwrap();
-            assert_eq!(output.partial_paths().len(), 3);
-            assert!(output.partial_paths().iter().all(|path| path.exists()));
+            assert_eq!(names(folder.path()).len(), output.temporary().len());
             for (_, part) in output.parts() {
                 part.finish(0, &Job::new(1).unwrap()).unwrap();
             }

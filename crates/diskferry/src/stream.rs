@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use diskferry_block_stream::{Error, Piece, Result, Stream};
+use diskferry_block_stream::{Bytes, Error, Piece, Result, Stream};
 use diskferry_codec::zeros;
 
 use crate::file::FileId;
@@ -81,13 +81,18 @@ impl StreamInput {
 
     /// What there is to say about it before it is read: its size where that is known, else 0.
     pub(crate) fn info(&self) -> Info {
-        let (file, size) = (self.packed.as_ref().map(Packed::file), self.size());
+        let (file, size) = (self.file(), self.size());
         let length = file.map_or(0, |bytes| bytes.len());
         let mut info = Info::of_stream(self.name(), self.format, size.unwrap_or(0), length, 1);
         info.assumed = self.assumed;
         info.allocated_size = file.and_then(|bytes| bytes.allocated());
         info.set_around(&self.around);
         info
+    }
+
+    /// The compressed file, or the one that it is in, where it is no pipe.
+    pub(crate) fn file(&self) -> Option<&Arc<dyn Bytes>> {
+        self.packed.as_ref().map(Packed::file)
     }
 
     /// The compressed file, where it is one and no pipe.

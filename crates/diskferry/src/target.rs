@@ -7,7 +7,9 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use diskferry_block_stream::{Error, Plan, Result};
-use diskferry_engine::{DeviceOutput, Durability, FileOutput, Output, PipeOutput, Replace};
+use diskferry_engine::{
+    DeviceOutput, Durability, Entry, FileOutput, Output, PipeOutput, Replace, left_behind,
+};
 
 use crate::file::{self, FileId, Location, STDOUT, Sort};
 use crate::format::Format;
@@ -144,6 +146,16 @@ impl Destination {
         self.file_path()?.file_name()?.to_str()
     }
 
+    /// What runs that were killed left in its place, one line for each file.
+    pub fn left_behind(&self) -> Vec<String> {
+        let Some(path) = self.file_path() else { return Vec::new() };
+        let lines = left_behind(path).into_iter().map(|name| {
+            let left = path.with_file_name(name);
+            format!("{}: what a killed run left of this target; it can be removed", left.display())
+        });
+        lines.collect()
+    }
+
     /// Starts writing; the `parts` are files of their own beside it.
     ///
     /// # Errors
@@ -164,7 +176,14 @@ impl Destination {
                     Target::File(FileOutput::create(&path, replace)?.with_durability(durability))
                 }
             },
-            Place::Device(path) => Target::Device(DeviceOutput::open(&path)?, path),
+            Place::Device(path) => {
+                let device = DeviceOutput::open(&path)?;
+                if self.id != Some(FileId::of(&device.metadata()?)) {
+                    return Err(Error::misuse("it was replaced by another while it was opened")
+                        .in_file(&name));
+                }
+                Target::Device(device)
+            }
             Place::Pipe(path) => {
                 let opened = OpenOptions::new().write(true).open(&path);
                 let pipe =
@@ -197,7 +216,7 @@ fn check_folder(path: &Path) -> Result<()> {
 pub(crate) enum Target {
     File(FileOutput),
     Split(SplitOutput),
-    Device(DeviceOutput, PathBuf),
+    Device(DeviceOutput),
     Pipe(PipeOutput<File>),
 }
 
@@ -206,24 +225,24 @@ impl Target {
         match self {
             Self::File(file) => file,
             Self::Split(files) => files.descriptor(),
-            Self::Device(device, _) => device,
+            Self::Device(device) => device,
             Self::Pipe(pipe) => pipe,
         }
     }
 
-    /// Where its bytes are for now, if that is not where they are meant to be.
-    pub fn partial_paths(&self) -> Vec<PathBuf> {
+    /// The temporary names of its files.
+    pub fn temporary(&self) -> Vec<Entry> {
         match self {
-            Self::File(file) => vec![file.partial_path().to_owned()],
-            Self::Split(files) => files.partial_paths(),
-            Self::Device(..) | Self::Pipe(_) => Vec::new(),
+            Self::File(file) => file.temporary().cloned().into_iter().collect(),
+            Self::Split(files) => files.temporary(),
+            Self::Device(_) | Self::Pipe(_) => Vec::new(),
         }
     }
 
     /// # Errors
     /// `Misuse` when a disk of `size` bytes cannot fit, as far as that is known beforehand.
     pub fn check_fits(&self, plan: &Plan, size: Option<u64>) -> Result<()> {
-        let (Self::Device(device, _), Plan::Flat(flat), Some(size)) = (self, plan, size) else {
+        let (Self::Device(device), Plan::Flat(flat), Some(size)) = (self, plan, size) else {
             return Ok(());
         };
         let needed = flat.base.saturating_add(size).saturating_add(flat.tail.len() as u64);
@@ -246,11 +265,7 @@ impl Target {
         match self {
             Self::File(output) => output.reopen().map(alone).map(Some),
             Self::Split(files) => files.read_back().map(Some),
-            Self::Device(output, path) => {
-                let opened = file::open_random(path);
-                let opened = opened.map_err(|error| Error::from(error).in_file(output.name()))?;
-                Ok(Some(alone(opened.file)))
-            }
+            Self::Device(output) => output.reopen().map(alone).map(Some),
             Self::Pipe(_) => Ok(None),
         }
     }
@@ -261,9 +276,9 @@ impl Target {
     /// As for [`FileOutput::keep`] and [`SplitOutput::keep`].
     pub fn keep(self) -> Result<()> {
         match self {
-            Self::File(file) => file.keep(),
+            Self::File(file) => file.keep().map(drop),
             Self::Split(files) => files.keep(),
-            Self::Device(..) | Self::Pipe(_) => Ok(()),
+            Self::Device(_) | Self::Pipe(_) => Ok(()),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What a conversion shares with whoever watches it, or has to end it at once.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-use diskferry_block_stream::{Progress, Result};
+use diskferry_block_stream::{Error, Progress, Result};
+use diskferry_engine::Entry;
 
 /// A window into a running conversion, for a progress display and for a signal handler.
 ///
@@ -16,9 +16,11 @@ pub struct Watch(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     pace: Pace,
-    /// The temporary files, while there are any. Whoever holds the lock may give them their final
-    /// names.
-    partial: Vec<PathBuf>,
+    /// The temporary names, while there are any. Whoever holds the lock may give the files their
+    /// final ones.
+    temporary: Vec<Entry>,
+    /// Somebody has cleaned up: what is still being made gets no name any more.
+    over: bool,
 }
 
 /// What a conversion is doing, and what its `Progress` counted before that. A stage's own part is
@@ -80,9 +82,10 @@ impl Watch {
         if state.pace.stage == Stage::Done {
             return false;
         }
-        for partial in state.partial.drain(..) {
+        state.over = true;
+        for entry in state.temporary.drain(..) {
             // Nobody is left to be told that it cannot be removed.
-            let _ = std::fs::remove_file(partial);
+            let _ = entry.remove();
         }
         true
     }
@@ -93,49 +96,51 @@ impl Watch {
         state.pace = Pace { stage, total_before, passed_before };
     }
 
-    /// Names the temporary files for as long as the guard lives.
-    pub(crate) fn guard(&self, partial: Vec<PathBuf>) -> PartialGuard<'_> {
+    /// Knows the temporary names for as long as the guard lives.
+    pub(crate) fn guard(&self, temporary: Vec<Entry>) -> TemporaryGuard<'_> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.partial = partial;
-        PartialGuard(self)
+        state.temporary = temporary;
+        TemporaryGuard(self)
     }
 
     /// Runs what gives the target its names; nobody cleans up meanwhile.
     pub(crate) fn finish(&self, keep: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.over {
+            return Err(Error::cancelled());
+        }
         keep()?;
         state.pace.stage = Stage::Done;
-        state.partial.clear();
+        state.temporary.clear();
         Ok(())
     }
 }
 
-pub(crate) struct PartialGuard<'a>(&'a Watch);
+pub(crate) struct TemporaryGuard<'a>(&'a Watch);
 
-impl Drop for PartialGuard<'_> {
+impl Drop for TemporaryGuard<'_> {
     fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).partial.clear();
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).temporary.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use diskferry_block_stream::ErrorKind;
+
     use super::*;
 
     #[test]
-    fn temporary_files_are_removed_until_the_target_has_its_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let partial = ["one", "two"].map(|name| folder.path().join(name));
+    fn what_is_cleaned_up_gets_no_name_any_more() {
         let watch = Watch::default();
-        for kept in [false, true] {
-            partial.iter().for_each(|path| std::fs::write(path, b"").unwrap());
-            let _guard = watch.guard(partial.to_vec());
-            if kept {
-                watch.finish(|| Ok(())).unwrap();
-            }
-            assert_eq!(watch.clean_up(), !kept);
-            assert!(partial.iter().all(|path| path.exists() == kept));
-        }
+        assert!(watch.clean_up());
+        let error = watch.finish(|| panic!("it gets its name")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        assert_ne!(watch.pace().stage, Stage::Done);
+
+        let watch = Watch::default();
+        watch.finish(|| Ok(())).unwrap();
+        assert!(!watch.clean_up());
     }
 
     #[test]

@@ -20,5 +20,7 @@ pub use copy::{Copied, CopyOptions, Zeros, copy, copy_split, digest};
 pub use input::{FileBytes, ReadStream};
 pub use job::Job;
 pub use map::MappedBytes;
-pub use output::{DeviceOutput, Durability, FileOutput, Output, PipeOutput, Replace};
+pub use output::{
+    DeviceOutput, Durability, Entry, FileOutput, Kept, Output, PipeOutput, Replace, left_behind,
+};
 pub use scout::Source;

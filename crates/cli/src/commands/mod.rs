@@ -100,7 +100,7 @@ impl Work {
     fn job(&self, watch: &Watch, subject: &Path) -> Result<Job, Failure> {
         let mut job = Job::new(self.threads.unwrap_or(0).into())?;
         job.memory = self.memory;
-        signals::handle(&job.cancel, watch, &subject.display().to_string())?;
+        signals::handle(&job.cancel, watch, &subject.display().to_string());
         Ok(job)
     }
 }

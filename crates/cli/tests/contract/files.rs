@@ -140,6 +140,43 @@ fn pipes_and_devices_are_no_backing_files() {
 }
 
 #[test]
+fn a_link_to_a_pipe_and_a_character_device_are_no_sources() {
+    let folder = Folder::new();
+    mknodat(CWD, folder.path("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    for (link, to) in [("to-pipe", "pipe"), ("to-zero", "/dev/zero")] {
+        symlink(to, folder.path(link)).unwrap();
+    }
+    // Opening the pipe would wait for ever.
+    for source in ["to-pipe", "to-zero", "/dev/zero"] {
+        for command in [&["convert", source, "t.raw"][..], &["info", source], &["digest", source]] {
+            folder.run(command).failed(3, &[source, "pipe"]);
+        }
+    }
+    // These lead to pipes, too, by their own names.
+    for source in ["/dev/stdin", "/proc/self/fd/0"] {
+        folder.run_with(&["convert", source, "t.raw", "--force"], &disk(1 << 20)).coded(0);
+        assert_eq!(folder.read("t.raw"), disk(1 << 20));
+    }
+}
+
+#[test]
+fn what_a_killed_run_left_is_told_of() {
+    let folder = Folder::new();
+    folder.write("a.raw", &disk(1 << 20));
+    let left = "t.raw.0a1b2c3d.diskferry-partial";
+    folder.write(left, b"");
+    folder.write("u.raw.0a1b2c3d.diskferry-partial", b"");
+    for arguments in [&["convert", "a.raw", "t.raw"][..], &["convert", "a.raw", "t.raw", "--force"]]
+    {
+        let ended = folder.done(arguments);
+        let note = format!("diskferry: warning: {left}: what a killed run left of this target");
+        assert!(ended.stderr.starts_with(&note), "{}", ended.stderr);
+        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    }
+    assert!(folder.exists(left));
+}
+
+#[test]
 fn what_is_missing_is_an_error_of_input_that_names_both() {
     let folder = Folder::new();
     naming(&folder, "a.qcow2", "gone.raw", Some("raw"));

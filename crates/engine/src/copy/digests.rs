@@ -1,9 +1,10 @@
 //! The digests of a copy: the CRC-32 comes in parts, the others see every byte in order.
 
-use diskferry_block_stream::{Cancel, Result};
+use diskferry_block_stream::Result;
 use diskferry_codec::digest::{Algorithm, Crc32Part, Digest};
 
 use super::worker::{Content, Done};
+use crate::Job;
 
 /// The digests of a job. The CRC-32 arrives in parts; the others see every byte in order.
 pub(super) struct Digests {
@@ -33,12 +34,15 @@ impl Digests {
         self.algorithms.contains(&Algorithm::Crc32)
     }
 
-    pub(super) fn feed(&mut self, done: &Done, cancel: &Cancel) -> Result<()> {
+    /// Takes in a ticket's content. Returns how many of its bytes were told to the progress already:
+    /// hashing a long run of zeros takes its time.
+    pub(super) fn feed(&mut self, done: &Done, job: &Job) -> Result<u64> {
         if let Some(crc) = done.crc {
             self.crc = self.crc.combine(crc);
         }
+        let mut told = 0;
         if self.serial.is_empty() {
-            return Ok(());
+            return Ok(told);
         }
         done.for_each_piece(|content| {
             match content {
@@ -46,16 +50,23 @@ impl Digests {
                     self.serial.iter_mut().for_each(|digest| digest.update(bytes));
                 }
                 Content::Zeros(mut length) => {
+                    if self.serial.iter().all(|digest| digest.algorithm() == Algorithm::Sparse) {
+                        self.serial.iter_mut().for_each(|digest| digest.zeros(length));
+                        length = 0;
+                    }
                     while length > 0 {
-                        cancel.check()?;
+                        job.cancel.check()?;
                         let step = length.min(ZERO_STEP);
                         self.serial.iter_mut().for_each(|digest| digest.zeros(step));
                         length -= step;
+                        job.progress.pass(step);
+                        told += step;
                     }
                 }
             }
             Ok(())
-        })
+        })?;
+        Ok(told)
     }
 
     pub(super) fn finish(self) -> Vec<(Algorithm, String)> {

@@ -7,6 +7,7 @@ use diskferry_block_stream::{Cancel, Chunk, Form, Kind, Layout, Result};
 use super::digests::Digests;
 use super::worker::{Done, Item};
 use super::write::{OutputSink, Writer};
+use crate::Job;
 use crate::scout::Segment;
 use crate::sequence::Buffers;
 
@@ -31,16 +32,18 @@ impl Order {
         &mut self,
         done: Done,
         writer: Option<&Writer<'_>>,
-        cancel: &Cancel,
+        job: &Job,
     ) -> Result<Placed> {
-        self.digests.feed(&done, cancel)?;
-        match (&mut self.place, writer) {
+        let told = self.digests.feed(&done, job)?;
+        let mut placed = match (&mut self.place, writer) {
             (Place::Layout { layout, chunk }, Some(writer)) => {
-                place_chunks(done, layout.as_mut(), *chunk, writer, cancel)
+                place_chunks(done, layout.as_mut(), *chunk, writer, &job.cancel)?
             }
-            (Place::Flat { base }, _) => place_flat(done, *base),
-            _ => Ok(Placed { length: done.length, writes: Vec::new(), buffers: done.buffers }),
-        }
+            (Place::Flat { base }, _) => place_flat(done, *base)?,
+            _ => Placed { left: done.length, writes: Vec::new(), buffers: done.buffers },
+        };
+        placed.left -= told;
+        Ok(placed)
     }
 }
 
@@ -72,7 +75,7 @@ pub(super) fn place_flat(done: Done, base: u64) -> Result<Placed> {
         };
         at += length;
     }
-    Ok(Placed { length: done.length, writes, buffers: done.buffers })
+    Ok(Placed { left: done.length, writes, buffers: done.buffers })
 }
 
 /// The writes of a spliced part of the disk, (its first byte, its length), that goes to `to`: its
@@ -159,7 +162,7 @@ pub(super) fn place_chunks(
             }
         }
     }
-    Ok(Placed { length: done.length, writes, buffers: done.buffers })
+    Ok(Placed { left: done.length, writes, buffers: done.buffers })
 }
 
 fn stored(length: usize, zero_parts: u64) -> Chunk {
@@ -168,7 +171,8 @@ fn stored(length: usize, zero_parts: u64) -> Chunk {
 
 /// A ticket with places, to be written.
 pub(super) struct Placed {
-    pub(super) length: u64,
+    /// Bytes of the disk that the progress has not been told of.
+    pub(super) left: u64,
     pub(super) writes: Vec<Write>,
     pub(super) buffers: Buffers,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use diskferry_block_stream::Result;
+use diskferry_block_stream::{Error, Result};
 
 use super::place::{Order, Placed, place_flat};
 use super::worker::{Done, Pack, Work, Worker};
@@ -53,12 +53,14 @@ pub(super) fn run(
             let step = match sequencer.next(&job.cancel) {
                 Step::Leave => break,
                 Step::Claim(mut buffers) => {
-                    buffers.input.resize(run as usize, 0);
                     buffers.packed.clear();
-                    if packs {
-                        buffers.packed.reserve_exact(packed_room(run));
-                    }
-                    let claimed = lock(&scout).claim(&mut buffers.input);
+                    let room = if packs { packed_room(run) } else { 0 };
+                    let ready = reserve(&mut buffers.packed, room)
+                        .and_then(|()| reserve(&mut buffers.input, run as usize));
+                    let claimed = ready.and_then(|()| {
+                        buffers.input.resize(run as usize, 0);
+                        lock(&scout).claim(&mut buffers.input)
+                    });
                     match claimed {
                         Ok(None) => {
                             sequencer.exhausted(buffers);
@@ -76,7 +78,7 @@ pub(super) fn run(
                     }
                 }
                 Step::Place(done) => match lock(&order).as_mut() {
-                    Some(order) => order.place(done, writer, &job.cancel).and_then(|placed| {
+                    Some(order) => order.place(done, writer, job).and_then(|placed| {
                         // A pipe's bytes must leave in order, so whoever places also writes.
                         if writer.is_none_or(|writer| writer.output.forward_only()) {
                             worker.write(writer, placed, job, &sequencer)?;
@@ -100,6 +102,15 @@ pub(super) fn run(
     let size = lock(&scout).position();
     let order = order.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(Finished { size, order })
+}
+
+/// Makes room for `len` bytes in all. Without the memory for that, it is better to say so than to abort.
+fn reserve(buffer: &mut Vec<u8>, len: usize) -> Result<()> {
+    buffer.try_reserve_exact(len.saturating_sub(buffer.len())).map_err(|_| {
+        Error::limit(format!(
+            "no memory for a buffer of {len} bytes; fewer threads, or a smaller --memory, take less"
+        ))
+    })
 }
 
 /// What packed chunks take of a permit, before the last of them is known to have shrunk: taken at

@@ -290,7 +290,7 @@ impl<'a> Worker<'a> {
                 writer.write(write, &placed.buffers, self.files, &job.cancel)?;
             }
         }
-        job.progress.pass(placed.length);
+        job.progress.pass(placed.left);
         sequencer.written(placed.buffers);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! A block device: as long as it is, and full of what was there before.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use diskferry_block_stream::{Error, Result};
 use rustix::fs::{FallocateFlags, OFlags};
+use rustix::io::retry_on_intr;
 
 use super::{Output, sync, write_zeros};
 use crate::Job;
@@ -45,6 +46,31 @@ impl DeviceOutput {
         self.len
     }
 
+    /// What it is, as it was opened.
+    ///
+    /// # Errors
+    /// `Io` when the system does not tell.
+    pub fn metadata(&self) -> Result<Metadata> {
+        self.file.metadata().map_err(|error| Error::from(error).in_file(&self.name))
+    }
+
+    /// Another handle to read back what was written.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be had.
+    pub fn reopen(&self) -> Result<File> {
+        self.file.try_clone().map_err(|error| Error::from(error).in_file(&self.name))
+    }
+
+    /// # Errors
+    /// `Misuse` when the device ends before `len` bytes from `at`.
+    fn check_end(&self, at: u64, len: u64) -> Result<()> {
+        match at.checked_add(len) {
+            Some(end) if end <= self.len => Ok(()),
+            end => Err(self.too_small(end.unwrap_or(u64::MAX))),
+        }
+    }
+
     fn too_small(&self, len: u64) -> Error {
         Error::misuse(format!("{len} bytes do not fit onto a device of {}", self.len))
             .in_file(&self.name)
@@ -61,19 +87,19 @@ impl Output for DeviceOutput {
     }
 
     fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        self.check_end(at, bytes.len() as u64)?;
         self.file.write_all_at(bytes, at).map_err(|error| {
             Error::from(error).at("writing", at, bytes.len() as u64).in_file(&self.name)
         })
     }
 
     fn zero(&self, at: u64, len: u64) -> Result<()> {
-        if at.checked_add(len).is_none_or(|end| end > self.len) {
-            return Err(self.too_small(at.saturating_add(len)));
-        }
+        self.check_end(at, len)?;
         if self.zeroes.load(Ordering::Relaxed) {
             // On a block device this is BLKZEROOUT: quick where the hardware can, correct elsewhere.
             let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
-            if rustix::fs::fallocate(&self.file, flags, at, len).is_ok() {
+            let zeroed = retry_on_intr(|| rustix::fs::fallocate(&self.file, flags, at, len));
+            if zeroed.is_ok() {
                 return Ok(());
             }
             self.zeroes.store(false, Ordering::Relaxed);
@@ -82,7 +108,7 @@ impl Output for DeviceOutput {
     }
 
     fn allocate(&self, len: u64) -> Result<()> {
-        if len > self.len { Err(self.too_small(len)) } else { Ok(()) }
+        self.check_end(0, len)
     }
 
     fn fill(&self, _len: u64, _job: &Job) -> Result<()> {

@@ -1,28 +1,26 @@
 //! A regular file that gets its name only when it is whole.
 
-use std::ffi::OsString;
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use diskferry_block_stream::{Bytes, Error, Result};
-use rustix::fs::{Advice, FallocateFlags, SeekFrom};
-use rustix::io::Errno;
-use tempfile::NamedTempFile;
+use rustix::fs::{Advice, FallocateFlags, Mode, SeekFrom};
+use rustix::io::{Errno, retry_on_intr};
 
-use super::{Output, sync, write_zeros};
+use super::partial::{Entry, Kept, Partial};
+use super::{Output, folder_of, sync, write_zeros};
 use crate::Job;
 
-/// A new file beside its target. [`keep`](Self::keep) gives it the target's name; dropped before
-/// that, it is removed.
+/// A new file in its target's folder. [`keep`](Self::keep) gives it the target's name; dropped
+/// before that, it is gone.
 pub struct FileOutput {
     name: String,
-    target: PathBuf,
-    replace: bool,
-    partial: NamedTempFile,
+    replace: Replace,
+    partial: Partial,
     durability: Durability,
     /// Bytes written since the kernel was last told to begin, and the end of what it was told of.
     waiting: AtomicU64,
@@ -69,21 +67,11 @@ impl FileOutput {
             Ok(old) => old.permissions().mode() & 0o666,
             Err(_) => 0o666,
         };
-        let mut prefix = OsString::from(base);
-        if prefix.len() > LONGEST_BASE {
-            prefix = OsString::from("target");
-        }
-        prefix.push(".");
-        let partial = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(SUFFIX)
-            .permissions(Permissions::from_mode(mode))
-            .tempfile_in(folder_of(&target))
-            .map_err(io)?;
+        let mode = Mode::from_raw_mode(mode);
+        let partial = Partial::create(folder_of(&target), base, mode).map_err(io)?;
         Ok(Self {
             name,
-            target,
-            replace: replace == Replace::Allowed,
+            replace,
             partial,
             durability: Durability::default(),
             waiting: AtomicU64::new(0),
@@ -97,18 +85,19 @@ impl FileOutput {
         Self { durability, ..self }
     }
 
-    /// Where the bytes are for now.
-    pub fn partial_path(&self) -> &Path {
-        self.partial.path()
+    /// The temporary name of the bytes, where they have one. Where the file system can keep a file
+    /// without a name, they have none.
+    pub fn temporary(&self) -> Option<&Entry> {
+        self.partial.temporary()
     }
 
     /// Another handle to read back what was written.
     ///
     /// # Errors
-    /// `Io` when it cannot be opened.
+    /// `Io` when it cannot be had.
     pub fn reopen(&self) -> Result<File> {
-        self.partial
-            .reopen()
+        self.file()
+            .try_clone()
             .map_err(|error| Error::from(error).doing("opening").in_file(&self.name))
     }
 
@@ -116,25 +105,27 @@ impl FileOutput {
     ///
     /// # Errors
     /// `Misuse` when the target exists by now and may not be replaced, `Io` when the folder refuses.
-    pub fn keep(self) -> Result<()> {
-        let Self { name, target, replace, partial, durability, .. } = self;
-        let kept =
-            if replace { partial.persist(&target) } else { partial.persist_noclobber(&target) };
-        kept.map_err(|failed| match failed.error.kind() {
-            io::ErrorKind::AlreadyExists => exists(&name),
-            _ => Error::from(failed.error).doing("renaming").in_file(&name),
+    pub fn keep(self) -> Result<Kept> {
+        let Self { name, replace, partial, durability, .. } = self;
+        let kept = partial.keep(replace).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists if replace == Replace::Never => exists(&name),
+            io::ErrorKind::AlreadyExists => {
+                Error::misuse("it became something else than a regular file").in_file(&name)
+            }
+            _ => Error::from(error).doing("giving the file its name").in_file(&name),
         })?;
-        // The name must last as well as the bytes. Not every file system can sync a folder.
         if durability == Durability::Synced
-            && let Ok(folder) = File::open(folder_of(&target))
+            && let Err(error) = kept.sync()
         {
-            let _ = folder.sync_all();
+            // What may be gone tomorrow must not be taken for whole today.
+            let _ = kept.remove();
+            return Err(Error::from(error).doing("syncing the folder").in_file(&name));
         }
-        Ok(())
+        Ok(kept)
     }
 
     fn file(&self) -> &File {
-        self.partial.as_file()
+        self.partial.file()
     }
 
     /// Has the kernel begin to write what has come together. Left alone it would wait for much
@@ -171,19 +162,6 @@ pub enum Replace {
 
 /// Bytes after which the kernel is told to begin writing back.
 const WRITE_BACK: u64 = 8 << 20;
-
-/// Marks what an interrupted run could not remove.
-const SUFFIX: &str = ".diskferry-partial";
-
-/// Names have at most 255 bytes on Linux; this leaves room for the random part and the suffix.
-const LONGEST_BASE: usize = 220;
-
-fn folder_of(target: &Path) -> &Path {
-    match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
 
 fn exists(name: &str) -> Error {
     Error::misuse("the target exists; --force replaces it").in_file(name)
@@ -247,16 +225,16 @@ impl Output for FileOutput {
         let together =
             source.file().and_then(device).is_some_and(|it| Some(it) == device(self.file()));
         // Only trying tells; a file without bytes leaves ours as it is.
-        together
-            && tempfile::tempfile_in(folder_of(&self.target))
-                .is_ok_and(|empty| rustix::fs::ioctl_ficlone(self.file(), empty).is_ok())
+        let empty = || self.partial.another().ok();
+        together && empty().is_some_and(|it| rustix::fs::ioctl_ficlone(self.file(), it).is_ok())
     }
 
     fn allocate(&self, len: u64) -> Result<()> {
         if len == 0 {
             return Ok(());
         }
-        match rustix::fs::fallocate(self.file(), FallocateFlags::empty(), 0, len) {
+        let flags = FallocateFlags::empty();
+        match retry_on_intr(|| rustix::fs::fallocate(self.file(), flags, 0, len)) {
             // Where the file system cannot reserve, the writes will find out.
             Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
             Err(errno) => Err(self.io("reserving", 0, len)(errno.into())),

@@ -2,13 +2,16 @@
 
 mod device;
 mod file;
+mod partial;
 mod pipe;
 
 pub use device::DeviceOutput;
 pub use file::{Durability, FileOutput, Replace};
+pub use partial::{Entry, Kept, left_behind};
 pub use pipe::PipeOutput;
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -77,6 +80,14 @@ pub trait Output: Send + Sync {
     /// # Errors
     /// `Io` when it cannot, `Misuse` when the target has another, fixed size.
     fn finish(&self, len: u64, job: &Job) -> Result<()>;
+}
+
+/// The folder of a target.
+fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Zeros to write where nothing shorter does.
