@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, ErrorKind, Limits, Problem, Result};
+use diskferry_block_stream::{Bytes, Cancel, ErrorKind, Limits, Problem, Progress, Result};
 use diskferry_wrap::{Choice, Forward, Package, Part, Peek, Unpacking, Wrapping, find_disk};
 
 /// The input is a file, after a byte that says what is wanted of it. Whatever it is, it is refused,
@@ -63,7 +63,7 @@ fn anywhere(file: &[u8], choice: Choice) -> Result<Option<Vec<u8>>> {
     }
     let limits = limits();
     let package = Package::open("archive", Arc::new(file.to_vec()), &limits)?;
-    package.check(&mut |_: Problem| {})?;
+    package.check(&Cancel::default(), &Progress::default(), &mut |_: Problem| {})?;
     let (part, disks) = package.disk(choice, &|part: &Part| {
         let mut head = vec![0; part.len().min(4096) as usize];
         part.read_at(0, &mut head)?;

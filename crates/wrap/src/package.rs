@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Limits, Problem, ProblemKind, Result};
+use diskferry_block_stream::{
+    Bytes, Cancel, Error, Limits, Problem, ProblemKind, Progress, Result,
+};
 use diskferry_codec::digest::Digest;
 
 use crate::choose::{Choice, Found, LIKELY, goes_with_disks, is_descriptor, is_manifest};
@@ -104,11 +106,17 @@ impl Package {
         Ok((parts.swap_remove(picked), found))
     }
 
-    /// Compares the members with the digests that the manifest has, where there is one.
+    /// Compares the members with the digests that the manifest has, where there is one. `progress`
+    /// is told of the bytes of each, and counts them.
     ///
     /// # Errors
-    /// `Io` when a member cannot be read.
-    pub fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
+    /// `Io` when a member cannot be read; `Cancelled`.
+    pub fn check(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()> {
         let Some(listing) = self.members.iter().find(|member| is_manifest(&member.name)) else {
             return Ok(());
         };
@@ -129,7 +137,8 @@ impl Package {
                 continue;
             };
             self.limits.check_virtual_size(member.size)?;
-            let found = digest(&self.part(member), Digest::new(algorithm))?;
+            let (part, digest) = (self.part(member), Digest::new(algorithm));
+            let found = digest_of(&part, digest, cancel, progress)?;
             if found != line.digest {
                 let text = format!(
                     "'{file}' has the {algorithm} {found}, and not {}, as the manifest has it",
@@ -205,14 +214,22 @@ pub(crate) fn missing(href: &str) -> Error {
     Damage::Ovf { name: ".ovf".to_owned(), problem }.into()
 }
 
-fn digest(part: &Part, mut digest: Digest) -> Result<String> {
+fn digest_of(
+    part: &Part,
+    mut digest: Digest,
+    cancel: &Cancel,
+    progress: &Progress,
+) -> Result<String> {
+    progress.expect(part.len());
     let mut buf = vec![0; 1 << 20];
     let mut at = 0;
     while at < part.len() {
+        cancel.check()?;
         let count = (part.len() - at).min(buf.len() as u64) as usize;
         part.read_at(at, &mut buf[..count])?;
         digest.update(&buf[..count]);
         at += count as u64;
+        progress.pass(count as u64);
     }
     Ok(digest.finish())
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Error, Limits, Plan, Result, Stamp};
+use diskferry_block_stream::{Bytes, Cancel, Disk, Error, Limits, Plan, Progress, Result, Stamp};
 use diskferry_testkit::{Model, Recorder, Texture, laws};
 use diskferry_vmdk::Vmdk;
 use diskferry_wrap::ova::{self, Names, Options};
@@ -26,7 +26,8 @@ fn open(bytes: Arc<dyn Bytes>) -> Result<Arc<dyn Disk>> {
     let package = Package::open("a.ova", bytes, &limits)?;
     assert!(package.is_ova());
     let mut problems = Vec::new();
-    package.check(&mut |problem| problems.push(problem))?;
+    package
+        .check(&Cancel::default(), &Progress::default(), &mut |problem| problems.push(problem))?;
     if let Some(problem) = problems.first() {
         return Err(Error::damaged(problem.text.clone()));
     }

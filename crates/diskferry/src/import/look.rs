@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Error, Order, Problem, Result};
+use diskferry_block_stream::{Bytes, Cancel, Disk, Error, Problem, Result};
 use diskferry_engine::Job;
 use diskferry_inspect::{self as inspect, Inspection};
 
@@ -24,12 +24,18 @@ impl Readiness {
     /// # Errors
     /// `Io` or `Damaged` where they cannot be read, `Cancelled`.
     pub fn look(&self, image: &DiskImage, disk: &Arc<dyn Disk>, job: &Job) -> Result<Facts> {
+        let mut facts = self.look_inside(image, disk, job)?;
+        if self.asks(|check| matches!(check, Check::Sound)) {
+            facts.problems = Some(problems(image, job)?);
+        }
+        Ok(facts)
+    }
+
+    /// The same, but for what is wrong in the image's tables.
+    fn look_inside(&self, image: &DiskImage, disk: &Arc<dyn Disk>, job: &Job) -> Result<Facts> {
         let in_image = |error: Error| error.in_file(image.name());
         let mut facts = self.facts(image)?;
         facts.virtual_size = disk.size();
-        if self.asks(|check| matches!(check, Check::Sound)) {
-            facts.problems = Some(problems(image)?);
-        }
         if self.asks(|check| matches!(check, Check::Stored(_))) {
             facts.stored = Some(stored(image, job)?);
         }
@@ -40,14 +46,19 @@ impl Readiness {
         Ok(facts)
     }
 
+    /// All that is known of a disk that comes in order, by what was found at its beginning.
+    pub fn look_ahead(&self, found: &Inspection) -> Facts {
+        let content = self.asks(Check::needs_content).then(|| found.clone());
+        Facts { content, ..Facts::default() }
+    }
+
     /// Looks for what lies after the last partition, where a rule asks for it. That may take reading
-    /// much of the disk, from its end; one that is read front to back is left alone.
+    /// much of the disk, from its end; or all of it, once, where it is read front to back.
     ///
     /// # Errors
     /// As for [`look`](Self::look).
     pub fn look_beyond(&self, facts: &mut Facts, disk: &dyn Disk, job: &Job) -> Result<()> {
         if let Some(found) = &facts.content
-            && disk.order() != Order::Forward
             && self.asks(|check| matches!(check, Check::NothingBeyond))
         {
             facts.stray = Some(match found.partitions.as_slice() {
@@ -71,7 +82,7 @@ impl Readiness {
         job: &Job,
     ) -> Result<Facts> {
         let mut facts = match foreseen {
-            None => self.look(image, image.disk(), job)?,
+            None => self.look_inside(image, image.disk(), job)?,
             Some(Facts { stored, content, .. }) => Facts { stored, content, ..self.facts(image)? },
         };
         facts.problems = Some(Vec::new());
@@ -87,8 +98,7 @@ impl Readiness {
     fn facts(&self, image: &DiskImage) -> Result<Facts> {
         let info = image.info();
         let around = image.around();
-        let compressed = around.layers.iter().any(|layer| !matches!(*layer, "tar" | "ova"));
-        let ends_in_zeros = match compressed {
+        let ends_in_zeros = match image.is_packed() {
             true => None,
             false => Some(ends_in_zeros(image.top().bytes().as_ref())?),
         };
@@ -117,9 +127,9 @@ fn ends_in_zeros(bytes: &dyn Bytes) -> Result<bool> {
     Ok(sector == [0; SECTOR])
 }
 
-fn problems(image: &DiskImage) -> Result<Vec<Problem>> {
+fn problems(image: &DiskImage, job: &Job) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
-    image.check(&mut |problem| {
+    image.check(job, &mut |problem| {
         if problems.len() < MOST_PROBLEMS {
             problems.push(problem);
         }
@@ -143,7 +153,7 @@ fn stored(image: &DiskImage, job: &Job) -> Result<u64> {
 ///
 /// # Errors
 /// `Io` or `Damaged` where the disk cannot be read, `Cancelled`.
-pub(crate) fn look_for_gpt(disk: &dyn Disk, job: &Job) -> Result<Option<Inspection>> {
-    let found = inspect::inspect(disk, &job.cancel)?;
+pub(crate) fn look_for_gpt(disk: &dyn Disk, cancel: &Cancel) -> Result<Option<Inspection>> {
+    let found = inspect::inspect(disk, cancel)?;
     Ok(Some(found).filter(|found| found.used_gpt().is_some()))
 }
