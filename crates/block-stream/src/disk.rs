@@ -1,8 +1,9 @@
 //! A virtual disk: extents that tile it, a cursor to read them, and what lies under it.
 
+use std::io::{self, Read};
 use std::sync::Arc;
 
-use crate::{Bytes, Description, Problem, Result};
+use crate::{Bytes, Description, Error, Problem, Result};
 
 /// An opened virtual disk, or one layer of it. Immutable, shared by all threads.
 pub trait Disk: Send + Sync {
@@ -74,6 +75,27 @@ pub fn read_runs(
         buf = &mut buf[length as usize..];
     }
     Ok(())
+}
+
+/// Fills as much of `buf` as `reader` has bytes for; answers how many those are: fewer than there is
+/// room for only at its end. `at` is the offset of the first one, for messages.
+///
+/// # Errors
+/// Those of the reader, at the place that it had come to. An interruption is none.
+pub fn fill_from(reader: &mut impl Read, at: u64, buf: &mut [u8]) -> Result<usize> {
+    let mut count = 0;
+    while count < buf.len() {
+        match reader.read(&mut buf[count..]) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                let left = (buf.len() - count) as u64;
+                return Err(Error::from(error).at("reading", at + count as u64, left));
+            }
+        }
+    }
+    Ok(count)
 }
 
 /// A run of one kind.
@@ -178,6 +200,35 @@ pub trait Stream: Send {
     /// # Errors
     /// `Io` or `Damaged`; the stream is then over.
     fn next(&mut self, buf: &mut [u8]) -> Result<Piece>;
+
+    /// Odd things that do not keep the disk from being read. All of them are known once the stream
+    /// has ended.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A stream that is lent, so that its owner can ask for its warnings when it is over.
+impl<S: Stream + ?Sized> Stream for &mut S {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn size(&self) -> Option<u64> {
+        (**self).size()
+    }
+
+    fn original_size(&self) -> Option<u64> {
+        (**self).original_size()
+    }
+
+    fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        (**self).next(buf)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        (**self).warnings()
+    }
 }
 
 /// What a [`Stream`] yields.
@@ -189,4 +240,39 @@ pub enum Piece {
     Zero(u64),
     /// There is no more.
     End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    /// Gives a byte, is interrupted, gives another; and fails where it has no more.
+    struct Halting(Vec<Option<io::ErrorKind>>);
+
+    impl Read for Halting {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            match self.0.pop() {
+                None => Ok(0),
+                Some(None) => {
+                    buf[0] = 7;
+                    Ok(1)
+                }
+                Some(Some(kind)) => Err(kind.into()),
+            }
+        }
+    }
+
+    #[test]
+    fn it_fills_up_to_the_end_or_the_error_whatever_interrupts_it() {
+        let interrupted = Some(io::ErrorKind::Interrupted);
+        let broken = Some(io::ErrorKind::BrokenPipe);
+        let mut buf = [0; 4];
+        let count = fill_from(&mut Halting(vec![None, interrupted, None]), 0, &mut buf);
+        assert_eq!((count.unwrap(), buf), (2, [7, 7, 0, 0]));
+        let error = fill_from(&mut Halting(vec![None, broken, None, None]), 100, &mut buf);
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert_eq!((error.place().offset, error.place().length), (Some(102), Some(2)));
+    }
 }

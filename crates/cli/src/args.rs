@@ -118,7 +118,7 @@ pub struct Convert {
     /// before its format (zvhd, zvhd2) rounded it up
     #[arg(long, value_name = "SIZE", value_parser = virtual_size)]
     pub size: Option<VirtualSize>,
-    /// Where the disk's end moves, move the backup of its GPT there
+    /// Where the disk's end moves, move the backup of its GPT there; from a pipe this needs --size
     #[arg(long)]
     pub move_gpt: bool,
     /// Let --size be less than the disk's, and drop the rest if it is all zeros
@@ -184,6 +184,8 @@ pub struct Check {
     pub image: PathBuf,
     #[command(flatten)]
     pub from: Source,
+    #[command(flatten)]
+    pub work: Work,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

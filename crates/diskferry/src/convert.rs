@@ -18,12 +18,14 @@ use uuid::Uuid;
 
 use crate::file::{FileId, Location};
 use crate::format::{Compress, Format, GIB, Naming};
-use crate::goal::Goal;
+use crate::goal::{Beginning, Foreground, Goal};
 use crate::import::{ImportTarget, look_for_gpt};
 use crate::info::{Info, as_map};
+use crate::kept::Most;
+use crate::moving::{self, MovingGpt};
 use crate::open::{Backing, DiskImage, Input, OpenOptions};
 use crate::split::{self, PartPlace};
-use crate::stream::{StreamInput, not_zero};
+use crate::stream::{StreamInput, Told, not_zero};
 use crate::target::{Destination, Target};
 use crate::watch::{Stage, Watch};
 
@@ -189,8 +191,10 @@ impl Convert {
     /// names them. Where older files are being replaced and one of the names is refused, those that
     /// were replaced before it are lost, and so is the older disk.
     ///
-    /// All that is wrong with the request or the target is found before the source's data is read
-    /// and before anything is created.
+    /// All that is wrong with the request or the target is found before anything is created, and
+    /// before more of the source's data is read than tells what it is. Of a source that comes in
+    /// order, that is its beginning: what an import target would refuse further in is found when the
+    /// target was written.
     ///
     /// # Errors
     /// `Misuse` when the request makes no sense or would overwrite something; what opening the
@@ -217,11 +221,6 @@ impl Convert {
         let input = self.open.open(&self.source)?;
         refuse_own_source(&input, &destination)?;
         let unchanged = input.unchanged();
-        let input = match self.backup_gpt {
-            // It is at the disk's end, and is told at its start: that takes looking back.
-            BackupGpt::Moved => Input::Image(input.into_image()?),
-            BackupGpt::Kept => input,
-        };
         let mut size = goal.size(self.size_of(&input)?, &input).map_err(in_target)?;
         let naming = Naming { stamp: self.identity.stamp(), file: file_name.as_deref() };
         let mut plan = writing.plan(size.or(input.size()), &naming).map_err(in_target)?;
@@ -234,8 +233,10 @@ impl Convert {
         }
         let parts = self.parts(&plan, &input, &destination)?;
         let (unit, grain) = (writing.unit(&plan), chunk(&plan));
-        let mut source = self.prepare(input, size, unit, job)?;
-        let foreseen = goal.foresee(source.image(), file_name.as_deref(), job)?;
+        let held = |size: u64| size.checked_next_multiple_of(unit).unwrap_or(size);
+        let mut source = self.prepare(input, size, unit, &goal, job)?;
+        let made = source.size_ahead().map(held);
+        let foreseen = goal.foresee(source.foreground(), made, file_name.as_deref(), job)?;
 
         let left_behind = destination.left_behind();
         let target = destination.create(parts, self.replace, self.durability)?;
@@ -243,7 +244,7 @@ impl Convert {
         target.check_fits(&plan, source.size())?;
         self.watch.enter(Stage::Copying, &job.progress);
         let copied = self.copy(&mut source, plan, &target, job)?;
-        let held = copied.size.checked_next_multiple_of(unit).unwrap_or(copied.size);
+        let held = held(copied.size);
         let written = self.look_back(&source, format, &target, &copied, job)?;
         let (target_info, odd) = match &written {
             Some((image, odd)) => (target_info(&name, format, image), odd.clone()),
@@ -256,7 +257,7 @@ impl Convert {
         self.watch.finish(|| target.keep())?;
         drop(guard);
 
-        let (source_info, mut warnings) = source.into_info(copied.size);
+        let (source_info, mut warnings) = source.into_info(copied.size, held);
         warnings.extend(odd);
         warnings.extend(harms);
         warnings.extend(left_behind);
@@ -288,7 +289,7 @@ impl Convert {
                 let (parts, descriptor) = (files.parts(), files.descriptor());
                 engine::copy_split(disk, split, &parts, descriptor, &options, job)
             }
-            (plan, ..) => engine::copy(source.take(), plan, target.output(), &options, job),
+            (plan, ..) => engine::copy(source.source(), plan, target.output(), &options, job),
         }
     }
 
@@ -394,9 +395,16 @@ impl Convert {
     }
 
     /// The source at the size that the target is to have.
-    fn prepare(&self, input: Input, size: Option<u64>, unit: u64, job: &Job) -> Result<Prepared> {
+    fn prepare(
+        &self,
+        input: Input,
+        size: Option<u64>,
+        unit: u64,
+        goal: &Goal,
+        job: &Job,
+    ) -> Result<Prepared> {
         match input {
-            Input::Stream(stream) => self.prepare_stream(stream, size),
+            Input::Stream(stream) => self.prepare_stream(stream, size, unit, goal, job),
             Input::Image(image) => {
                 let disk = Arc::clone(image.disk());
                 let made = size.unwrap_or(disk.size());
@@ -426,40 +434,79 @@ impl Convert {
             Ordering::Less => self.shrunk(image, size, job)?,
         };
         let in_image = |error: Error| error.in_file(image.name());
-        match (look_for_gpt(own.as_ref(), job).map_err(in_image)?, self.backup_gpt) {
+        match (look_for_gpt(own.as_ref(), &job.cancel).map_err(in_image)?, self.backup_gpt) {
             (None, _) => Ok((resized, None)),
             (Some(_), BackupGpt::Kept) if held == own.size() => Ok((resized, None)),
             (Some(found), BackupGpt::Moved) => {
-                let patches = found.resized(size).map_err(|error| {
-                    in_image(Error::unsupported(format!("its GPT cannot be moved: {error}")))
-                })?;
+                let patches =
+                    found.resized(size).map_err(|error| in_image(moving::cannot(error)))?;
                 let patches = patches.into_iter().map(|patch| (patch.offset, patch.bytes));
                 Ok((Arc::new(Patched::new(resized, patches.collect())?), None))
             }
-            (Some(_), BackupGpt::Kept) => {
-                let odd = format!(
-                    "{}: the disk's end moves, and the backup of its GPT stays where it is; \
-                     --move-gpt moves it",
-                    image.name()
-                );
-                Ok((resized, Some(odd)))
-            }
+            (Some(_), BackupGpt::Kept) => Ok((resized, Some(backup_stays(image.name())))),
         }
     }
 
-    fn prepare_stream(&self, stream: StreamInput, size: Option<u64>) -> Result<Prepared> {
-        let (info, own, read) = (stream.info(), stream.size(), stream.read());
-        let Some(size) = size else {
-            let stream = Some(stream.into_stream());
-            return Ok(Prepared::Stream { info, stream, size: own, arrived: None, read });
-        };
-        if let Some(own) = own {
-            self.check_shrink(own, size).map_err(|error| error.in_file(stream.name()))?;
+    /// The beginning of a stream is looked at where an import target has rules about it, or where
+    /// the disk's end may move.
+    fn prepare_stream(
+        &self,
+        mut stream: StreamInput,
+        size: Option<u64>,
+        unit: u64,
+        goal: &Goal,
+        job: &Job,
+    ) -> Result<Prepared> {
+        let (own, name) = (stream.size(), stream.name().to_owned());
+        let in_stream = |error: Error| error.in_file(&name);
+        if let (Some(own), Some(size)) = (own, size) {
+            self.check_shrink(own, size).map_err(in_stream)?;
         }
-        let resized = stream.into_resized(size, self.shrink());
-        let arrived = Some(resized.arrived()).filter(|_| own.is_none());
-        let stream: Option<Box<dyn Stream>> = Some(Box::new(resized));
-        Ok(Prepared::Stream { info, stream, size: Some(size), arrived, read })
+        let made = size.or(own);
+        let held = made.and_then(|size| size.checked_next_multiple_of(unit));
+        // Where nothing can move it, nobody waits for the first bytes.
+        let moves_end = match own {
+            None => size.is_some() || unit > 1,
+            Some(_) => held != own,
+        };
+        let moves_gpt = self.backup_gpt == BackupGpt::Moved;
+        let most = match goal.is_import() || moves_gpt {
+            true => Some(Most::HEAD),
+            false => moves_end.then_some(Most::TABLE),
+        };
+        let kept = most.map(|most| stream.keep(most, &job.cancel)).transpose()?;
+        let beginning = kept.as_deref().map(|kept| Beginning::look(kept, made, job)).transpose();
+        let beginning = beginning.map_err(in_stream)?;
+        let (info, read, told) = (stream.info(), stream.read(), stream.told());
+        let mut arrived = None;
+        let mut resized = |stream: StreamInput, size| {
+            let resized = stream.into_resized(size, self.shrink());
+            arrived = Some(resized.arrived());
+            resized
+        };
+        let stream: Box<dyn Stream> = match (size, kept, &beginning) {
+            (size, Some(head), Some(beginning)) if moves_gpt && beginning.may_have_gpt() => {
+                let size = size.ok_or_else(|| in_stream(size_untold()))?;
+                let resized = resized(stream, size);
+                let moving = MovingGpt::new(resized, head, &beginning.found, size, job);
+                Box::new(moving.map_err(in_stream)?)
+            }
+            (Some(size), ..) => Box::new(resized(stream, size)),
+            (None, ..) => stream.into_stream(),
+        };
+        let stays = !moves_gpt && beginning.as_ref().is_some_and(Beginning::has_gpt);
+        Ok(Prepared::Stream(PreparedStream {
+            name,
+            info,
+            stream,
+            own,
+            size: made,
+            beginning: beginning.map(Box::new),
+            arrived,
+            read,
+            told,
+            stays,
+        }))
     }
 
     /// # Errors
@@ -491,7 +538,7 @@ impl Convert {
     /// What the engine is told.
     fn copy_options(&self, source: &Prepared) -> CopyOptions {
         let mut digests = self.digests.clone();
-        if matches!(source, Prepared::Stream { .. })
+        if matches!(source, Prepared::Stream(_))
             && self.verify == Verify::ReadBack
             && !digests.contains(&VERIFIED_BY)
         {
@@ -512,64 +559,110 @@ enum Prepared {
         /// What is odd about its new size.
         odd: Option<String>,
     },
-    Stream {
-        info: Info,
-        /// Taken by the copy.
-        stream: Option<Box<dyn Stream>>,
-        /// The virtual size, where it is known beforehand.
-        size: Option<u64>,
-        /// How many bytes of the disk arrived, where that may be fewer than were asked for.
-        arrived: Option<Arc<AtomicU64>>,
-        /// How many bytes of the pipe were read.
-        read: Arc<AtomicU64>,
-    },
+    Stream(PreparedStream),
+}
+
+struct PreparedStream {
+    name: String,
+    info: Info,
+    stream: Box<dyn Stream>,
+    /// The virtual size that it has, where it is known beforehand.
+    own: Option<u64>,
+    /// The virtual size that it is given, or that it has.
+    size: Option<u64>,
+    /// What it begins with, where that was looked at.
+    beginning: Option<Box<Beginning>>,
+    /// How many bytes of the disk arrived, where it was given a size.
+    arrived: Option<Arc<AtomicU64>>,
+    /// How many bytes of the pipe were read.
+    read: Arc<AtomicU64>,
+    /// The format that its end told.
+    told: Told,
+    /// Whether it has a GPT, whose backup stays where it is.
+    stays: bool,
 }
 
 impl Prepared {
     fn size(&self) -> Option<u64> {
         match self {
             Self::Disk { disk, .. } => Some(disk.size()),
-            Self::Stream { size, .. } => *size,
+            Self::Stream(stream) => stream.size,
         }
     }
 
-    /// The image, and the disk that is made of it, where it is one.
-    fn image(&self) -> Option<(&DiskImage, &Arc<dyn Disk>)> {
+    /// The same; where a stream was short enough to be kept whole, its end is known, too.
+    fn size_ahead(&self) -> Option<u64> {
         match self {
-            Self::Disk { image, disk, .. } => Some((image, disk)),
-            Self::Stream { .. } => None,
+            Self::Stream(PreparedStream { size: None, beginning: Some(beginning), .. }) => {
+                beginning.is_all.then_some(beginning.end)
+            }
+            _ => self.size(),
         }
     }
 
-    fn take(&mut self) -> Source<'_> {
+    /// What of it can be looked at before the copy.
+    fn foreground(&self) -> Foreground<'_> {
+        match self {
+            Self::Disk { image, disk, .. } => Foreground::Disk(image, disk),
+            Self::Stream(stream) => Foreground::Stream(&stream.name, stream.beginning.as_deref()),
+        }
+    }
+
+    /// What is copied, once.
+    fn source(&mut self) -> Source<'_> {
         match self {
             Self::Disk { disk, .. } => Source::Disk(&**disk),
-            Self::Stream { stream, .. } => {
-                Source::Stream(stream.take().expect("a source is copied once"))
-            }
+            Self::Stream(stream) => Source::Stream(Box::new(stream.stream.as_mut())),
         }
     }
 
-    /// What there is to say about it after the copy of `size` bytes.
-    fn into_info(self, size: u64) -> (Info, Vec<String>) {
+    /// What there is to say about it after the copy of `size` bytes, which the target holds in
+    /// `held`.
+    fn into_info(self, size: u64, held: u64) -> (Info, Vec<String>) {
         match self {
             Self::Disk { image, odd, .. } => {
                 (image.info(), image.warnings().iter().cloned().chain(odd).collect())
             }
-            Self::Stream { info, arrived, read, .. } => {
-                let arrived =
-                    arrived.map_or(size, |arrived| arrived.load(atomic::Ordering::Relaxed));
-                let mut warnings = Vec::new();
-                if arrived < size {
-                    warnings.push(format!(
-                        "{}: the stream ended after {arrived} bytes; the rest of the {size} is zeros",
-                        info.file
-                    ));
-                }
-                (info.with_size(arrived, read.load(atomic::Ordering::Relaxed)), warnings)
-            }
+            Self::Stream(stream) => stream.into_info(size, held),
         }
     }
+}
+
+impl PreparedStream {
+    fn into_info(self, size: u64, held: u64) -> (Info, Vec<String>) {
+        let load = |count: &AtomicU64| count.load(atomic::Ordering::Relaxed);
+        let arrived = self.arrived.as_deref().map_or(size, load);
+        let mut warnings = self.stream.warnings();
+        if self.own.is_none() && arrived < size {
+            warnings.push(format!(
+                "{}: the stream ended after {arrived} bytes; the rest of the {size} is zeros",
+                self.name
+            ));
+        }
+        if self.stays && arrived != held {
+            warnings.push(backup_stays(&self.name));
+        }
+        let mut info = self.info.with_size(arrived, load(&self.read));
+        if let Some(format) = self.told.get() {
+            info.set_format(*format);
+        }
+        (info, warnings)
+    }
+}
+
+fn backup_stays(name: &str) -> String {
+    format!(
+        "{name}: the disk's end moves, and the backup of its GPT stays where it is; --move-gpt moves \
+         it"
+    )
+}
+
+/// A GPT that cannot be moved, as nobody knows where to.
+fn size_untold() -> Error {
+    Error::misuse(
+        "--move-gpt changes the beginning of the disk by its size, which a stream tells only at its \
+         end; give it with --size",
+    )
 }
 
 /// What there is to say about a target that was read back.
@@ -650,7 +743,7 @@ fn verify(
             Some(Difference::Content(at)) => Err(differs(format!("at {at:#x}"))),
             Some(Difference::Size(..)) | None => Ok(()),
         },
-        Prepared::Stream { .. } => {
+        Prepared::Stream(_) => {
             let disk: Arc<dyn Disk> = Arc::new(Slice::new(disk, 0, size)?);
             let (_, found) = engine::digest(Source::Disk(disk.as_ref()), &[VERIFIED_BY], job)?;
             match (copied.digests.iter().find(|(kind, _)| *kind == VERIFIED_BY), found.first()) {

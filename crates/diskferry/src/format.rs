@@ -13,6 +13,8 @@ mod vmdk;
 mod zvhd;
 mod zvhd2;
 
+pub(crate) use self::vhd::FixedDisk;
+
 use std::fmt;
 use std::io::Read;
 use std::path::Path;

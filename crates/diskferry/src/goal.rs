@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{Disk, Error, Result};
 use diskferry_engine::Job;
+use diskferry_inspect::{self as inspect, Inspection, TableKind};
 
 use crate::Convert;
 use crate::format::{Compress, Format};
 use crate::import::{Choice, Facts, Readiness};
+use crate::kept::{Glimpse, Kept};
 use crate::open::{DiskImage, Input};
 use crate::target::Destination;
 
@@ -26,7 +28,55 @@ pub(crate) struct Foreseen {
     facts: Option<Facts>,
     /// What may do harm at the import target.
     warnings: Vec<String>,
+    /// That not all of the source was seen, should nobody look at the result.
+    unseen: Option<String>,
 }
+
+/// What there is to look at before any work.
+pub(crate) enum Foreground<'a> {
+    /// An image, and the disk that is made of it.
+    Disk(&'a DiskImage, &'a Arc<dyn Disk>),
+    /// The name of a stream, and what it begins with, where that was looked at.
+    Stream(&'a str, Option<&'a Beginning>),
+}
+
+/// What a stream begins with.
+pub(crate) struct Beginning {
+    /// What was found there.
+    pub found: Inspection,
+    /// How many bytes of the disk were looked at.
+    pub end: u64,
+    /// Whether those are all.
+    pub is_all: bool,
+}
+
+impl Beginning {
+    /// Looks at what was kept of a disk, which will have `size` bytes where that is known.
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub fn look(kept: &Kept, size: Option<u64>, job: &Job) -> Result<Self> {
+        let own = kept.is_last().then_some(kept.end());
+        let disk = Glimpse { size: size.or(own).unwrap_or(UNTOLD), known: vec![kept] };
+        let found = inspect::inspect(&disk, &job.cancel)?;
+        Ok(Self { found, end: kept.end(), is_all: kept.is_last() })
+    }
+
+    /// Whether there is a GPT, by its first copy.
+    pub fn has_gpt(&self) -> bool {
+        self.found.used_gpt().is_some()
+    }
+
+    /// Whether there is one, or should be.
+    pub fn may_have_gpt(&self) -> bool {
+        let Inspection { table, mbr, gpt, .. } = &self.found;
+        let announced = mbr.as_ref().is_some_and(|mbr| mbr.protective().is_some());
+        self.has_gpt() || announced || (*table != TableKind::Mbr && gpt.is_some())
+    }
+}
+
+/// For the size of a disk that is not known: more than any has, so that nothing is past its end.
+const UNTOLD: u64 = 1 << 62;
 
 impl Goal {
     /// # Errors
@@ -73,24 +123,55 @@ impl Goal {
         }
     }
 
-    /// Judges what would be made of a disk, in a file of that name; of a stream, there is no telling.
+    /// Whether it is for an import target.
+    pub fn is_import(&self) -> bool {
+        self.import.is_some()
+    }
+
+    /// Judges what would be made of a disk, of `size` bytes where that is known, in a file of that
+    /// name. Of a stream it is judged by what it begins with, as far as that goes.
     ///
     /// # Errors
     /// `Unsupported` when the import target would refuse it; `Io` or `Damaged` when the disk cannot
     /// be read; `Cancelled`.
     pub fn foresee(
         &self,
-        source: Option<(&DiskImage, &Arc<dyn Disk>)>,
+        source: Foreground<'_>,
+        size: Option<u64>,
         name: Option<&str>,
         job: &Job,
     ) -> Result<Foreseen> {
-        let (Some((readiness, choice)), Some((image, disk))) = (&self.import, source) else {
-            return Ok(Foreseen::default());
-        };
-        let facts = readiness.look(image, disk, job)?;
-        let facts = readiness.plan(choice, &facts, disk.size(), name);
-        let warnings = readiness.judge(&facts).map_err(|error| error.in_file(image.name()))?;
-        Ok(Foreseen { facts: Some(facts), warnings })
+        let Some((readiness, choice)) = &self.import else { return Ok(Foreseen::default()) };
+        match source {
+            Foreground::Disk(image, disk) => {
+                let facts = readiness.look(image, disk, job)?;
+                let size = size.unwrap_or(disk.size());
+                let facts = readiness.plan(choice, &facts, size, name);
+                let warnings =
+                    readiness.judge(&facts).map_err(|error| error.in_file(image.name()))?;
+                Ok(Foreseen { facts: Some(facts), warnings, ..Foreseen::default() })
+            }
+            Foreground::Stream(stream, beginning) => {
+                let Some(Beginning { found, end, is_all }) = beginning else {
+                    return Ok(Foreseen::default());
+                };
+                let facts = readiness.look_ahead(found);
+                let facts = readiness.plan(choice, &facts, size.unwrap_or(0), name);
+                let judged = match is_all {
+                    true => readiness.judge(&facts),
+                    false => readiness.judge_ahead(&facts),
+                };
+                let warnings = judged.map_err(|error| error.in_file(stream))?;
+                let unseen = (!is_all).then(|| {
+                    format!(
+                        "{stream}: it was judged for {} by its first {end} bytes only; what is \
+                         written cannot be looked at again",
+                        readiness.target()
+                    )
+                });
+                Ok(Foreseen { facts: None, warnings, unseen })
+            }
+        }
     }
 
     /// Judges what was made, where it can be read back; returns what may do harm.
@@ -105,7 +186,7 @@ impl Goal {
         job: &Job,
     ) -> Result<Vec<String>> {
         let (Some((readiness, _)), Some(image)) = (&self.import, written) else {
-            return Ok(foreseen.warnings);
+            return Ok(foreseen.warnings.into_iter().chain(foreseen.unseen).collect());
         };
         let facts = readiness.look_back(image, foreseen.facts, name, job)?;
         readiness.judge(&facts).map_err(|error| error.in_file(image.name()))

@@ -241,6 +241,12 @@ impl Info {
         self.chain.iter_mut().for_each(|link| link.virtual_size = Some(virtual_size));
         self
     }
+
+    /// The format of a stream that its end told.
+    pub(crate) fn set_format(&mut self, format: Format) {
+        (self.format, self.assumed) = (format.name(), false);
+        self.chain.iter_mut().for_each(|link| link.format = Some(format.name().to_owned()));
+    }
 }
 
 impl From<Snapshot> for SnapshotInfo {

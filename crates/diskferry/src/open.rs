@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Disk, Error, ErrorKind, Image, Limits, ParentRef, Problem, Progress, Result,
+    Bytes, Disk, Error, ErrorKind, Image, Limits, ParentRef, Problem, ProblemKind, Result,
 };
-use diskferry_engine::Chain;
+use diskferry_engine::{self as engine, Chain, Job};
 use diskferry_wrap::Choice;
 
 use crate::beside;
@@ -339,20 +339,41 @@ impl DiskImage {
     }
 
     /// Reads every table of the image itself, without its backing files, and reports each problem.
-    /// Of an OVF package the digests in the manifest are compared, of a compressed file all is read.
+    /// Of an OVF package the digests in the manifest are compared, of a compressed file all is read:
+    /// checksums are all that there is to check. Of these two the job's progress tells.
     ///
     /// # Errors
-    /// `Io` when a table cannot be read, `Limit` when checking would need too much memory.
-    pub fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
-        if let Some(package) = self.wrapped.as_ref().and_then(|it| it.around.package.as_ref()) {
-            package.check(&Cancel::default(), &Progress::default(), report)?;
+    /// `Io` when a table cannot be read, `Limit` when checking would need too much memory,
+    /// `Cancelled`.
+    pub fn check(&self, job: &Job, report: &mut dyn FnMut(Problem)) -> Result<()> {
+        let Some(Wrapped { around, .. }) = &self.wrapped else {
+            return self.top().image.check(report);
+        };
+        if let Some(package) = &around.package {
+            let checked = package.check(&job.cancel, &job.progress, report);
+            checked.map_err(|error| error.in_file(self.file().name()))?;
         }
-        self.top().image.check(report)
+        if !self.is_packed() {
+            return self.top().image.check(report);
+        }
+        match engine::digest(engine::Source::Disk(self.disk.as_ref()), &[], job) {
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                let text = error.to_string();
+                report(Problem { kind: ProblemKind::Corruption, at: None, text });
+                Ok(())
+            }
+            read => read.map(|_| ()).map_err(|error| error.in_file(self.name())),
+        }
+    }
+
+    /// Whether it is in a compressed file.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.around().layers.iter().any(|layer| !matches!(*layer, "tar" | "ova"))
     }
 
     fn packed(packed: Packed, id: FileId) -> Result<Self> {
         let bytes = Arc::clone(packed.file());
-        let (Arrived { stream, format, assumed, around }, image) = packed.into_image()?;
+        let (Arrived { stream, format, assumed, around, .. }, image) = packed.into_image()?;
         let name = stream.name().to_owned();
         let image: Arc<dyn Image> = Arc::new(image);
         let disk = Arc::clone(&image) as Arc<dyn Disk>;
@@ -363,7 +384,7 @@ impl DiskImage {
             disk,
             layers: vec![layer],
             missing: None,
-            warnings: Vec::new(),
+            warnings: stream.warnings(),
             snapshot: None,
             wrapped: Some(Wrapped { around, file }),
         })

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Disk, Error, ErrorKind, Image, Limits, Order, Piece, Problem,
-    ProblemKind, Result, Stream,
+    Bytes, Cursor, Description, Disk, Error, Image, Limits, Order, Piece, Problem, Result, Stream,
 };
 use diskferry_engine::Rewinding;
 use diskferry_wrap::{
@@ -18,8 +17,9 @@ use diskferry_wrap::{
 
 use crate::format::{Format, Sample};
 use crate::import::quoted;
+use crate::kept::length;
 use crate::open::{OpenOptions, probe};
-use crate::stream::{Assumed, Counted};
+use crate::stream::{Counted, Footed, Told};
 
 /// What is around a disk.
 #[derive(Clone, Default)]
@@ -199,14 +199,33 @@ impl Packed {
     /// As for [`arrive`]; where the size is known at the end only, whatever the disk's bytes fail
     /// with.
     pub fn into_image(self) -> Result<(Arrived, PackedImage)> {
-        let arrived = self.begin(&Arc::default())?;
-        let size = arrived.stream.size();
+        let mut arrived = self.begin(&Arc::default())?;
+        let size = match arrived.stream.size() {
+            Some(size) => size,
+            None => measure(arrived.stream.as_mut())?,
+        };
+        if let Some(format) = arrived.told.get() {
+            (arrived.format, arrived.assumed) = (*format, false);
+        }
         let name = arrived.stream.name().to_owned();
         let (format, outermost) = (arrived.format, arrived.around.layers.last().copied());
         let begin = move || Ok(self.begin(&Arc::default())?.stream);
-        let disk = Rewinding::new(name, size, Box::new(begin))?;
+        let disk = Rewinding::new(name, size, Box::new(begin));
         let compression = outermost.filter(|layer| !matches!(*layer, "tar" | "ova"));
         Ok((arrived, PackedImage { disk, format, compression }))
+    }
+}
+
+/// How long a stream is, to its end.
+fn measure(stream: &mut dyn Stream) -> Result<u64> {
+    let mut buf = vec![0; 256 << 10];
+    let mut size = 0u64;
+    loop {
+        size = match stream.next(&mut buf)? {
+            Piece::End => return Ok(size),
+            piece => size.checked_add(length(piece)),
+        }
+        .ok_or_else(|| Error::limit("a stream of more than 2^64 bytes").in_file(stream.name()))?;
     }
 }
 
@@ -216,6 +235,8 @@ pub(crate) struct Arrived {
     pub format: Format,
     pub assumed: bool,
     pub around: Around,
+    /// The format that its end tells, where nothing told before.
+    pub told: Told,
 }
 
 /// Takes the wrappers off what comes in order.
@@ -246,21 +267,32 @@ pub(crate) fn arrive(
         }
     };
     let format = told.unwrap_or(Format::RAW);
-    let Arriving { name, size, peek, around } = arriving;
-    let mut stream: Box<dyn Stream> = if format == Format::RAW {
+    let Arriving { name, size, mut peek, around } = arriving;
+    let is_fixed = format == Format::VHD && {
+        let head = peek.peek(Wrapping::HEAD).map_err(|error| error.in_file(&name))?;
+        Format::probe(&Sample { head, tail: &[] }) != Some(Format::VHD)
+    };
+    let mut by_end = Told::default();
+    let stream: Box<dyn Stream> = if format == Format::RAW || is_fixed {
         wanted
             .limits
             .check_virtual_size(size.unwrap_or(0))
             .map_err(|error| error.in_file(&name))?;
-        Box::new(RawStream { name: name.clone(), peek, size, passed: 0 })
+        let raw = Box::new(RawStream { name: name.clone(), peek, size, passed: 0 });
+        match told {
+            Some(_) if is_fixed => Box::new(Footed::vhd(raw)),
+            Some(_) => raw,
+            None => {
+                let footed = Footed::assumed(raw);
+                by_end = footed.told();
+                Box::new(footed)
+            }
+        }
     } else {
         let opened = format.stream(&name, Box::new(peek), &wanted.limits);
         opened.unwrap_or_else(|| Err(in_order_only(format, outer, &name, &around)))?
     };
-    if told.is_none() {
-        stream = Box::new(Assumed::new(stream, &around));
-    }
-    Ok(Arrived { stream, format, assumed: told.is_none(), around })
+    Ok(Arrived { stream, format, assumed: told.is_none(), around, told: by_end })
 }
 
 /// A disk's format needs what is not to be had; how to get at it all the same.
@@ -368,11 +400,7 @@ impl Stream for RawStream {
         let (at, room) = (self.passed, buf.len() as u64);
         let piece =
             self.piece(buf).map_err(|error| error.at("reading", at, room).in_file(&self.name))?;
-        self.passed += match piece {
-            Piece::Data(count) => count as u64,
-            Piece::Zero(count) => count,
-            Piece::End => 0,
-        };
+        self.passed += length(piece);
         Ok(piece)
     }
 }
@@ -409,29 +437,18 @@ impl Disk for PackedImage {
 impl Image for PackedImage {
     fn describe(&self) -> Description {
         Description {
-            subformat: if self.format == Format::RAW { "raw".to_owned() } else { String::new() },
+            subformat: match self.format {
+                format if format == Format::RAW => "raw".to_owned(),
+                format if format == Format::VHD => "fixed".to_owned(),
+                _ => String::new(),
+            },
             compression: self.compression,
             ..Description::default()
         }
     }
 
-    /// Reads all of it: checksums are all that there is to check.
-    fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
-        let mut cursor = self.cursor()?;
-        let mut buf = vec![0; 1 << 20];
-        let mut at = 0;
-        while at < self.size() {
-            let count = (self.size() - at).min(buf.len() as u64) as usize;
-            match cursor.read(at, &mut buf[..count]) {
-                Err(error) if error.kind() == ErrorKind::Damaged => {
-                    let text = error.to_string();
-                    report(Problem { kind: ProblemKind::Corruption, at: None, text });
-                    return Ok(());
-                }
-                other => other?,
-            }
-            at += count as u64;
-        }
+    /// There are no tables; whoever reads all of it checks the checksums.
+    fn check(&self, _report: &mut dyn FnMut(Problem)) -> Result<()> {
         Ok(())
     }
 }

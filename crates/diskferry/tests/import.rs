@@ -392,7 +392,7 @@ fn an_ova_that_would_be_refused_is_told_before_it_is_sent() {
         python("python3", REPACK, &[&good, &odd, Path::new(how)]);
         let image = OpenOptions::default().open_image(&Location::from(odd.as_path())).unwrap();
         let mut kinds = Vec::new();
-        image.check(&mut |problem| kinds.push(problem.kind)).unwrap();
+        image.check(&Job::new(2).unwrap(), &mut |problem| kinds.push(problem.kind)).unwrap();
         kinds
     };
     for (how, kinds) in [
@@ -416,6 +416,100 @@ fn an_ova_that_would_be_refused_is_told_before_it_is_sent() {
         let error = opened.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
         assert!(error.to_string().contains("'good.ovf'"), "{error}");
+    }
+}
+
+/// The folder of what is refused: nothing is ever made there, which its time tells.
+struct Untouched(PathBuf, std::time::SystemTime);
+
+impl Untouched {
+    fn new(folder: &Path) -> Self {
+        let folder = folder.join("untouched");
+        fs::create_dir(&folder).unwrap();
+        let time = folder.metadata().unwrap().modified().unwrap();
+        Self(folder, time)
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        assert_eq!(fs::read_dir(&self.0).unwrap().count(), 0);
+        assert_eq!(self.0.metadata().unwrap().modified().unwrap(), self.1);
+    }
+}
+
+fn sh(folder: &Path, script: &str) {
+    let status = Command::new("bash").args(["-ec", script]).current_dir(folder).status();
+    assert!(status.unwrap().success(), "{script}");
+}
+
+#[test]
+fn what_comes_in_order_is_refused_before_any_work_too() {
+    let folder = qemu::temp_dir();
+    let path = |name: &str| folder.path().join(name);
+    Convert::new(real_disk().as_path(), path("disk.raw").as_path())
+        .run(&Job::new(2).unwrap())
+        .unwrap();
+    Convert::new(real_disk().as_path(), path("disk.vmdk").as_path())
+        .run(&Job::new(2).unwrap())
+        .unwrap();
+    sh(
+        folder.path(),
+        "tar -cf a.tar disk.raw; gzip -k1 a.tar disk.raw disk.vmdk; xz -k0 disk.raw; bzip2 -k1 disk.raw
+        printf x | cat disk.raw - | gzip > longer.gz",
+    );
+    let untouched = Untouched::new(folder.path());
+    let made = untouched.0.join("a.qcow2");
+    // Its ext4 has the feature 64bit, and it has a GPT.
+    for file in ["a.tar.gz", "disk.raw.gz", "disk.vmdk.gz", "disk.raw.xz", "disk.raw.bz2"] {
+        for (name, rule) in [("aliyun", "ext4-64bit"), ("jdcloud", "partition-table")] {
+            let error = converted(&path(file), &made, target(name)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{file}: {error}");
+            let text = error.to_string();
+            assert!(text.contains(&format!("{name} would refuse it: {rule}")), "{text}");
+            assert!(text.contains(file), "{text}");
+        }
+    }
+    untouched.check();
+    // What is right goes through, and what only the end tells is told then.
+    fs::write(path("machine"), machine()).unwrap();
+    sh(folder.path(), "gzip -k1 machine");
+    let summary = converted(&path("machine.gz"), &path("b.qcow2"), target("aliyun")).unwrap();
+    assert_eq!(summary.ready_for, Some("aliyun"));
+}
+
+/// A disk of two partitions: noise, and at 40 MiB a file system with the feature 64bit.
+fn far() -> Vec<u8> {
+    let mut disk = machine();
+    disk.resize(64 * MIB, 0);
+    let noise = diskferry_testkit::Model::of(
+        7,
+        512,
+        &[(diskferry_testkit::Texture::Noise, 39 * MIB as u64)],
+    );
+    let superblock = disk[MIB..MIB + 4096].to_vec();
+    disk[MIB..40 * MIB].copy_from_slice(&noise.bytes(0, 39 * MIB));
+    disk[40 * MIB..][..4096].copy_from_slice(&superblock);
+    disk[40 * MIB + 1024 + 96] |= 0x80;
+    let entry = disk[446..462].to_vec();
+    let second = &mut disk[462..478];
+    second.copy_from_slice(&entry);
+    second[0] = 0;
+    second[8..12].copy_from_slice(&(40 * 2048_u32).to_le_bytes());
+    second[12..16].copy_from_slice(&(20 * 2048_u32).to_le_bytes());
+    disk
+}
+
+#[test]
+fn what_stands_too_far_in_is_refused_at_the_end_and_nothing_remains() {
+    let folder = qemu::temp_dir();
+    fs::write(folder.path().join("far"), far()).unwrap();
+    sh(folder.path(), "gzip -k1 far; mkdir t");
+    let made = folder.path().join("t/a.qcow2");
+    for file in ["far", "far.gz"] {
+        let error = converted(&folder.path().join(file), &made, target("aliyun")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("aliyun would refuse it: ext4-64bit"), "{error}");
+        assert_eq!(fs::read_dir(folder.path().join("t")).unwrap().count(), 0);
     }
 }
 
@@ -620,4 +714,117 @@ fn openstacks_inspector_and_the_rules_agree_about_odd_files() {
 
 fn python_bool(value: bool) -> &'static str {
     if value { "True" } else { "False" }
+}
+
+#[test]
+fn the_size_that_is_judged_is_the_one_that_will_be() {
+    let folder = qemu::temp_dir();
+    fs::write(folder.path().join("machine"), machine()).unwrap();
+    sh(folder.path(), "gzip -k1 machine");
+    let untouched = Untouched::new(folder.path());
+    let limit = (16 << 40) - 512;
+    for file in ["machine", "machine.gz"] {
+        let source = folder.path().join(file);
+        // Whole grains of a VMDK are 16 TiB.
+        let made = untouched.0.join("a.vmdk");
+        let mut convert = Convert::new(source.as_path(), made.as_path());
+        convert.import = Some(target("aws"));
+        convert.size = Some(VirtualSize::Bytes(limit));
+        let error = convert.run(&Job::new(2).unwrap()).unwrap_err();
+        assert!(
+            error.to_string().contains("virtual-size: the virtual size: 17592186044416"),
+            "{error}"
+        );
+        untouched.check();
+        convert.size = Some(VirtualSize::Bytes(limit - (64 << 10)));
+        convert.target = folder.path().join("b.vmdk").as_path().into();
+        convert.replace = diskferry::Replace::Allowed;
+        let summary = convert.run(&Job::new(2).unwrap()).unwrap();
+        assert_eq!(summary.target.virtual_size, (16 << 40) - (64 << 10));
+        assert!(summary.warnings.iter().any(|text| text.contains("rounded up")), "{summary:?}");
+    }
+}
+
+#[test]
+fn a_gpt_moves_in_one_pass_as_it_does_anywhere() {
+    let folder = qemu::temp_dir();
+    let path = |name: &str| folder.path().join(name);
+    let job = Job::new(2).unwrap();
+    Convert::new(real_disk().as_path(), path("disk.raw").as_path()).run(&job).unwrap();
+    // Its backup is not at its end; it ends within what is held; it has data behind its backup.
+    sh(
+        folder.path(),
+        "cp disk.raw grown.raw; truncate -s 90M grown.raw
+        cp grown.raw data.raw; printf data | dd of=data.raw bs=1 seek=80000000 conv=notrunc status=none
+        cp disk.raw lost.raw; truncate -s -40000 lost.raw; truncate -s 64M lost.raw
+        for f in disk grown data lost; do gzip -k1 $f.raw; tar --format=posix -Scf $f.tar $f.raw; gzip $f.tar; done",
+    );
+    Convert::new(path("disk.raw").as_path(), path("disk.vmdk").as_path()).run(&job).unwrap();
+    sh(folder.path(), "gzip -k1 disk.vmdk");
+    let moved = |source: &str, made: &str, size: u64| {
+        let mut convert = Convert::new(path(source).as_path(), path(made).as_path());
+        convert.size = Some(VirtualSize::Bytes(size));
+        convert.backup_gpt = BackupGpt::Moved;
+        convert.verify = Verify::ReadBack;
+        convert.replace = diskferry::Replace::Allowed;
+        convert.run(&job)
+    };
+    for (disk, sizes) in [
+        ("disk", &[64 << 20, (64 << 20) + 512, (64 << 20) + 16384, 80 << 20, 1 << 30][..]),
+        ("grown", &[90 << 20, 128 << 20]),
+        ("data", &[90 << 20, 128 << 20]),
+        ("lost", &[64 << 20, 80 << 20]),
+    ] {
+        for size in sizes.iter().copied() {
+            moved(&format!("{disk}.raw"), "a.raw", size).unwrap();
+            assert!(sgdisk(&path("a.raw")).contains("No problems found"), "{disk}, {size}");
+            let expected = fs::read(path("a.raw")).unwrap();
+            let mut wrapped = vec![format!("{disk}.raw.gz"), format!("{disk}.tar.gz")];
+            wrapped.extend((disk == "disk").then(|| "disk.vmdk.gz".to_owned()));
+            for file in wrapped {
+                let summary = moved(&file, "b.raw", size).unwrap();
+                assert!(fs::read(path("b.raw")).unwrap() == expected, "{file}, {size}");
+                let told = summary.warnings.iter().any(|text| text.contains("GPT"));
+                assert!(!told, "{file}, {size}: {:?}", summary.warnings);
+            }
+        }
+    }
+    let small = moved("disk.raw.gz", "c.raw", 1 << 20).unwrap_err();
+    assert!(matches!(small.kind(), ErrorKind::Misuse | ErrorKind::Unsupported), "{small}");
+    assert!(!path("c.raw").exists());
+    // What the format makes of the size moves the end, too; and whoever does not ask is told.
+    let mut convert = Convert::new(path("disk.raw.gz").as_path(), path("d.raw").as_path());
+    convert.size = Some(VirtualSize::Bytes(80 << 20));
+    let summary = convert.run(&job).unwrap();
+    assert!(summary.warnings.iter().any(|text| text.contains("--move-gpt")), "{summary:?}");
+    moved("disk.raw", "odd.raw", (64 << 20) + 512).unwrap();
+    sh(folder.path(), "gzip -k1 odd.raw; tar -czf odd.tar.gz odd.raw");
+    for (source, target, warns) in [
+        ("odd.tar.gz", "e.vmdk", true),
+        ("odd.tar.gz", "e.qcow2", false),
+        ("odd.raw.gz", "f.qcow2", false),
+    ] {
+        let convert = Convert::new(path(source).as_path(), path(target).as_path());
+        let summary = convert.run(&job).unwrap();
+        let told = summary.warnings.iter().any(|text| text.contains("--move-gpt"));
+        assert_eq!(told, warns, "{target}: {:?}", summary.warnings);
+    }
+}
+
+#[test]
+fn data_after_the_last_partition_is_found_in_compressed_files() {
+    let folder = qemu::temp_dir();
+    let mut disk = machine();
+    fs::write(folder.path().join("clean"), &disk).unwrap();
+    disk[23 * MIB + 77] = 1;
+    fs::write(folder.path().join("stray"), disk).unwrap();
+    sh(folder.path(), "gzip -k1 clean; gzip -k1 stray");
+    for (file, verdict) in [("clean", Verdict::Pass), ("stray", Verdict::Warn)] {
+        for file in [file.to_owned(), format!("{file}.gz")] {
+            let report = preflight(&folder.path().join(&file), target("aliyun"));
+            let rule = report.rules.iter().find(|rule| rule.id == "nothing-beyond").unwrap();
+            assert_eq!(rule.verdict, verdict, "{file}: {}", rule.text);
+            assert!(verdict == Verdict::Pass || rule.text.contains("0x170004d"), "{}", rule.text);
+        }
+    }
 }

@@ -162,7 +162,7 @@ fn merge(
 
 fn problems(path: &Path) -> Vec<String> {
     let mut problems = Vec::new();
-    open(path).check(&mut |problem| problems.push(problem.text)).unwrap();
+    open(path).check(&Job::new(2).unwrap(), &mut |problem| problems.push(problem.text)).unwrap();
     problems
 }
 

@@ -191,7 +191,7 @@ fn every_format_converts_into_every_format() {
         let size = real.size.next_multiple_of(kind.rounding);
         let rounded = (size > real.size).then_some(Difference::Size(size, real.size));
         assert_eq!(image.compare(&original, &job()).unwrap(), rounded, "{name}");
-        image.check(&mut |problem| panic!("{name}: {}", problem.text)).unwrap();
+        image.check(&job(), &mut |problem| panic!("{name}: {}", problem.text)).unwrap();
         assert_eq!(image.layers()[0].is_assumed(), kind.name == "raw", "{name}");
         if let Some(format) = kind.qemu {
             assert_eq!(qemu::sha256(&path, format), real.sha256, "{name}, as qemu-img reads it");

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use diskferry_block_stream::{Cancel, Cursor, Disk, Progress, Result};
+use diskferry_block_stream::{Cancel, Cursor, Disk, Order, Progress, Result};
 use serde::Serialize;
 
 use crate::Inspection;
@@ -23,7 +23,8 @@ pub struct Usage {
 /// Finds the last byte of a disk that is not zero, from its end, and the first one after the partitions.
 ///
 /// Where the disk has no storage (a hole, a zero cluster) nothing is read. What it reads is little when
-/// data stands near the end; it is the whole disk when that is full of stored zeros.
+/// data stands near the end; it is the whole disk when that is full of stored zeros. A disk that is
+/// best read front to back is read so, once, and all of it.
 ///
 /// `progress` is told of the disk's size and counts up to it.
 ///
@@ -39,18 +40,13 @@ pub fn usage(
     progress.expect(size);
     let ignored = inspection.backup_ranges();
     let mut scan = Scan { cursor: disk.cursor()?, ignored, cancel, buf: vec![0; PIECE] };
-    let (mut end, mut last_byte) = (size, None);
-    while end > 0 && last_byte.is_none() {
-        let start = end.saturating_sub(WINDOW);
-        last_byte = scan.last(start..end)?;
-        progress.pass(end - start);
-        end = start;
-    }
     let partitions_end = inspection.partitions_end();
+    let (last_byte, stray_byte) = match disk.order() {
+        Order::Forward => scan.forwards(size, partitions_end, progress)?,
+        Order::Any | Order::Grains => scan.backwards(size, partitions_end, progress)?,
+    };
+    let stray_byte = stray_byte.filter(|_| !inspection.partitions.is_empty());
     let used_end = last_byte.map_or(0, |byte| byte + 1);
-    let stray_byte =
-        if inspection.partitions.is_empty() { None } else { scan.first(partitions_end..used_end)? };
-    progress.pass(end);
     let smallest_size = inspection.smallest_size_with(used_end);
     Ok(Usage { partitions_end, last_byte, stray_byte, smallest_size })
 }
@@ -63,6 +59,54 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    /// The last byte of a disk that is not zero, and the first such one from `from` on.
+    fn backwards(
+        &mut self,
+        size: u64,
+        from: u64,
+        progress: &Progress,
+    ) -> Result<(Option<u64>, Option<u64>)> {
+        let (mut end, mut last) = (size, None);
+        while end > 0 && last.is_none() {
+            let start = end.saturating_sub(WINDOW);
+            last = self.last(start..end)?;
+            progress.pass(end - start);
+            end = start;
+        }
+        let first = self.first(from..last.map_or(0, |byte| byte + 1))?;
+        progress.pass(end);
+        Ok((last, first))
+    }
+
+    /// The same in one pass.
+    fn forwards(
+        &mut self,
+        size: u64,
+        from: u64,
+        progress: &Progress,
+    ) -> Result<(Option<u64>, Option<u64>)> {
+        let (mut at, mut last, mut first) = (0, None, None);
+        while at < size {
+            let (run, reads_zero) = self.run(at..size)?;
+            let mut start = if reads_zero { run.end } else { run.start };
+            progress.pass(start - at);
+            while start < run.end {
+                let end = run.end.min(start + PIECE as u64);
+                let piece = self.read(start..end)?;
+                last = last_byte_in(piece).map(|byte| start + byte as u64).or(last);
+                if first.is_none() && from < end {
+                    let skipped = from.saturating_sub(start);
+                    let found = first_byte_in(&piece[skipped as usize..]);
+                    first = found.map(|byte| start + skipped + byte as u64);
+                }
+                progress.pass(end - start);
+                start = end;
+            }
+            at = run.end;
+        }
+        Ok((last, first))
+    }
+
     /// The last byte in the range that is not zero. The range is a window at most.
     fn last(&mut self, range: Range<u64>) -> Result<Option<u64>> {
         // Extents are told forwards only.

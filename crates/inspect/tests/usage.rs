@@ -3,8 +3,12 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{LINUX, MIB, Sparse, Table, entry, mbr};
-use diskferry_block_stream::{Cancel, ErrorKind, Progress};
+use diskferry_block_stream::{
+    Bytes, Cancel, Cursor, Disk, ErrorKind, Extent, Order, Progress, Result,
+};
 use diskferry_inspect::{Usage, usage};
 
 const SIZE: u64 = 16 * MIB;
@@ -13,7 +17,54 @@ fn used(disk: &Sparse) -> Usage {
     let progress = Progress::default();
     let found = usage(disk, &disk.inspected(), &Cancel::default(), &progress).unwrap();
     assert_eq!((progress.passed(), progress.total()), (disk.size, disk.size));
+    // One that is read front to back is used as far, and nobody goes back in it.
+    let progress = Progress::default();
+    let inspected = disk.inspected();
+    let forward = usage(&Forward(disk), &inspected, &Cancel::default(), &progress).unwrap();
+    assert_eq!(forward, found);
+    assert_eq!((progress.passed(), progress.total()), (disk.size, disk.size));
     found
+}
+
+/// A disk that is best read front to back.
+struct Forward<'a>(&'a Sparse);
+
+impl Disk for Forward<'_> {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn grain(&self) -> u64 {
+        self.0.grain()
+    }
+
+    fn files(&self) -> &[Arc<dyn Bytes>] {
+        self.0.files()
+    }
+
+    fn order(&self) -> Order {
+        Order::Forward
+    }
+
+    fn cursor(&self) -> Result<Box<dyn Cursor + '_>> {
+        Ok(Box::new(Onwards(self.0.cursor()?, 0)))
+    }
+}
+
+/// A cursor, and how far it has come.
+struct Onwards<'a>(Box<dyn Cursor + 'a>, u64);
+
+impl Cursor for Onwards<'_> {
+    fn extent(&mut self, at: u64, limit: u64) -> Result<Extent> {
+        assert!(at >= self.1, "back to {at:#x} from {:#x}", self.1);
+        self.0.extent(at, limit)
+    }
+
+    fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
+        assert!(at >= self.1, "back to {at:#x} from {:#x}", self.1);
+        self.1 = at + buf.len() as u64;
+        self.0.read(at, buf)
+    }
 }
 
 #[test]

@@ -178,6 +178,20 @@ impl Footer {
         Self::parse(believed, blocks_end, copies)
     }
 
+    /// The footer at the end of `end` bytes that came in order, the last of which are `tail`; `None`
+    /// where they do not say that they are a VHD.
+    pub fn of_stream(tail: &[u8], end: u64) -> Result<Option<Self>> {
+        if !probe(&[], tail) {
+            return Ok(None);
+        }
+        let found = Found::at_end(tail, end).ok_or(Damage::NoFooter { end })?;
+        if !found.is_good() {
+            return Err(Damage::FooterChecksum { at: found.at, sum: found.sum }.into());
+        }
+        let copies = Copies { end: Copy::Good, end_length: found.length, start: None };
+        Self::parse(&found, found.at, copies).map(Some)
+    }
+
     fn parse(found: &Found, end: u64, copies: Copies) -> Result<Self> {
         let raw = RawFooter::parse(&found.bytes);
         let disk_type = DiskType::parse(found.at, raw.disk_type)?;

@@ -5,7 +5,9 @@ use diskferry_block_stream::{Bytes, Error, ParentRef, ProblemKind, Result};
 use crate::damage::Damage;
 use crate::footer::{Copy, DiskType, Footer, SizeBy};
 use crate::parent::{self, Locator};
-use crate::wire::{self, ENTRY, HEADER, HEADER_COOKIE, RawHeader, SECTOR, field};
+use crate::wire::{
+    self, ENTRY, FOOTER, HEADER, HEADER_COOKIE, RawHeader, SECTOR, SHORT_FOOTER, field,
+};
 
 /// What an image says about itself, checked.
 #[derive(Clone, Debug)]
@@ -84,6 +86,55 @@ impl Header {
             }
         };
         Ok(Self { footer, blocks, oddities })
+    }
+}
+
+/// A fixed disk that came in order: its bytes, and then a footer, which the disk's end tells only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FixedDisk {
+    /// Virtual size in bytes.
+    pub size: u64,
+    /// What is odd about the footer.
+    pub warnings: Vec<String>,
+}
+
+impl FixedDisk {
+    /// Bytes at the end that may be none of the disk's: the footer, and what is left of a cylinder
+    /// where the disk is counted by its geometry, of at most 16 heads and 255 sectors.
+    pub const TAIL: usize = FOOTER + 16 * 255 * SECTOR as usize;
+
+    /// The size of a disk that fills a file of `length` bytes up to its footer.
+    pub fn size_within(length: u64) -> u64 {
+        let footer = if length % SECTOR == SHORT_FOOTER as u64 { SHORT_FOOTER } else { FOOTER };
+        length.saturating_sub(footer as u64)
+    }
+
+    /// What `end` bytes that came in order are, the last of which are `tail`, of
+    /// [`TAIL`](Self::TAIL) or more where there are as many; `None` where they do not say that they
+    /// are a VHD. The disk ends within the tail.
+    ///
+    /// # Errors
+    /// `Damaged` for a footer that is broken or cut, or of a longer disk; `Unsupported` for one of
+    /// another kind of disk, or of a disk that ended before the tail.
+    pub fn of_stream(tail: &[u8], end: u64) -> Result<Option<Self>> {
+        let Some(footer) = Footer::of_stream(tail, end)? else { return Ok(None) };
+        if footer.disk_type != DiskType::Fixed {
+            return Err(Error::unsupported(
+                "a VHD that is not fixed cannot be read in order, for its tables point back and \
+                 forth; give a file",
+            ));
+        }
+        let mut oddities = odd_fields(&footer);
+        oddities.extend(odd_rest(&footer)?);
+        if footer.size < end - tail.len() as u64 {
+            return Err(Error::unsupported(format!(
+                "the disk has {} bytes by its footer, which begins only after {}; in order, what is \
+                 between cannot be left out; give a file",
+                footer.size, footer.end
+            )));
+        }
+        let warnings = oddities.into_iter().map(|oddity| oddity.text).collect();
+        Ok(Some(Self { size: footer.size, warnings }))
     }
 }
 

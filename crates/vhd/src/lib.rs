@@ -1,6 +1,6 @@
 //! Microsoft's VHD (Virtual PC, Hyper-V, Azure), read and written: fixed, dynamic, differencing.
 //!
-//! [`Vhd`] is an opened image, [`plan`] the way to store a disk as one. The layout is in
+//! [`Vhd`] is an opened image, [`FixedDisk`] one that came in order, [`plan`] the way to store a disk as one. The layout is in
 //! Microsoft's "Virtual Hard Disk Image Format Specification" of October 2006; where that leaves
 //! something open, or readers take it otherwise, the place says whom this follows.
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ mod parent;
 mod wire;
 mod write;
 
+pub use header::FixedDisk;
 pub use image::Vhd;
 pub use options::{OPTIONS, Options};
 pub use write::plan;

@@ -228,7 +228,9 @@ fn ours(dir: &Path, subformat: &str, raw: &Path, size: u64) {
     let target = create(&path);
     let job = Job::new(2).unwrap();
     copy_split(&source, split, &parts, &target, &CopyOptions::default(), &job).unwrap();
-    outputs.into_iter().chain([target]).for_each(|output| output.keep().unwrap());
+    for output in outputs.into_iter().chain([target]) {
+        output.keep().unwrap();
+    }
     assert!(qemu::compare(raw, "raw", &path, "vmdk"), "{subformat}, {size}");
     let info = qemu::info(&path, "vmdk");
     assert_eq!(info["virtual-size"], rounded(subformat, size), "{subformat}, {size}");

@@ -57,6 +57,11 @@ impl Search<'_> {
     fn run(mut self) -> Result<Inside> {
         // Members that are taken for disks, and those that are not.
         let (mut disks, mut others) = (Vec::new(), Vec::new());
+        // Of short members, the one that is meant if there are no others.
+        let meant = match self.choice {
+            Choice::Only | Choice::First => 1,
+            Choice::Number(number) => number as usize,
+        };
         let mut held = None;
         while let Some(entry) = self.headers.next(&mut self.archive)? {
             if entry.is_file && is_descriptor(&entry.name) {
@@ -68,11 +73,7 @@ impl Search<'_> {
             }
             if let Some(found) = likely(&mut self.archive, &entry, self.judge)? {
                 disks.push(found);
-                let meant = match self.choice {
-                    Choice::Only | Choice::First => true,
-                    Choice::Number(number) => disks.len() == number as usize,
-                };
-                if meant {
+                if disks.len() == meant {
                     let alone = self.choice == Choice::Only;
                     return Ok(self.inside(entry, disks, alone, false));
                 }
@@ -81,22 +82,20 @@ impl Search<'_> {
             }
             self.limits.spend("an archive's list", entry.name.len() as u64 + 128)?;
             others.push(Found { name: entry.name.clone(), size: Some(entry.size), format: None });
-            if others.len() == 1 {
+            if others.len() == meant {
                 held = Some(self.whole(&entry)?);
             } else {
                 self.archive.skip(entry.rest)?;
             }
         }
         let disks = if disks.is_empty() { others } else { disks };
-        self.choice.pick(&disks)?;
-        let (Some(bytes), [found]) = (held, disks.as_slice()) else {
-            return Err(Error::unsupported(
-                "an archive of several short members, none of which looks like a disk",
-            ));
-        };
+        let picked = self.choice.pick(&disks)?;
+        // Whatever else could be picked was returned when it came.
+        let none = || Error::misuse(format!("the disk '{}' was passed over", disks[picked].name));
+        let bytes = held.ok_or_else(none)?;
         self.archive.drain()?;
         Ok(Inside {
-            name: found.name.clone(),
+            name: disks[picked].name.clone(),
             size: bytes.len() as u64,
             disks,
             is_ova: false,

@@ -256,10 +256,22 @@ fn large_members_are_disks_and_the_only_one_is() {
     assert_eq!(only(&archive(&members[..2])).unwrap().0, "a.tar/a");
     assert_eq!(only(&archive(&members[..1])).unwrap().1, b"text");
     assert_eq!(only(&archive(&[])), Err(ErrorKind::Unsupported));
-    let texts = [Member::new("a", b'0', b"a"), Member::new("b", b'0', b"b")];
-    // In a file they are two disks, in order none is: what matters is that nothing is guessed.
-    assert!(disk(&archive(&texts), Choice::Only, &limits()).is_err());
-    assert!(in_order(&archive(&texts), Choice::Only, &limits(), true).is_err());
+    // Several short ones are disks where there are no others.
+    let text = |name: &'static str| Member::new(name, b'0', name.as_bytes());
+    let three = archive(&[text("a"), text("b"), text("c")]);
+    assert_eq!(only(&three), Err(ErrorKind::Misuse));
+    for (choice, name) in [(Choice::First, "a"), (Choice::Number(1), "a"), (Choice::Number(3), "c")]
+    {
+        let (found, bytes) = read(&three, choice, &limits()).unwrap();
+        assert_eq!((found, bytes), (format!("a.tar/{name}"), name.as_bytes().to_vec()));
+    }
+    for number in [0, 4] {
+        assert_eq!(read(&three, Choice::Number(number), &limits()), Err(ErrorKind::Misuse));
+    }
+    let long = Member::new("long", b'0', &large);
+    let mixed = archive(&[text("a"), long, text("b")]);
+    assert_eq!(read(&mixed, Choice::Number(1), &limits()).unwrap().0, "a.tar/long");
+    assert_eq!(read(&mixed, Choice::Number(2), &limits()), Err(ErrorKind::Misuse));
 }
 
 /// An old sparse header with these entries, each offset and length, and a real size.

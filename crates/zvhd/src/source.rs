@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use diskferry_block_stream::{Error, Piece, Result};
+use diskferry_block_stream::{Piece, Result, fill_from};
 
 use crate::damage::Damage;
 use crate::header::Flavour;
@@ -71,18 +71,7 @@ impl<R: Read> Source<R> {
 
     /// Fills as much of `buf` as there are bytes for.
     pub fn fill(&mut self, buf: &mut [u8]) -> Result<usize> {
-        let mut count = 0;
-        while count < buf.len() {
-            match self.reader.read(&mut buf[count..]) {
-                Ok(0) => break,
-                Ok(more) => count += more,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let left = (buf.len() - count) as u64;
-                    return Err(Error::from(error).at("reading", self.at + count as u64, left));
-                }
-            }
-        }
+        let count = fill_from(&mut self.reader, self.at, buf)?;
         self.at += count as u64;
         Ok(count)
     }

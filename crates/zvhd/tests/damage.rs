@@ -9,7 +9,7 @@ use common::{
     BLOCK, Format, PAGE, alone, chained, headed, page, put, seal, text, trim, unit, zstd, zvhd,
     zvhd2,
 };
-use diskferry_block_stream::{Error, ErrorKind, Limits, Problem, ProblemKind};
+use diskferry_block_stream::{Error, ErrorKind, Limits, Piece, Problem, ProblemKind};
 
 /// Blocks of text, packed in each way that these tests need.
 struct Blocks {
@@ -713,6 +713,10 @@ fn what_is_odd_about_the_end_of_a_zvhd_file_is_a_warning() {
         let image = Format::Zvhd.open(Arc::new(file.clone()), &Limits::default()).unwrap();
         let warnings = image.describe().warnings;
         assert!(warnings.len() == 1 && warnings[0].contains(text), "{name}: {warnings:?}");
+        let mut stream = Format::Zvhd.stream(file.clone(), &Limits::default()).unwrap();
+        let mut buf = vec![0; 1 << 20];
+        while stream.next(&mut buf).unwrap() != Piece::End {}
+        assert_eq!(stream.warnings(), [format!("pipe: {}", warnings[0])], "{name}");
         let found = problems(Format::Zvhd, &file);
         assert!(found.len() == 1 && found[0].kind == ProblemKind::Oddity, "{name}: {found:?}");
     }

@@ -2,16 +2,19 @@
 
 use std::io::{self, Write};
 
-use diskferry::{Backing, Location, Problem, ProblemKind};
+use diskferry::{Backing, Location, Problem, ProblemKind, Watch};
 use serde_json::json;
 
 use super::{Outcome, stdout};
 use crate::args;
 use crate::human::plain;
 use crate::outcome::{Answer, Failure};
+use crate::progress::{self, Display};
 
 /// Lists problems as they are found: a bad image may have more than memory.
 pub fn check(arguments: args::Check) -> Outcome {
+    let watch = Watch::default();
+    let job = arguments.work.job(&watch, &arguments.image)?;
     let open = arguments.from.open_options(Backing::Ignored);
     let image = open.open_image(&Location::from_argument(arguments.image))?;
     let mut out = stdout();
@@ -21,10 +24,12 @@ pub fn check(arguments: args::Check) -> Outcome {
         let (file, format) = (json!(image.name()), json!(image.format().name()));
         write!(out, "{{\n  \"file\": {file},\n  \"format\": {format},\n  \"problems\": [")?;
     }
-    let checked = image.check(&mut |problem| {
+    let display = Display::start(arguments.work.progress, &job.progress, &watch);
+    let checked = image.check(&job, &mut |problem| {
         let first = found.total() == 0;
         found.count(problem.kind);
         if unwritten.is_none() {
+            progress::clear();
             let written = match arguments.json {
                 true => write_json(&mut out, &problem, first),
                 false => write_line(&mut out, &problem),
@@ -32,6 +37,7 @@ pub fn check(arguments: args::Check) -> Outcome {
             unwritten = written.err().map(Failure::from);
         }
     });
+    drop(display);
     if let Some(failure) = unwritten {
         return Err(failure);
     }

@@ -70,19 +70,32 @@ fn a_fixed_vhd_is_found_by_its_end() {
 }
 
 #[test]
-fn a_fixed_vhd_from_a_pipe_is_not_taken_for_a_raw_disk() {
+fn a_fixed_vhd_from_a_pipe_is_known_by_its_end() {
     let folder = Folder::new();
-    folder.write("a.raw", &disk(SIZE));
+    let disk = disk(SIZE);
+    folder.write("a.raw", &disk);
     folder.done(&["convert", "a.raw", "a.vhd", "-o", "subformat=fixed"]);
     let image = folder.read("a.vhd");
-    let before = folder.names();
-    for arguments in [&["convert", "-", "t.raw"][..], &["convert", "-", "t.raw", "--size", "8M"]] {
-        folder.run_with(arguments, &image).failed(3, &["stdin", "vhd image", "-f raw"]);
-        assert_eq!(folder.names(), before);
+    for more in [&[][..], &["--size", "8M"], &["-f", "vhd"]] {
+        let arguments =
+            [&["convert", "-", "t.raw", "--json", "--verify", "--force"], more].concat();
+        let summary = folder.run_with(&arguments, &image).coded(0).json();
+        assert_eq!(summary["source"]["format"], "vhd");
+        assert_eq!(summary["source"]["virtual_size"], SIZE);
+        assert!(folder.read("t.raw").starts_with(&disk));
     }
-    folder.run_with(&["convert", "-f", "vhd", "-", "t.raw"], &image).failed(3, &["stdin", "pipe"]);
-    folder.run_with(&["convert", "-f", "raw", "-", "t.raw"], &image).coded(0);
+    assert_eq!(folder.read("t.raw"), disk);
+    folder.run_with(&["convert", "-f", "raw", "-", "t.raw", "--force"], &image).coded(0);
     assert_eq!(folder.read("t.raw"), image);
+    let before = folder.names();
+    let cut = &image[..image.len() - 1000];
+    folder.run_with(&["convert", "-f", "vhd", "-", "u.raw"], cut).failed(4, &["stdin", "footer"]);
+    let broken = &image[..image.len() - 20];
+    folder.run_with(&["convert", "-", "u.raw"], broken).failed(4, &["stdin", "footer"]);
+    folder.done(&["convert", "a.raw", "a.vhd", "--force"]);
+    let dynamic = folder.read("a.vhd");
+    folder.run_with(&["convert", "-f", "vhd", "-", "u.raw"], &dynamic).failed(3, &["pipe"]);
+    assert_eq!(folder.names(), before);
 }
 
 #[test]

@@ -136,3 +136,56 @@ fn a_conversion_for_a_target_refuses_what_that_would_refuse() {
     folder.run(&["convert", "--waive", "x", "a.raw", "b.vhd"]).coded(2);
     assert_eq!(folder.names(), ["a.raw"]);
 }
+
+#[test]
+fn what_a_pipe_begins_with_is_judged_before_anything_is_written() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("t")).unwrap();
+    let created = || folder.path("t").metadata().unwrap().modified().unwrap();
+    let disk = diskferry_testkit::machine();
+    folder.run_with(&["convert", "-q", "--for", "aliyun", "-", "t/a.qcow2"], &disk).coded(0);
+    let mut wide = disk.clone();
+    wide[(1 << 20) + 1024 + 96] |= 0x80;
+    // Whoever sends it may have much more to send.
+    let endless = [wide.clone(), vec![7; 40 << 20]].concat();
+    let before = created();
+    for bytes in [&wide, &endless] {
+        folder
+            .run_with(&["convert", "--for", "aliyun", "-", "t/b.qcow2"], bytes)
+            .failed(3, &["stdin: ", "aliyun would refuse it: ext4-64bit", "--waive ext4-64bit"]);
+    }
+    assert_eq!(created(), before);
+    // What is written to a pipe is not looked at again, so it is said how far that went.
+    let noise: Vec<u8> = (0..20 << 20).map(|at: u32| (at % 251) as u8).collect();
+    let long = [&disk[..], &noise].concat();
+    let to_pipe = ["convert", "--for", "openstack", "-O", "raw", "-", "-"];
+    let ended = folder.run_with(&to_pipe, &long).coded(0);
+    assert!(ended.bytes == long && ended.stderr.contains("judged for openstack by its first"));
+    let ended = folder.run_with(&to_pipe, &disk).coded(0);
+    assert!(!ended.stderr.contains("judged"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_gpt_moves_in_a_pipe_where_the_size_is_given() {
+    let folder = Folder::new();
+    let real = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/real-disk.qcow2");
+    folder.done(&["convert", "-q", real, "a.raw"]);
+    folder.done(&["convert", "-q", "--size", "80M", "--move-gpt", "a.raw", "moved.raw"]);
+    let disk = folder.read("a.raw");
+    let sized = ["convert", "--size", "80M", "-", "t.raw"];
+    let ended = folder.run_with(&sized, &disk).coded(0);
+    assert!(ended.stderr.contains("--move-gpt moves it"), "{}", ended.stderr);
+    let ended = folder.run_with(&[&sized[..], &["--move-gpt", "--force"]].concat(), &disk).coded(0);
+    assert!(!ended.stderr.contains("--move-gpt"), "{}", ended.stderr);
+    assert!(folder.read("t.raw") == folder.read("moved.raw"));
+    let before = folder.names();
+    folder
+        .run_with(&["convert", "--move-gpt", "-", "u.qcow2"], &disk)
+        .failed(2, &["stdin", "give it with --size"]);
+    let mut damaged = disk;
+    damaged[512 + 20] ^= 1;
+    folder
+        .run_with(&["convert", "--move-gpt", "--size", "80M", "-", "u.raw"], &damaged)
+        .failed(3, &["stdin", "its GPT cannot be moved"]);
+    assert_eq!(folder.names(), before);
+}

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Error, Image, Plan, Result};
 use diskferry_vhd as vhd;
 
+pub(crate) use diskferry_vhd::FixedDisk;
+
 use super::{Compress, Context, Naming, Row, SECTOR, Writing, no_snapshots};
 
 pub(super) static ROW: Row = Row {
     name: "vhd",
     aliases: &["vpc"],
     extensions: &["vhd", "vpc"],
-    reads: "fixed, dynamic, differencing with its parent",
+    reads: "fixed (also from a pipe), dynamic, differencing with its parent",
     writes: "dynamic or fixed, at the exact size",
     ends_with_file: true,
     options: vhd::OPTIONS,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Error, Order, Result};
+use diskferry_block_stream::{Bytes, Cancel, Disk, Error, Result};
 use diskferry_engine::Job;
 use diskferry_inspect::{self as inspect, Inspection};
 
@@ -51,14 +51,19 @@ impl Readiness {
         Ok(())
     }
 
+    /// All that is known of a disk that comes in order, by what was found at its beginning.
+    pub fn look_ahead(&self, found: &Inspection) -> Facts {
+        let content = self.asks(Check::needs_content).then(|| found.clone());
+        Facts { content, ..Facts::default() }
+    }
+
     /// Looks for what lies after the last partition, where a rule asks for it. That may take reading
-    /// much of the disk, from its end; one that is read front to back is left alone.
+    /// much of the disk, from its end; or all of it, once, where it is read front to back.
     ///
     /// # Errors
     /// As for [`look`](Self::look).
     pub fn look_beyond(&self, facts: &mut Facts, disk: &dyn Disk, job: &Job) -> Result<()> {
         if let Some(found) = &facts.content
-            && disk.order() != Order::Forward
             && self.asks(|check| matches!(check, Check::NothingBeyond))
         {
             facts.stray = Some(match found.partitions.as_slice() {
@@ -101,13 +106,12 @@ impl Readiness {
     pub fn facts(&self, image: &DiskImage) -> Result<Facts> {
         let info = image.info();
         let around = image.around();
-        let compressed = around.layers.iter().any(|layer| !matches!(*layer, "tar" | "ova"));
-        let ends_in_zeros = match compressed {
+        let ends_in_zeros = match image.is_packed() {
             true => None,
             false => Some(ends_in_zeros(image.top().bytes().as_ref())?),
         };
         let asks_glance = self.asks(|check| matches!(check, Check::OneFormat | Check::GlanceVmdk));
-        let glance = match asks_glance && !compressed {
+        let glance = match asks_glance && !image.is_packed() {
             true => Some(Glance::look(image.top().bytes().as_ref())?),
             false => None,
         };
@@ -155,7 +159,7 @@ fn stored(image: &DiskImage, job: &Job) -> Result<u64> {
 ///
 /// # Errors
 /// `Io` or `Damaged` where the disk cannot be read, `Cancelled`.
-pub(crate) fn look_for_gpt(disk: &dyn Disk, job: &Job) -> Result<Option<Inspection>> {
-    let found = inspect::inspect(disk, &job.cancel)?;
+pub(crate) fn look_for_gpt(disk: &dyn Disk, cancel: &Cancel) -> Result<Option<Inspection>> {
+    let found = inspect::inspect(disk, cancel)?;
     Ok(Some(found).filter(|found| found.used_gpt().is_some()))
 }

@@ -1,6 +1,7 @@
 //! What a conversion for a target makes, and whether the target will take it.
 
 use diskferry_block_stream::{Detail, Error, Result};
+use diskferry_inspect::GptState;
 
 use super::facts::Facts;
 use super::glance::Glance;
@@ -124,7 +125,9 @@ impl Readiness {
     pub fn planned(&self, source: &Facts, name: &str) -> Option<Facts> {
         let choice = self.choose(None, None, &[], None).ok()?;
         let name = name.rsplit('/').next();
-        let mut planned = self.plan(&choice, source, self.size(source.virtual_size), name);
+        let size = self.size(source.virtual_size);
+        let size = size.checked_next_multiple_of(choice.make.unit).unwrap_or(size);
+        let mut planned = self.plan(&choice, source, size, name);
         if let Some(disk) =
             planned.content.as_mut().filter(|_| planned.virtual_size != source.virtual_size)
         {
@@ -133,9 +136,9 @@ impl Readiness {
         Some(planned)
     }
 
-    /// What is known of the target before any work, at that virtual size in bytes and that name.
+    /// What is known of the target before any work, at that name, and the virtual size in bytes that
+    /// it will have.
     pub fn plan(&self, choice: &Choice, source: &Facts, size: u64, name: Option<&str>) -> Facts {
-        let size = size.checked_next_multiple_of(choice.make.unit).unwrap_or(size);
         let on =
             choice.options.iter().filter(|(_, value)| matches!(&**value, "on" | "yes" | "true"));
         let details = on.filter_map(|(key, _)| {
@@ -168,7 +171,21 @@ impl Readiness {
     /// # Errors
     /// `Unsupported` with every rule that refuses it.
     pub fn judge(&self, facts: &Facts) -> Result<Vec<String>> {
-        let rulings = preflight::judge(self, facts);
+        self.verdict(&preflight::judge(self, facts))
+    }
+
+    /// The same by the beginning of a disk, where that settles it; a size of 0 is not known yet.
+    ///
+    /// # Errors
+    /// As for [`judge`](Self::judge).
+    pub fn judge_ahead(&self, facts: &Facts) -> Result<Vec<String>> {
+        let rulings = preflight::judge(self, facts).into_iter().zip(self.target.rules());
+        let settled = rulings.filter(|(_, rule)| is_settled(&rule.check, facts));
+        self.verdict(&settled.map(|(ruling, _)| ruling).collect::<Vec<_>>())
+    }
+
+    /// The warnings.
+    fn verdict(&self, rulings: &[Ruling]) -> Result<Vec<String>> {
         let of = |verdict| rulings.iter().filter(move |ruling| ruling.verdict == verdict);
         let refusals: Vec<String> = of(Verdict::Fail).map(refusal).collect();
         if !refusals.is_empty() {
@@ -219,6 +236,40 @@ impl Readiness {
     }
 }
 
+/// Whether what breaks a check breaks it still when all of the disk is known, and not only what it
+/// begins with. What was found then stays found, and what was not may come.
+///
+/// A RAID's superblock at the end of a partition could make a file system at its beginning something
+/// else: that is no disk that anybody exports.
+fn is_settled(check: &Check, facts: &Facts) -> bool {
+    let Some(disk) = &facts.content else { return true };
+    // Else a GPT may come last.
+    let is_known = match &disk.gpt {
+        Some(gpt) => gpt.primary.state == GptState::Valid,
+        None => disk
+            .mbr
+            .as_ref()
+            .is_some_and(|mbr| mbr.protective().is_none() && !mbr.entries.is_empty()),
+    };
+    match check {
+        Check::VirtualSize(_) | Check::VirtualUnit(_) => facts.virtual_size > 0,
+        // The first sector tells.
+        Check::OpenStackTable | Check::Bios => true,
+        Check::Table(_)
+        | Check::Partitioned
+        | Check::NoExtFeatures(_)
+        | Check::NotEncrypted
+        | Check::NoVolumes
+        | Check::Whole => is_known,
+        Check::EfiLoader
+        | Check::Root(_)
+        | Check::BackupGpt
+        | Check::NothingBeyond
+        | Check::NoWindowsOnGpt => false,
+        _ => true,
+    }
+}
+
 /// Whether no option of the user speaks against a make's own.
 fn agrees(make: &Make, options: &[(String, String)]) -> bool {
     make.options.iter().all(|(key, value)| {
@@ -259,7 +310,11 @@ pub(crate) fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use diskferry_block_stream::Stamp;
+
     use super::*;
+    use crate::format::Naming;
+    use crate::import::import_targets;
 
     #[test]
     fn a_command_line_names_a_target_that_is_not_the_source() {
@@ -292,6 +347,22 @@ mod tests {
             huawei.command_line("a.qcow2", &huawei.target_name("a.qcow2"), &words),
             "diskferry convert --for huawei --snapshot 'last monday' a.qcow2 a-huawei.qcow2"
         );
+    }
+
+    #[test]
+    fn what_is_made_counts_sizes_as_its_format_does() {
+        for target in import_targets() {
+            for make in target.0.makes {
+                let own = make.options.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+                let compress = make.compressed.then(Compress::default);
+                let writing = make.format.writing(&own.collect::<Vec<_>>(), compress).unwrap();
+                let stamp = Stamp { uuid: [7; 16], seconds: 8 };
+                let naming = Naming { stamp, file: Some("disk") };
+                let plan = writing.plan(Some(40 << 30), &naming).unwrap();
+                // What is no whole number of sectors is no disk of any target.
+                assert_eq!(writing.unit(&plan).max(SECTOR), make.unit, "{target}: {}", make.format);
+            }
+        }
     }
 
     #[test]

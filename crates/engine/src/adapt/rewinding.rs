@@ -23,17 +23,9 @@ pub struct Rewinding {
 pub type Begin = Box<dyn Fn() -> Result<Box<dyn Stream>> + Send + Sync>;
 
 impl Rewinding {
-    /// A disk of `size` bytes that `begin` starts; `None` where that is known only at the end, which
-    /// costs a pass to find out.
-    ///
-    /// # Errors
-    /// Whatever the stream fails with.
-    pub fn new(name: impl Into<String>, size: Option<u64>, begin: Begin) -> Result<Self> {
-        let size = match size {
-            Some(size) => size,
-            None => Reader::new(begin()?).measure()?,
-        };
-        Ok(Self { name: name.into(), size, begin, idle: Mutex::default() })
+    /// A disk of `size` bytes that `begin` starts.
+    pub fn new(name: impl Into<String>, size: u64, begin: Begin) -> Self {
+        Self { name: name.into(), size, begin, idle: Mutex::default() }
     }
 
     /// The reader that has the least to pass over up to `at`.
@@ -141,22 +133,6 @@ impl Reader {
         Self { stream, at: 0, zeros: 0, over: false }
     }
 
-    /// How long the stream is, to its end.
-    fn measure(mut self) -> Result<u64> {
-        let mut buf = vec![0; PASS];
-        loop {
-            let step = match self.stream.next(&mut buf)? {
-                Piece::Data(count) => count as u64,
-                Piece::Zero(count) => count,
-                Piece::End => return Ok(self.at),
-            };
-            self.at = self
-                .at
-                .checked_add(step)
-                .ok_or_else(|| Error::limit("a stream of more than 2^64 bytes"))?;
-        }
-    }
-
     fn pass(&mut self, to: u64) -> Result<()> {
         let mut buf = vec![0; PASS.min((to - self.at).try_into().unwrap_or(PASS))];
         while self.at < to {
@@ -225,29 +201,27 @@ mod tests {
     use super::*;
     use crate::ReadStream;
 
-    fn rewinding(bytes: &[u8], size: Option<u64>, begun: &Arc<AtomicUsize>) -> Rewinding {
+    fn rewinding(bytes: &[u8], size: u64, begun: &Arc<AtomicUsize>) -> Rewinding {
         let (bytes, begun) = (bytes.to_vec(), Arc::clone(begun));
         let begin = move || -> Result<Box<dyn Stream>> {
             begun.fetch_add(1, Ordering::Relaxed);
             Ok(Box::new(ReadStream::new("rewinding", Reading::new(bytes.clone()), None)))
         };
-        Rewinding::new("rewinding", size, Box::new(begin)).unwrap()
+        Rewinding::new("rewinding", size, Box::new(begin))
     }
 
     #[test]
     fn it_reads_as_its_stream_does() {
         for model in [Model::fragmented(3, 1 << 20, 512), Model::of(1, 512, &[])] {
             let bytes = model.bytes(0, model.size() as usize);
-            for size in [Some(model.size()), None] {
-                laws::reading(&rewinding(&bytes, size, &Arc::default()), &model);
-            }
+            laws::reading(&rewinding(&bytes, model.size(), &Arc::default()), &model);
         }
     }
 
     #[test]
     fn going_back_begins_anew_and_going_on_does_not() {
         let begun = Arc::default();
-        let disk = rewinding(&[7; 1000], Some(1000), &begun);
+        let disk = rewinding(&[7; 1000], 1000, &begun);
         for (at, passes) in [(0, 1), (500, 1), (990, 1), (0, 2), (600, 2), (995, 2), (992, 2)] {
             // Each look has a cursor of its own; what the last one left is taken up.
             let mut buf = [0; 5];
@@ -259,7 +233,7 @@ mod tests {
     #[test]
     fn a_stream_of_another_length_is_damage() {
         for size in [999, 1001] {
-            let disk = rewinding(&[7; 1000], Some(size), &Arc::default());
+            let disk = rewinding(&[7; 1000], size, &Arc::default());
             let mut buf = vec![0; size as usize];
             assert!(disk.cursor().unwrap().read(0, &mut buf).is_err(), "{size}");
         }

@@ -21,6 +21,11 @@ impl<W: Write + Send> PipeOutput<W> {
         Self { name: name.into(), writer: Mutex::new((writer, 0)) }
     }
 
+    /// The writer.
+    pub(crate) fn into_inner(self) -> W {
+        self.writer.into_inner().unwrap_or_else(PoisonError::into_inner).0
+    }
+
     fn advance(&self, to: u64, bytes: &[u8]) -> Result<()> {
         let mut guard = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let (writer, passed) = &mut *guard;

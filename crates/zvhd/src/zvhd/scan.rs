@@ -30,7 +30,10 @@ pub(super) fn scan(bytes: &dyn Bytes, first: &Defined, size: u64, limits: &Limit
     loop {
         let head = window.bytes();
         if Flavour::Zvhd.begins(head) {
-            scan.oddities = oddities(bytes, at, first)?;
+            let left = end - at;
+            let mut last = vec![0; left.min(DEFINED as u64) as usize];
+            bytes.read_at(at, &mut last)?;
+            scan.oddities = oddities(at, &last, left, first);
             return Ok(scan);
         }
         if head.is_empty() {
@@ -112,13 +115,11 @@ impl Window {
     }
 }
 
-/// What the last page, which begins at `at`, has other than the first one; and what follows it.
-fn oddities(bytes: &dyn Bytes, at: u64, first: &Defined) -> Result<Vec<(u64, String)>> {
+/// What the last page, which begins at `at` with the bytes `last`, has other than the first one; and
+/// what follows it. From `at` on there are `left` bytes.
+pub(super) fn oddities(at: u64, last: &[u8], left: u64, first: &Defined) -> Vec<(u64, String)> {
     let mut oddities = Vec::new();
-    let left = bytes.len() - at;
-    let mut last = vec![0; left.min(DEFINED as u64) as usize];
-    bytes.read_at(at, &mut last)?;
-    if last != first[..last.len()] {
+    if last != &first[..last.len()] {
         oddities.push((at, "the last page differs from the first".to_owned()));
     }
     if left < PAGE {
@@ -128,5 +129,5 @@ fn oddities(bytes: &dyn Bytes, at: u64, first: &Defined) -> Result<Vec<(u64, Str
         let text = format!("{} bytes follow the last page; they are ignored", left - PAGE);
         oddities.push((at + PAGE, text));
     }
-    Ok(oddities)
+    oddities
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use diskferry_block_stream::{ErrorKind, Limits, Piece, Result, Stream};
 use diskferry_codec::{HISTORY, OpenInflater};
 
+use super::scan::oddities;
 use crate::damage::Damage;
 use crate::header::{Flavour, Header};
 use crate::source::{Next, Passed, Source, Step};
@@ -21,6 +22,9 @@ pub struct ZvhdStream<R> {
     inflater: OpenInflater,
     /// The last bytes of that block.
     tail: Vec<u8>,
+    /// The first page, as far as it means something.
+    first: Defined,
+    oddities: Vec<(u64, String)>,
 }
 
 impl<R: Read + Send> ZvhdStream<R> {
@@ -49,6 +53,8 @@ impl<R: Read + Send> ZvhdStream<R> {
             previous: None,
             inflater: OpenInflater::new(),
             tail: Vec::with_capacity(HISTORY),
+            first,
+            oddities: Vec::new(),
         })
     }
 
@@ -56,9 +62,12 @@ impl<R: Read + Send> ZvhdStream<R> {
     fn advance(&mut self) -> Result<()> {
         match self.source.next() {
             Ok(Next::Unit(unit)) => self.take(unit),
-            Ok(Next::Page(_)) => self.end(),
+            Ok(Next::Page(last)) => self.end(&last),
             // The writers of the reference end an empty disk with its first page.
-            Err(error) if error.kind() == ErrorKind::Damaged && self.is_bare_page() => self.end(),
+            Err(error) if error.kind() == ErrorKind::Damaged && self.is_bare_page() => {
+                self.passed.end();
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
@@ -86,9 +95,12 @@ impl<R: Read + Send> ZvhdStream<R> {
     }
 
     /// What follows the last page means nothing, but whoever sends it may want it taken.
-    fn end(&mut self) -> Result<()> {
+    fn end(&mut self, last: &[u8]) -> Result<()> {
+        let at = self.source.at - last.len() as u64;
         let mut rest = [0; PAGE as usize];
         while self.source.fill(&mut rest)? > 0 {}
+        let defined = &last[..last.len().min(DEFINED)];
+        self.oddities = oddities(at, defined, self.source.at - at, &self.first);
         self.passed.end();
         Ok(())
     }
@@ -122,5 +134,9 @@ impl<R: Read + Send> Stream for ZvhdStream<R> {
 
     fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
         self.piece(buf).map_err(|error| error.doing("reading").in_file(&self.source.name))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.oddities.iter().map(|(_, text)| format!("{}: {text}", self.source.name)).collect()
     }
 }
