@@ -25,7 +25,7 @@ pub use describe::{Description, Detail, Problem, ProblemKind, Snapshot};
 pub use disk::{Cursor, Disk, Extent, Image, Kind, Order, ParentRef, Piece, Stream, read_runs};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use job::{Cancel, Progress};
-pub use limits::Limits;
+pub use limits::{LIMITS, Limits};
 pub use options::{OptionSpec, parse_size};
 pub use plan::{
     Chunk, Enclosed, Enclosure, Flat, Form, Layout, MakeDescriptor, MakePacker, Packed, Packer,

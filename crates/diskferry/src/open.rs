@@ -486,8 +486,8 @@ impl Opening<'_> {
         let (limits, name) = (&self.options.limits, child.name.clone());
         if self.layers.len() >= limits.chain_depth as usize {
             let depth = limits.chain_depth;
-            return Err(Error::limit(format!("a backing chain of more than {depth} layers"))
-                .in_file(self.layers[0].name()));
+            let what = format!("a backing chain of more than {depth} layers");
+            return Err(Limits::reached("depth", what).in_file(self.layers[0].name()));
         }
         let format = self.stated_format(parent, &name)?;
         let found = self.find_parent(parent, format).map_err(|error| error.in_file(&name))?;

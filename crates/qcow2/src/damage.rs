@@ -38,6 +38,8 @@ pub(crate) enum Damage {
     L1TooLarge { entries: u64 },
     #[error("L1 entry {index} points to {at:#x}, {problem}")]
     L1Entry { index: u64, at: u64, problem: Problem },
+    #[error("two entries of the L1 table point to one L2 table, at {at:#x}")]
+    SharedTable { at: u64 },
     #[error("L2 entry for {guest:#x} points to {at:#x}, {problem}")]
     L2Entry { guest: u64, at: u64, problem: Problem },
     #[error("L2 entry for {guest:#x} is a zero cluster, which version 2 does not have")]

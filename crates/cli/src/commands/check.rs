@@ -10,6 +10,10 @@ use crate::args;
 use crate::human::plain;
 use crate::outcome::{Answer, Failure};
 
+/// Problems that are listed. A table of rubbish has one for each of its entries, and nobody reads them; those
+/// that are not listed are counted.
+const LISTED: u64 = 10_000;
+
 /// Lists problems as they are found: a bad image may have more than memory.
 pub fn check(arguments: args::Check) -> Outcome {
     let open = arguments.from.open_options(Backing::Ignored);
@@ -24,7 +28,7 @@ pub fn check(arguments: args::Check) -> Outcome {
     let checked = image.check(&mut |problem| {
         let first = found.total() == 0;
         found.count(problem.kind);
-        if unwritten.is_none() {
+        if unwritten.is_none() && found.total() <= LISTED {
             let written = match arguments.json {
                 true => write_json(&mut out, &problem, first),
                 false => write_line(&mut out, &problem),
@@ -36,8 +40,12 @@ pub fn check(arguments: args::Check) -> Outcome {
         return Err(failure);
     }
     if arguments.json {
-        writeln!(out, "{}]\n}}", if found.total() == 0 { "" } else { "\n  " })?;
+        let end = if found.total() == 0 { "" } else { "\n  " };
+        writeln!(out, "{end}],\n  \"omitted\": {}\n}}", found.omitted())?;
     } else if checked.is_ok() {
+        if found.omitted() > 0 {
+            writeln!(out, "{:10}  {:>14}  {} more are not listed", "", "", found.omitted())?;
+        }
         writeln!(out, "{}: {}", plain(image.name()), found.sentence())?;
     }
     out.flush()?;
@@ -76,6 +84,10 @@ impl Found {
 
     fn total(&self) -> u64 {
         self.corruptions + self.leaks + self.oddities
+    }
+
+    fn omitted(&self) -> u64 {
+        self.total().saturating_sub(LISTED)
     }
 
     fn sentence(&self) -> String {
