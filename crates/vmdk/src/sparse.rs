@@ -408,13 +408,13 @@ impl Sparse {
 
     /// Replaces damaged entries of the directory by those of the redundant one, and counts them.
     ///
-    /// An entry that says that there is no table, where the redundant one has a good one, is
+    /// An entry that says that there is no table, or that all is zeros, where the redundant one has a good one, is
     /// damaged too: writers make both tables at once.
     fn mend(&self, bytes: &dyn Bytes, first: &mut [u64], second: &[u64]) -> u64 {
         let mut mended = 0;
         for (index, (entry, other)) in first.iter_mut().zip(second).enumerate() {
             let good = |entry| self.table_place(bytes, index as u64, entry);
-            let missing = matches!(good(*entry), Err(_) | Ok(Table::Absent));
+            let missing = matches!(good(*entry), Err(_) | Ok(Table::Absent | Table::Zero));
             if missing && matches!(good(*other), Ok(Table::At(_))) {
                 *entry = *other;
                 mended += 1;
