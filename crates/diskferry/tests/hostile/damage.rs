@@ -76,11 +76,8 @@ fn change(sample: &Sample, random: &mut Random, number: usize) -> Damage {
     let have = (sample.base.len() - at).min(width as usize);
     old[..have].copy_from_slice(&sample.base[at..at + have]);
     let big = random.below(2) == 0;
-    let value = if big {
-        u64::from_be_bytes(old) >> (64 - 8 * width)
-    } else {
-        u64::from_le_bytes(old)
-    };
+    let value =
+        if big { u64::from_be_bytes(old) >> (64 - 8 * width) } else { u64::from_le_bytes(old) };
     let value = number_instead(random, value, end);
     let bytes = if big { (value << (64 - 8 * width)).to_be_bytes() } else { value.to_le_bytes() };
     Damage::Put(at, bytes[..have].to_vec())
@@ -97,7 +94,7 @@ fn number_instead(random: &mut Random, old: u64, end: u64) -> u64 {
         5 => old.wrapping_sub(1),
         6 => old.wrapping_mul(2),
         7 => old ^ 1 << random.below(64),
-        8 => *random.pick(&[end, end - 1, end / 512, end / 512 - 1, end.div_ceil(512)]),
+        8 => *random.pick(&[end, end - 1, end / 512, end / 512 + 1, end.div_ceil(512)]),
         9 => random.below(end),
         10 => random.below(end) / 512 * 512,
         _ => random.number(),

@@ -18,6 +18,8 @@ pub struct Sample {
     pub tables: Vec<(u64, u64)>,
     /// What opening reads.
     opening: Spans,
+    /// The same without what is read to find out what the file is.
+    pub headers: Spans,
     pub good: Option<Good>,
 }
 
@@ -33,7 +35,8 @@ pub struct Good {
     check: Spans,
     /// Where the disk's bytes are stored, and nothing else.
     payload: Spans,
-    problems: u64,
+    /// What check says of it.
+    problems: Vec<String>,
 }
 
 struct Chunk {
@@ -94,11 +97,24 @@ impl Sample {
         let overlay = Arc::new(Overlay::new(&name, Arc::clone(&base)).traced());
         let opened = open(Arc::clone(&overlay), path, None);
         let opening = overlay.take_trace();
+        // What is read to find out what it is, is read again by those who know.
+        let probes = [64 << 10, 4 << 10].map(|most: u64| most.min(base.len() as u64));
         let mut tables = opening.clone();
+        let wrapped = path.extension().is_some_and(|it| it == "tar");
+        tables.retain(|(_, length)| !(probes.contains(length) || wrapped && *length > 4 << 10));
+        let headers = Spans::new(tables.clone());
         let good = opened.ok().and_then(|image| Good::new(&image, &overlay, &mut tables));
         tables.sort_unstable();
         tables.dedup();
-        Self { name, path: path.to_owned(), base, tables, opening: Spans::new(opening), good }
+        Self {
+            name,
+            path: path.to_owned(),
+            base,
+            tables,
+            opening: Spans::new(opening),
+            headers,
+            good,
+        }
     }
 
     /// Of 10 * 65536 changes, how many are made in data.
@@ -145,7 +161,8 @@ impl Sample {
             Ok(image) => image,
             Err(error) => return honest(&error).map(|()| Verdict::Refused),
         };
-        let look = Look { sample: self, number, damage, image: &image, disk: image.disk().as_ref() };
+        let look =
+            Look { sample: self, number, damage, image: &image, disk: image.disk().as_ref() };
         match &self.good {
             // It was refused, and was mended by chance, or is taken for another thing: nothing to compare with.
             None => look.unknown().map(|()| Verdict::Unrecognised),
@@ -178,13 +195,17 @@ fn honest(error: &Error) -> Result<(), String> {
     let fair = match error.kind() {
         ErrorKind::Damaged | ErrorKind::Limit | ErrorKind::Unsupported => true,
         // A damaged name leads to no file.
-        ErrorKind::Io => text.contains("No such file") || text.contains("File name too long"),
+        ErrorKind::Io => {
+            ["No such file", "File name too long", "beside it has the id", "a folder, not an image"]
+                .iter()
+                .any(|why| text.contains(why))
+        }
         ErrorKind::Misuse | ErrorKind::Cancelled => false,
     };
     if !fair {
         return Err(format!("refused as {:?}: {text}", error.kind()));
     }
-    if error.place().file.is_none() || text.contains('\n') || text.len() > 5000 {
+    if error.place().file.is_none() || text.len() > 5000 {
         return Err(format!("an error without a place, or too long: {text}"));
     }
     Ok(())
@@ -195,7 +216,13 @@ impl Good {
         let disk = image.disk().as_ref();
         let size = disk.size();
         overlay.take_trace();
-        extents(disk, usize::MAX).ok()?;
+        let found = extents(disk, usize::MAX).ok()?;
+        let plain = found.iter().filter_map(|(_, length, kind)| match kind {
+            Kind::Plain { file, offset } => stored(disk, *file, *offset, *length),
+            _ => None,
+        });
+        let plain: Vec<_> = plain.filter(|(name, ..)| name == overlay.name()).collect();
+        let plain = plain.into_iter().map(|(_, at, length)| (at, length));
         let map = overlay.take_trace();
         tables.extend_from_slice(&map);
         let chunk = disk.grain().max(64 << 10);
@@ -208,24 +235,33 @@ impl Good {
             let zeros = bytes.iter().all(|byte| *byte == 0);
             chunks.push(Chunk { bytes: (!zeros).then_some(bytes), reads });
         }
-        let mut problems = 0;
+        let mut problems = image.warnings().to_vec();
         overlay.take_trace();
-        image.check(&mut |_| problems += 1).ok()?;
+        image.check(&mut |problem| problems.push(problem.text)).ok()?;
         let check = overlay.take_trace();
-        let mut payload: Vec<_> = chunks.iter().flat_map(|chunk| chunk.reads.0.clone()).collect();
-        let meta: Vec<_> = tables.clone();
-        payload = Spans::new(payload).without(&Spans::new(meta));
+        let checked = Spans::new(check.clone());
+        let reads: Vec<_> = chunks.iter().flat_map(|chunk| chunk.reads.0.clone()).collect();
+        let format = image.format();
+        let payload = if [Format::RAW, Format::ZVHD, Format::ZVHD2].contains(&format) {
+            // No table is read again for the sake of the disk's bytes.
+            reads
+        } else {
+            let mut payload = Spans::new(reads).without(&Spans::new(tables.clone()));
+            payload.extend(plain);
+            payload
+        };
         let payload = Spans::new(payload);
-        let small = check.iter().filter(|(at, length)| !payload.touches(*at, *length));
-        tables.extend(small);
+        tables.extend(check);
+        let pieces = tables.drain(..).flat_map(|read| Spans(vec![read]).without(&payload));
+        *tables = pieces.collect();
         Some(Self {
-            format: image.format(),
+            format,
             assumed: image.layers()[0].is_assumed(),
             size,
             chunk,
             chunks,
             map: Spans::new(map),
-            check: Spans::new(check),
+            check: checked,
             payload,
             problems,
         })
@@ -235,6 +271,15 @@ impl Good {
     fn is_alike(&self, image: &DiskImage) -> bool {
         self.format == image.format() && self.assumed == image.layers()[0].is_assumed()
     }
+}
+
+/// The file, and the place in it, of a plain extent.
+fn stored(disk: &dyn Disk, file: u32, at: u64, length: u64) -> Option<(String, u64, u64)> {
+    let (mut bytes, mut at): (&dyn Bytes, u64) = (disk.files().get(file as usize)?.as_ref(), at);
+    while let Some((outer, place)) = bytes.origin(at, length) {
+        (bytes, at) = (outer, place);
+    }
+    Some((bytes.name().to_owned(), at, length))
 }
 
 /// Walks through the extents, at most so many, and returns whether they tile the disk and what each is.
@@ -303,13 +348,12 @@ impl Look<'_> {
         let costly = good.check.total() > 1 << 20 && !self.number.is_multiple_of(16);
         let mut shown = false;
         if differs || ((everything || touched(&good.check)) && !costly) {
-            let mut problems = 0;
-            match self.image.check(&mut |_| problems += 1) {
-                Ok(()) => shown = problems > good.problems,
-                Err(error) => {
-                    honest(&error)?;
-                    shown = true;
-                }
+            let known = |text: &String| good.problems.contains(text);
+            shown = !self.image.warnings().iter().all(known);
+            let checked = self.image.check(&mut |problem| shown |= !known(&problem.text));
+            if let Err(error) = checked {
+                honest(&error)?;
+                shown = true;
             }
         }
         Ok(match (refused, differs) {
@@ -406,8 +450,7 @@ enum Content {
 }
 
 /// Stretches of a file, in order and apart.
-#[derive(Default)]
-struct Spans(Vec<(u64, u64)>);
+pub struct Spans(Vec<(u64, u64)>);
 
 impl Spans {
     fn new(mut reads: Vec<(u64, u64)>) -> Self {
@@ -424,7 +467,7 @@ impl Spans {
         Self(merged)
     }
 
-    fn touches(&self, at: u64, length: u64) -> bool {
+    pub fn touches(&self, at: u64, length: u64) -> bool {
         let next = self.0.partition_point(|(from, have)| from + have <= at);
         self.0.get(next).is_some_and(|(from, _)| *from < at.saturating_add(length))
     }
@@ -438,7 +481,8 @@ impl Spans {
         let mut left = Vec::new();
         for (from, length) in &self.0 {
             let (mut at, end) = (*from, from + length);
-            for (other, other_length) in &others.0 {
+            let near = others.0.partition_point(|(other, length)| other + length <= at);
+            for (other, other_length) in &others.0[near..] {
                 if *other >= end {
                     break;
                 }
