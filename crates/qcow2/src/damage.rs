@@ -26,8 +26,6 @@ pub(crate) enum Damage {
         "backing file name of {length} bytes at {at:#x}: at most 1023 bytes in the first cluster"
     )]
     BackingName { at: u64, length: u32 },
-    #[error("the name in the {0} is not text")]
-    NotText(&'static str),
     #[error("{what} at {at:#x} is not aligned to clusters of {cluster:#x} bytes")]
     Unaligned { what: &'static str, at: u64, cluster: u64 },
     #[error("{what} of {length} bytes at {at:#x} runs past the end of the file ({end:#x})")]
