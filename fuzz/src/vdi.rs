@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use diskferry_block_stream::{Bytes, Image, Limits};
-use diskferry_testkit::fuzz::{Choices, Views, any_image};
+use diskferry_block_stream::{Bytes, Image, Limits, Stamp};
+use diskferry_testkit::format::options;
+use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image};
 use diskferry_testkit::{Model, Texture};
-use diskferry_vdi::Vdi;
+use diskferry_vdi::{Options, Vdi, plan};
 
 use build::{Build, PARENT};
 
@@ -25,6 +26,25 @@ pub fn tables(input: &[u8]) {
         patch(&mut image, &mut choices);
     }
     any_image(&image, views);
+}
+
+/// The input is a disk, and the way it is written.
+pub fn roundtrip(input: &[u8]) {
+    any_disk(input, choose, |bytes, limits| Ok(Box::new(Vdi::open(bytes, limits)?)));
+}
+
+/// Options as an input chooses them.
+fn choose(choices: &mut Choices<'_>) -> Chosen {
+    const STAMP: Stamp = Stamp { uuid: *b"0123456789abcdef", seconds: 1_700_000_000 };
+    let chosen = options(choices.pick(&["", "", "subformat=static"]), Options::set);
+    let chunk = 1 << 20;
+    Chosen {
+        chunk,
+        unit: 512,
+        most: chunk << 6,
+        most_stored: 3 * chunk,
+        plan: Box::new(move |size| plan(size, &chosen, &STAMP)),
+    }
 }
 
 fn views(bytes: Arc<dyn Bytes>, limits: &Limits) -> Views {

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use diskferry_block_stream::{Bytes, Image, Limits};
-use diskferry_testkit::fuzz::{Choices, Views, any_image};
-use diskferry_vhd::Vhd;
+use diskferry_block_stream::{Bytes, Image, Limits, Stamp};
+use diskferry_testkit::format::options;
+use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image};
+use diskferry_vhd::{Options, Vhd, plan};
 
 use fixture::{DIFFERENCING, FIXED, Fixture, HEADER, TABLE, seal_footer, seal_header};
 
@@ -32,6 +33,28 @@ pub fn tables(input: &[u8]) {
         seal_footer(&mut image, end);
     }
     any_image(&image, views);
+}
+
+/// The input is a disk, and the way it is written.
+pub fn roundtrip(input: &[u8]) {
+    any_disk(input, choose, |bytes, limits| Ok(Box::new(Vhd::open(bytes, limits)?)));
+}
+
+/// Options as an input chooses them.
+fn choose(choices: &mut Choices<'_>) -> Chosen {
+    const STAMP: Stamp = Stamp { uuid: *b"0123456789abcdef", seconds: 1_700_000_000 };
+    let chosen = options(
+        choices.pick(&["", "block_size=512K", "block_size=1M,force_size=on", "subformat=fixed"]),
+        Options::set,
+    );
+    let chunk = 2 << 20;
+    Chosen {
+        chunk,
+        unit: 512,
+        most: chunk << 6,
+        most_stored: 3 * chunk,
+        plan: Box::new(move |size| plan(size, &chosen, &STAMP)),
+    }
 }
 
 fn views(bytes: Arc<dyn Bytes>, limits: &Limits) -> Views {

@@ -27,7 +27,7 @@ pub use disk::{
 };
 pub use error::{Error, ErrorKind, Place, Result};
 pub use job::{Cancel, Progress};
-pub use limits::Limits;
+pub use limits::{LIMITS, Limits};
 pub use options::{OptionSpec, parse_size};
 pub use plan::{
     Chunk, Enclosed, Enclosure, Flat, Form, Layout, MakeDescriptor, MakePacker, Packed, Packer,

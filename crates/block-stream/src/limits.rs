@@ -8,21 +8,27 @@ use crate::{Error, Result};
 /// Bounds on what opening and reading one image, with its whole chain and all that it is wrapped in,
 /// may take.
 ///
-/// Clones share one budget. The defaults let every honest image of up to 64 TiB through.
+/// Clones share one budget. The defaults let every honest image of up to 64 TiB through. Each has the name by
+/// which [`set`](Self::set) and messages call it.
 #[derive(Clone, Debug)]
 pub struct Limits {
     metadata: Arc<AtomicU64>,
-    /// Layers of a backing chain.
+    /// `depth`: layers of a backing chain.
     pub chain_depth: u32,
-    /// The largest virtual size in bytes.
+    /// `size`: the largest virtual size in bytes. Sparse images may well say that they are larger than what
+    /// they are stored on; but none is useful that no file system has room for.
     pub virtual_size: u64,
-    /// Wrappers around wrappers: a tar in a gzip file is two.
+    /// `nesting`: wrappers around wrappers: a tar in a gzip file is two.
     pub nesting: u32,
-    /// Members of an archive.
+    /// `members`: members of an archive.
     pub members: u32,
-    /// Bytes that a compressed file may unpack to. How much they shrink by is no bound: zeros, which
-    /// disks are full of, shrink a thousand times by gzip and a million times by bzip2.
+    /// `unpacked`: bytes that a compressed file may unpack to. How much they shrink by is no bound: zeros,
+    /// which disks are full of, shrink a thousand times by gzip and a million times by bzip2.
     pub unpacked: u64,
+    /// `extents`: lines of a descriptor that are extents of the disk. One of 64 TiB in parts of 2 GiB has 32768.
+    pub extents: u32,
+    /// `files`: files that one image is spread over.
+    pub files: u32,
 }
 
 impl Default for Limits {
@@ -30,13 +36,27 @@ impl Default for Limits {
         Self {
             metadata: Arc::new(AtomicU64::new(Self::METADATA)),
             chain_depth: 64,
-            virtual_size: 1 << 63,
+            virtual_size: 1 << 50,
             nesting: 4,
             members: 10_000,
             unpacked: 65 << 40,
+            extents: 1 << 16,
+            files: 1 << 16,
         }
     }
 }
+
+/// What `--limit` takes: name, what it bounds, and whether it is a number of bytes.
+pub const LIMITS: &[(&str, &str, bool)] = &[
+    ("metadata", "memory for tables, of the image, its chain and its wrappers", true),
+    ("size", "the virtual size", true),
+    ("unpacked", "what a compressed file unpacks to", true),
+    ("depth", "layers of a backing chain", false),
+    ("files", "files that an image is spread over", false),
+    ("extents", "extents that a descriptor lists", false),
+    ("members", "members of an archive", false),
+    ("nesting", "wrappers around wrappers", false),
+];
 
 impl Limits {
     /// The default budget for tables held in memory, in bytes.
@@ -50,6 +70,46 @@ impl Limits {
         Self { metadata: Arc::new(AtomicU64::new(bytes)), ..self }
     }
 
+    /// Sets the limit of this name, which is one of [`LIMITS`], to a number, or to a size as
+    /// [`parse_size`](crate::parse_size) takes it.
+    ///
+    /// # Errors
+    /// `Misuse` for another name, and for what is no number.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let Some((.., is_size)) = LIMITS.iter().find(|(known, ..)| *known == name) else {
+            let names: Vec<_> = LIMITS.iter().map(|(name, ..)| *name).collect();
+            return Err(Error::misuse(format!(
+                "no limit '{name}'; there are {}",
+                names.join(", ")
+            )));
+        };
+        if *is_size {
+            let bytes = crate::parse_size(value)?;
+            match name {
+                "size" => self.virtual_size = bytes,
+                "unpacked" => self.unpacked = bytes,
+                _ => *self = self.clone().with_metadata(bytes),
+            }
+            return Ok(());
+        }
+        let number = value
+            .parse()
+            .map_err(|_| Error::misuse(format!("the limit '{name}' is '{value}', no number")))?;
+        match name {
+            "depth" => self.chain_depth = number,
+            "files" => self.files = number,
+            "extents" => self.extents = number,
+            "members" => self.members = number,
+            _ => self.nesting = number,
+        }
+        Ok(())
+    }
+
+    /// A `Limit` error: what there is too much of, and the name of the limit that is reached.
+    pub fn reached(name: &'static str, what: impl std::fmt::Display) -> Error {
+        Error::limit(format!("{what}; --limit {name}=… sets another bound"))
+    }
+
     /// Takes `bytes` of table memory from the budget, before they are allocated.
     ///
     /// # Errors
@@ -60,7 +120,8 @@ impl Limits {
             .ok()
             .and_then(|_| usize::try_from(bytes).ok())
             .ok_or_else(|| {
-                Error::limit(format!("{what} takes {bytes} bytes, past the bound on table memory"))
+                let what = format!("{what} takes {bytes} bytes, past the bound on table memory");
+                Self::reached("metadata", what)
             })
     }
 
@@ -73,11 +134,36 @@ impl Limits {
     /// `Limit` when a virtual size of `size` bytes is past the bound.
     pub fn check_virtual_size(&self, size: u64) -> Result<()> {
         if size > self.virtual_size {
-            return Err(Error::limit(format!(
-                "a virtual size of {size} bytes, past the bound of {}",
-                self.virtual_size
-            )));
+            let bound = self.virtual_size;
+            let what = format!("a virtual size of {size} bytes, past the bound of {bound}");
+            return Err(Self::reached("size", what));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_is_set_by_its_name() {
+        let mut limits = Limits::default();
+        for (name, ..) in LIMITS {
+            limits.set(name, "7").unwrap();
+        }
+        let Limits {
+            chain_depth, virtual_size, nesting, members, unpacked, extents, files, ..
+        } = limits.clone();
+        assert_eq!([chain_depth, nesting, members, extents, files], [7; 5]);
+        assert_eq!([virtual_size, unpacked], [7; 2]);
+        assert_eq!(limits.spend("a table", 7).unwrap(), 7);
+        let error = limits.spend("a table", 1).unwrap_err().to_string();
+        assert!(error.contains("--limit metadata="), "{error}");
+        limits.set("size", "2T").unwrap();
+        assert_eq!(limits.virtual_size, 2 << 40);
+        for (name, value) in [("depth", "2K"), ("size", "big"), ("width", "1"), ("files", "-1")] {
+            assert!(limits.set(name, value).is_err(), "{name}={value}");
+        }
     }
 }

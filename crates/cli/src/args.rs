@@ -6,7 +6,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use diskferry::{
-    Access, Algorithm, Format, ImportTarget, Uuid, VirtualSize, formats, import_targets, parse_size,
+    Access, Algorithm, Format, ImportTarget, Limits, Uuid, VirtualSize, formats, import_targets,
+    parse_size,
 };
 
 /// Turns a disk image that one cloud or hypervisor exported into a file that another will import.
@@ -295,6 +296,9 @@ pub struct Source {
     /// Let an image refer to files under DIR [default: only plain names beside it]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub allow_path: Vec<PathBuf>,
+    /// Bounds on what an image may ask for: metadata, size, unpacked, depth, files, extents, members, nesting
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = limit)]
+    pub limit: Vec<(String, String)>,
     /// How files are read
     #[arg(long, value_name = "WAY", default_value = "auto", hide = true)]
     pub io: Io,
@@ -367,6 +371,12 @@ fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {
 
 fn size(text: &str) -> Result<u64, String> {
     parse_size(text).map_err(|error| error.to_string())
+}
+
+fn limit(text: &str) -> Result<(String, String), String> {
+    let (name, value) = key_value(text)?;
+    Limits::default().set(&name, &value).map_err(|error| error.to_string())?;
+    Ok((name, value))
 }
 
 fn virtual_size(text: &str) -> Result<VirtualSize, String> {

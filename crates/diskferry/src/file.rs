@@ -91,6 +91,8 @@ pub(crate) enum FileId {
     Block(u64),
     /// Anything else, by its place in a file system.
     Inode { device: u64, inode: u64 },
+    /// No file: bytes at this address.
+    Memory(usize),
 }
 
 impl FileId {
@@ -100,6 +102,11 @@ impl FileId {
         } else {
             Self::Inode { device: metadata.dev(), inode: metadata.ino() }
         }
+    }
+
+    /// Bytes that are no file's.
+    pub fn of_bytes(bytes: &Arc<dyn Bytes>) -> Self {
+        Self::Memory(Arc::as_ptr(bytes).cast::<()>() as usize)
     }
 
     /// Whether what is written to one may be read from the other.

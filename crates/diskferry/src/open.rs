@@ -106,6 +106,17 @@ impl OpenOptions {
         self.open_written(name, Written { file, parts: Vec::new() })
     }
 
+    /// Opens an image whose bytes the caller has: in memory, or out of a store of its own. What it refers to
+    /// is looked for beside `path`, as if it were there; without one, nothing is beside it.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_bytes(&self, bytes: Arc<dyn Bytes>, path: Option<&Path>) -> Result<DiskImage> {
+        let (name, id) = (bytes.name().to_owned(), FileId::of_bytes(&bytes));
+        let source = Source { name, path: path.map(Path::to_owned), bytes, id };
+        self.open_source(source, Vec::new())?.into_image()
+    }
+
     /// Opens an image that was just written, by handles, as its files have no names yet.
     pub(crate) fn open_written(&self, name: &str, written: Written) -> Result<DiskImage> {
         let Written { file, parts } = written;
@@ -161,7 +172,10 @@ impl OpenOptions {
 
     /// Opens a file that can be read anywhere, out of whatever it is wrapped in.
     fn open_found(&self, found: Found, parts: Vec<WrittenPart>) -> Result<Input> {
-        let file = found.source(self.access)?;
+        self.open_source(found.source(self.access)?, parts)
+    }
+
+    fn open_source(&self, file: Source, parts: Vec<WrittenPart>) -> Result<Input> {
         // A device is a disk: what it begins with is its guest's affair.
         if matches!(file.id, FileId::Block(_)) {
             return self.open_chain(file, None, parts).map(Input::Image);
@@ -533,8 +547,8 @@ impl Opening<'_> {
         let (limits, name) = (&self.options.limits, child.name.clone());
         if self.layers.len() >= limits.chain_depth as usize {
             let depth = limits.chain_depth;
-            return Err(Error::limit(format!("a backing chain of more than {depth} layers"))
-                .in_file(self.layers[0].name()));
+            let what = format!("a backing chain of more than {depth} layers");
+            return Err(Limits::reached("depth", what).in_file(self.layers[0].name()));
         }
         let format = self.stated_format(parent, &name)?;
         let found = self.find_parent(parent, format).map_err(|error| error.in_file(&name))?;

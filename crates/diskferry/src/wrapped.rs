@@ -37,10 +37,8 @@ impl Around {
     /// `Limit` for more wrappers around one another than there may be.
     fn push(&mut self, layer: &'static str, limits: &Limits) -> Result<()> {
         if self.layers.len() >= limits.nesting as usize {
-            return Err(Error::limit(format!(
-                "more than {} wrappers around one another",
-                limits.nesting
-            )));
+            let what = format!("more than {} wrappers around one another", limits.nesting);
+            return Err(Limits::reached("nesting", what));
         }
         self.layers.push(layer);
         Ok(())

@@ -6,6 +6,7 @@ use diskferry_block_stream::{Bytes, Error, Problem, ProblemKind, Result};
 
 use crate::header::{DataFile, TablePlace};
 use crate::image::Qcow2;
+use crate::references::{References, Use};
 use crate::table::{BadEntry, COPIED, Entry, EntryFormat, l2_offset};
 use crate::wire;
 
@@ -13,7 +14,7 @@ use crate::wire;
 pub(crate) fn check(image: &Qcow2, report: &mut dyn FnMut(Problem)) -> Result<()> {
     let mut check = Check::new(image, report)?;
     check.refcount_blocks()?;
-    check.metadata();
+    check.metadata()?;
     check.l1(image.header.l1, State::Active)?;
     for snapshot in &image.snapshots {
         check.l1(snapshot.l1, State::Snapshot)?;
@@ -40,24 +41,13 @@ struct Shared {
     state: State,
 }
 
-/// What uses a cluster.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Use {
-    /// A table, or the header.
-    Metadata,
-    /// The disk's bytes.
-    Data,
-}
-
 struct Check<'a> {
     image: &'a Qcow2,
     file: &'a dyn Bytes,
     cluster: u64,
     format: EntryFormat,
     /// References found, by cluster of the file.
-    references: Vec<u32>,
-    /// Whether a cluster is used as metadata, as data.
-    uses: Vec<u8>,
+    references: References,
     /// The L2 tables, by offset. Each is read once, however many refer to it: or else a small image
     /// could ask for years of work.
     l2_tables: BTreeMap<u64, Shared>,
@@ -69,9 +59,6 @@ struct Check<'a> {
     report: &'a mut dyn FnMut(Problem),
 }
 
-/// Memory for counting: QEMU images of up to 8 TiB of data in clusters of 64 KiB.
-const MEMORY_MAX: u64 = 640 << 20;
-
 /// L2 tables that are kept in mind, of some 40 bytes each: those of 2 PiB in clusters of 64 KiB.
 const L2_TABLES_MAX: usize = 4 << 20;
 
@@ -79,20 +66,12 @@ impl<'a> Check<'a> {
     fn new(image: &'a Qcow2, report: &'a mut dyn FnMut(Problem)) -> Result<Self> {
         let file = image.files[0].as_ref();
         let cluster = image.header.cluster();
-        let clusters = file.len().div_ceil(cluster);
-        if clusters.saturating_mul(5) > MEMORY_MAX {
-            return Err(Error::limit(format!(
-                "counting the references to {clusters} clusters takes more than {MEMORY_MAX} bytes"
-            ))
-            .doing("checking"));
-        }
         Ok(Self {
             image,
             file,
             cluster,
             format: image.entry_format(),
-            references: vec![0; clusters as usize],
-            uses: vec![0; clusters as usize],
+            references: References::new(file.len().div_ceil(cluster))?,
             l2_tables: BTreeMap::new(),
             blocks: Vec::new(),
             page: Vec::new(),
@@ -111,7 +90,7 @@ impl<'a> Check<'a> {
 
     /// Counts a reference to each cluster that `length` bytes at `at` touch. `field` is the offset
     /// of what refers to them. Returns whether they lie within the file.
-    fn refer(&mut self, what: &str, field: u64, at: u64, length: u64, used: Use) -> bool {
+    fn refer(&mut self, what: &str, field: u64, at: u64, length: u64, used: Use) -> Result<bool> {
         self.refer_times(1, what, field, at, length, used)
     }
 
@@ -124,12 +103,12 @@ impl<'a> Check<'a> {
         at: u64,
         length: u64,
         used: Use,
-    ) -> bool {
+    ) -> Result<bool> {
         if length == 0 {
-            return true;
+            return Ok(true);
         }
         let (first, last) = (at / self.cluster, at.saturating_add(length - 1) / self.cluster);
-        if last >= self.references.len() as u64 {
+        if last >= self.references.clusters() {
             let file = self.file.len();
             self.corruption(
                 field,
@@ -137,16 +116,12 @@ impl<'a> Check<'a> {
                     "{what} at {at:#x}, {length} bytes, runs past the end of the file ({file:#x})"
                 ),
             );
-            return false;
+            return Ok(false);
         }
         for index in first..=last {
-            let slot = &mut self.references[index as usize];
-            *slot = slot.saturating_add(times);
-            let bit = 1 << used as u8;
-            let uses = &mut self.uses[index as usize];
-            let before = std::mem::replace(uses, *uses | bit);
+            let before = self.references.add(index, times, used)?;
             // Each other clash shows as a wrong refcount; this one also when the refcount agrees.
-            if before != 0 && before & bit == 0 {
+            if before.has_other(used) && !before.has(used) {
                 let shared = index * self.cluster;
                 self.corruption(
                     field,
@@ -154,23 +129,23 @@ impl<'a> Check<'a> {
                 );
             }
         }
-        true
+        Ok(true)
     }
 
     /// As [`refer`](Self::refer), for a table that nothing else may be in. Returns whether it can
     /// be read, and was not before.
-    fn refer_alone(&mut self, what: &str, field: u64, at: u64, length: u64) -> bool {
+    fn refer_alone(&mut self, what: &str, field: u64, at: u64, length: u64) -> Result<bool> {
         let (first, end) = (at / self.cluster, at.saturating_add(length).div_ceil(self.cluster));
-        let taken = (first..end.min(self.uses.len() as u64))
-            .find(|index| self.uses[*index as usize] & 1 << Use::Metadata as u8 != 0);
-        if !self.refer(what, field, at, length, Use::Metadata) {
-            return false;
+        let taken = (first..end.min(self.references.clusters()))
+            .find(|index| self.references.uses(*index).has(Use::Metadata));
+        if !self.refer(what, field, at, length, Use::Metadata)? {
+            return Ok(false);
         }
         if let Some(index) = taken {
             let shared = index * self.cluster;
             self.corruption(field, format!("{what} overlaps another table in cluster {shared:#x}"));
         }
-        taken.is_none()
+        Ok(taken.is_none())
     }
 
     /// Whether an offset is aligned; reports it if not.
@@ -211,7 +186,7 @@ impl<'a> Check<'a> {
             );
             return Ok(());
         }
-        if !self.refer(what, REFCOUNT_TABLE_FIELD, at, length, Use::Metadata) {
+        if !self.refer(what, REFCOUNT_TABLE_FIELD, at, length, Use::Metadata)? {
             return Ok(());
         }
         let mut index = 0;
@@ -224,18 +199,19 @@ impl<'a> Check<'a> {
                 let block = entry & !0x1FF;
                 let usable = block != 0
                     && self.aligned("a refcount block", field, block)
-                    && self.refer_alone("a refcount block", field, block, self.cluster);
+                    && self.refer_alone("a refcount block", field, block, self.cluster)?;
                 self.blocks.push(if usable { block } else { 0 });
             }
         }
         Ok(())
     }
 
-    fn metadata(&mut self) {
-        self.refer("the header", 0, 0, self.cluster, Use::Metadata);
+    fn metadata(&mut self) -> Result<()> {
+        self.refer("the header", 0, 0, self.cluster, Use::Metadata)?;
         let at = self.image.header.snapshots_offset;
         let length = self.image.snapshots.iter().map(|snapshot| snapshot.length).sum();
-        self.refer("the snapshot table", SNAPSHOTS_FIELD, at, length, Use::Metadata);
+        self.refer("the snapshot table", SNAPSHOTS_FIELD, at, length, Use::Metadata)?;
+        Ok(())
     }
 
     fn l1(&mut self, place: TablePlace, state: State) -> Result<()> {
@@ -247,7 +223,7 @@ impl<'a> Check<'a> {
         }
         if length == 0
             || !self.aligned("an L1 table", field, place.offset)
-            || !self.refer_alone("an L1 table", field, place.offset, length)
+            || !self.refer_alone("an L1 table", field, place.offset, length)?
         {
             return Ok(());
         }
@@ -262,7 +238,7 @@ impl<'a> Check<'a> {
             let field = place.offset + index as u64 * 8;
             if at == 0
                 || !self.aligned("an L2 table", field, at)
-                || !self.refer("an L2 table", field, at, self.cluster, Use::Metadata)
+                || !self.refer("an L2 table", field, at, self.cluster, Use::Metadata)?
             {
                 continue;
             }
@@ -305,18 +281,20 @@ impl<'a> Check<'a> {
             let field = table_at + (index * words * 8) as u64;
             match self.format.parse(entry, bitmap) {
                 Err(bad) => self.corruption(field, bad.to_string()),
-                Ok(Entry::Absent) | Ok(Entry::Zero { offset: 0 }) => {}
+                Ok(Entry::Absent | Entry::Zero { offset: 0 }) => {}
+                // Some of it reads as zeros, and nothing is stored.
+                Ok(Entry::Parts { offset: 0, stored: 0, .. }) => {}
                 Ok(Entry::Compressed { offset, length }) => {
                     if state == State::Active && entry & COPIED != 0 {
                         let text = "a compressed cluster is flagged as COPIED".into();
                         self.corruption(field, text);
                     }
-                    self.compressed(times, field, offset, length);
+                    self.compressed(times, field, offset, length)?;
                 }
                 Ok(
                     Entry::Zero { offset } | Entry::Plain { offset } | Entry::Parts { offset, .. },
                 ) => {
-                    if self.data(times, field, offset) && state == State::Active {
+                    if self.data(times, field, offset)? && state == State::Active {
                         self.copied("L2 entry", field, entry, offset)?;
                     }
                 }
@@ -325,25 +303,26 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    fn compressed(&mut self, times: u32, field: u64, offset: u64, length: u64) {
+    fn compressed(&mut self, times: u32, field: u64, offset: u64, length: u64) -> Result<()> {
         let end = self.file.len();
         if offset >= end {
             self.corruption(
                 field,
                 format!("a compressed cluster at {offset:#x}, past the end of the file ({end:#x})"),
             );
-            return;
+            return Ok(());
         }
         // The last sector may go on past the end of the file, but not past its last cluster.
-        self.refer_times(times, "a compressed cluster", field, offset, length, Use::Data);
+        self.refer_times(times, "a compressed cluster", field, offset, length, Use::Data)?;
+        Ok(())
     }
 
     /// Counts references to a cluster of the image's own file; returns whether it lies there.
-    fn data(&mut self, times: u32, field: u64, offset: u64) -> bool {
+    fn data(&mut self, times: u32, field: u64, offset: u64) -> Result<bool> {
         let what = "a data cluster";
-        self.image.header.data_file == DataFile::Own
+        Ok(self.image.header.data_file == DataFile::Own
             && self.aligned(what, field, offset)
-            && self.refer_times(times, what, field, offset, self.cluster, Use::Data)
+            && self.refer_times(times, what, field, offset, self.cluster, Use::Data)?)
     }
 
     /// The COPIED flag must be there exactly when the refcount is 1: a guest's write relies on it.
@@ -363,7 +342,12 @@ impl<'a> Check<'a> {
     fn bitmaps(&mut self) -> Result<()> {
         let Some(bitmaps) = self.image.header.bitmaps else { return Ok(()) };
         let directory = (bitmaps.offset, bitmaps.size);
-        if !self.refer_alone("the bitmap directory", 0, directory.0, directory.1) {
+        if directory.1 > BITMAP_DIRECTORY_MAX {
+            let text = format!("a bitmap directory of {} bytes, above 64 MiB", directory.1);
+            self.corruption(directory.0, text);
+            return Ok(());
+        }
+        if !self.refer_alone("the bitmap directory", 0, directory.0, directory.1)? {
             return Ok(());
         }
         let (mut at, end) = (directory.0, directory.0.saturating_add(directory.1));
@@ -389,14 +373,14 @@ impl<'a> Check<'a> {
             self.corruption(field, format!("a bitmap table of {length} bytes, above 32 MiB"));
             return Ok(());
         }
-        if !self.refer_alone("a bitmap table", field, table, length) || !inside {
+        if !self.refer_alone("a bitmap table", field, table, length)? || !inside {
             return Ok(());
         }
         for (index, entry) in wire::entries(&self.read(table, length)?).into_iter().enumerate() {
             let at = l2_offset(entry);
             if at != 0 {
                 let field = table + index as u64 * 8;
-                self.refer("a bitmap cluster", field, at, self.cluster, Use::Metadata);
+                self.refer("a bitmap cluster", field, at, self.cluster, Use::Metadata)?;
             }
         }
         Ok(())
@@ -432,24 +416,36 @@ impl<'a> Check<'a> {
         let order = self.image.header.refcount_order;
         let per_block = (self.cluster * 8) >> order;
         let blocks = std::mem::take(&mut self.blocks);
-        let clusters = self.references.len() as u64;
+        let clusters = self.references.clusters();
         for (index, block) in blocks.iter().enumerate() {
-            let counts = if *block == 0 { None } else { Some(self.table(*block)?) };
             let first = index as u64 * per_block;
-            for n in 0..per_block.min(clusters.saturating_sub(first)) {
-                let stated =
-                    counts.as_ref().map_or(0, |counts| wire::refcount(counts, order, n as usize));
-                self.compare(first + n, stated);
+            if *block == 0 || first >= clusters {
+                self.uncounted(first, (first + per_block).min(clusters));
+                continue;
+            }
+            let counts = self.table(*block)?;
+            for n in 0..per_block.min(clusters - first) {
+                self.compare(first + n, wire::refcount(&counts, order, n as usize));
             }
         }
-        for cluster in blocks.len() as u64 * per_block..clusters {
-            self.compare(cluster, 0);
-        }
+        self.uncounted(blocks.len() as u64 * per_block, clusters);
         Ok(())
     }
 
+    /// Compares clusters whose refcounts are nowhere: 0.
+    fn uncounted(&mut self, mut cluster: u64, end: u64) {
+        loop {
+            cluster = self.references.next_used(cluster);
+            if cluster >= end {
+                return;
+            }
+            self.compare(cluster, 0);
+            cluster += 1;
+        }
+    }
+
     fn compare(&mut self, cluster: u64, stated: u64) {
-        let found = u64::from(self.references[cluster as usize]);
+        let found = u64::from(self.references.count(cluster));
         let at = cluster * self.cluster;
         match stated.cmp(&found) {
             std::cmp::Ordering::Equal => {}
@@ -482,6 +478,9 @@ impl std::fmt::Display for BadEntry {
 
 /// QEMU refuses larger refcount tables.
 const REFCOUNT_TABLE_MAX: u64 = 8 << 20;
+
+/// QEMU refuses larger bitmap directories.
+const BITMAP_DIRECTORY_MAX: u64 = 64 << 20;
 
 /// Bytes of a refcount block that are looked at together.
 const PAGE: usize = 4096;

@@ -17,7 +17,7 @@ pub(crate) struct Reader<'a> {
     /// The L2 table in memory, and which one it is.
     table: Vec<u8>,
     table_index: Option<usize>,
-    /// Offset of the last table found to map nothing. Many L1 entries may lead there.
+    /// Offset of the last table found to map nothing.
     empty_at: Option<u64>,
     unpacker: Unpacker,
     /// Compressed bytes on their way to the unpacker.
@@ -95,6 +95,9 @@ impl<'a> Reader<'a> {
     }
 
     fn lookup(&mut self, at: u64) -> Result<Lookup> {
+        if let Some(at) = self.image.shared_table {
+            return Err(Damage::SharedTable { at }.into());
+        }
         let span = self.image.header.l2_span();
         let index = (at / span) as usize;
         // The L1 table covers the disk, as it was checked at opening.

@@ -26,8 +26,6 @@ pub(crate) enum Damage {
         "backing file name of {length} bytes at {at:#x}: at most 1023 bytes in the first cluster"
     )]
     BackingName { at: u64, length: u32 },
-    #[error("the name in the {0} is not text")]
-    NotText(&'static str),
     #[error("{what} at {at:#x} is not aligned to clusters of {cluster:#x} bytes")]
     Unaligned { what: &'static str, at: u64, cluster: u64 },
     #[error("{what} of {length} bytes at {at:#x} runs past the end of the file ({end:#x})")]
@@ -38,6 +36,8 @@ pub(crate) enum Damage {
     L1TooLarge { entries: u64 },
     #[error("L1 entry {index} points to {at:#x}, {problem}")]
     L1Entry { index: u64, at: u64, problem: Problem },
+    #[error("two entries of the L1 table point to one L2 table, at {at:#x}")]
+    SharedTable { at: u64 },
     #[error("L2 entry for {guest:#x} points to {at:#x}, {problem}")]
     L2Entry { guest: u64, at: u64, problem: Problem },
     #[error("L2 entry for {guest:#x} is a zero cluster, which version 2 does not have")]

@@ -296,8 +296,16 @@ fn backing(
     }
     let mut name = vec![0; length as usize];
     bytes.read_at(at, &mut name)?;
-    let name = String::from_utf8(name).map_err(|_| Damage::NotText("backing file field"))?;
+    let name = text(name, "backing file field")?;
     Ok(Some(ParentRef { names: vec![name], format, id: None }))
+}
+
+/// A name in the header. The format has any bytes for one; here it is UTF-8.
+fn text(bytes: Vec<u8>, what: &str) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let name = error.as_bytes().escape_ascii().to_string();
+        Error::unsupported(format!("the name in the {what}, '{name}', is not in UTF-8"))
+    })
 }
 
 #[derive(Default)]
@@ -340,8 +348,7 @@ impl Extensions {
     }
 
     fn take(&mut self, kind: u32, data: &[u8]) -> Result<()> {
-        let text =
-            |what| String::from_utf8(data.to_vec()).map_err(|_| Error::from(Damage::NotText(what)));
+        let text = |what| text(data.to_vec(), what);
         match kind {
             EXTENSION_BACKING_FORMAT => self.backing_format = Some(text("backing format")?),
             EXTENSION_DATA_FILE => self.data_file = Some(text("data file field")?),
@@ -361,5 +368,19 @@ impl Extensions {
             other => self.unknown.push(other),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diskferry_block_stream::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_in_utf_8_is_legal_and_not_served() {
+        let error = text(b"M\xfcnchen.qcow2".to_vec(), "backing file field").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains(r"'M\xfcnchen.qcow2'"), "{error}");
     }
 }

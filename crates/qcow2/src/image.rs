@@ -12,7 +12,7 @@ use crate::cursor::Reader;
 use crate::damage::Damage;
 use crate::header::{self, DataFile, Header, TablePlace, Version};
 use crate::snapshot::{self, SnapshotEntry};
-use crate::table::EntryFormat;
+use crate::table::{EntryFormat, l2_offset};
 use crate::wire;
 
 /// An opened qcow2 image: one layer, as it is now or as it was at a snapshot.
@@ -23,6 +23,9 @@ pub struct Qcow2 {
     listed: Vec<Snapshot>,
     /// The L1 table of what is read.
     pub(crate) l1: Vec<u64>,
+    /// An L2 table that two of its entries lead to. Such a disk can be checked, and not read: in a small file it
+    /// could have more extents than anybody can walk through.
+    pub(crate) shared_table: Option<u64>,
     /// Virtual size of what is read.
     size: u64,
     /// The image, and its external data file when there is one.
@@ -53,8 +56,10 @@ impl Qcow2 {
         limits.check_virtual_size(header.size)?;
         let snapshots = snapshot::read(bytes.as_ref(), &header, limits)?;
         let l1 = read_l1(bytes.as_ref(), &header, header.l1, header.size, limits)?;
+        let shared_table = shared_table(&l1, limits)?;
         Ok(Self {
             size: header.size,
+            shared_table,
             listed: snapshots.iter().map(|entry| entry.listed.clone()).collect(),
             snapshots,
             l1,
@@ -108,8 +113,10 @@ impl Qcow2 {
         let l1 = limits
             .check_virtual_size(size)
             .and_then(|()| read_l1(self.files[0].as_ref(), &self.header, found.l1, size, limits))
+            .and_then(|l1| Ok((shared_table(&l1, limits)?, l1)))
             .map_err(|error| error.doing("opening a snapshot").in_file(&file))?;
-        Ok(Self { l1, size, ..self })
+        let (shared_table, l1) = l1;
+        Ok(Self { l1, shared_table, size, ..self })
     }
 
     /// Index of the file that the disk's clusters are in.
@@ -150,6 +157,18 @@ fn read_l1(
     let mut table = vec![0; limits.spend("the L1 table", length)?];
     bytes.read_at(place.offset, &mut table)?;
     Ok(wire::entries(&table))
+}
+
+/// An L2 table that more than one entry leads to. No program makes such: a write to one part of the disk
+/// would show in another.
+fn shared_table(l1: &[u64], limits: &Limits) -> Result<Option<u64>> {
+    let length = size_of_val(l1) as u64;
+    limits.spend("the L1 table", length)?;
+    let mut tables: Vec<u64> =
+        l1.iter().map(|entry| l2_offset(*entry)).filter(|at| *at != 0).collect();
+    tables.sort_unstable();
+    limits.refund(length);
+    Ok(tables.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]))
 }
 
 /// Checks that a table begins at a cluster and lies within the file.

@@ -10,6 +10,7 @@ mod damage;
 mod header;
 mod image;
 mod options;
+mod references;
 mod snapshot;
 mod table;
 mod wire;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use diskferry_block_stream::{Image, Limits};
+use diskferry_block_stream::{Disk, ErrorKind, Image, Limits};
 use diskferry_qcow2::Qcow2;
 use diskferry_testkit::fuzz::kept;
 use diskferry_testkit::within;
@@ -58,4 +58,7 @@ fn a_check_looks_at_each_table_once() {
     let mut problems = 0;
     within(Duration::from_secs(60), "checking", || image.check(&mut |_| problems += 1)).unwrap();
     assert!((1..length).contains(&problems), "{problems} problems");
+    // Nor does anybody read what would take years.
+    let error = image.cursor().unwrap().extent(0, image.size()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
 }

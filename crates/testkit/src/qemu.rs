@@ -103,14 +103,25 @@ pub struct Check {
 /// # Panics
 /// When qemu-img is missing, or cannot check the image at all.
 pub fn check(path: &Path, format: &str) -> Check {
+    try_check(path, format).unwrap_or_else(|said| panic!("qemu-img check {}: {said}", text(path)))
+}
+
+/// Checks an image that may not even open.
+///
+/// # Errors
+/// Its complaint, when it cannot check the image at all.
+///
+/// # Panics
+/// When qemu-img is missing.
+pub fn try_check(path: &Path, format: &str) -> Result<Check, String> {
     let args = ["check", "-f", format, "--output=json", text(path)];
     // 2 and 3 mean that there are errors, or leaks.
     let (clean, said) = match run("qemu-img", &args) {
         Ok(said) => (true, said),
         Err(Failed { code: Some(2 | 3), printed, .. }) => (false, printed),
-        Err(failed) => panic!("qemu-img {}: {}", join(&args), failed.said),
+        Err(failed) => return Err(failed.said),
     };
-    Check { clean, json: parse(&args, &said) }
+    Ok(Check { clean, json: parse(&args, &said) })
 }
 
 /// One line of `qemu-img map`.

@@ -17,3 +17,9 @@ fn an_image_with_any_tables_is_an_image_or_refused() {
     kept("vhd_tables", bodies::tables);
     random(0..3000, bodies::tables);
 }
+
+#[test]
+fn any_disk_reads_back_as_it_was_written() {
+    kept("vhd_roundtrip", bodies::roundtrip);
+    random(0..40, bodies::roundtrip);
+}

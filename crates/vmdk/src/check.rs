@@ -6,7 +6,7 @@ use crate::cursor::{head_of, packed_max, packed_size};
 use crate::header::Packing;
 use crate::image::{Store, Vmdk};
 use crate::sparse::{Grain, Sparse, Table};
-use crate::wire::SECTOR;
+use crate::wire::{self, SECTOR};
 
 /// Reports each problem of the image and its extents.
 pub(crate) fn check(image: &Vmdk, report: &mut dyn FnMut(Problem)) -> Result<()> {
@@ -90,8 +90,7 @@ impl Check<'_> {
         for index in 0..sparse.tables() {
             self.table(index)?;
         }
-        self.sharing();
-        Ok(())
+        self.sharing()
     }
 
     fn say(&mut self, kind: ProblemKind, at: u64, text: String) {
@@ -131,13 +130,30 @@ impl Check<'_> {
             ),
             Ok(_) => {}
         }
-        let Ok(Table::At(at)) = sparse.table_place(self.bytes, index, used) else { return Ok(()) };
+        let Ok(Table::At(at)) = sparse.table_place(self.bytes, index, used) else {
+            return self.without_table(index, used);
+        };
         self.read_table(index, at)?;
         self.redundant(index, at)?;
         for grain in 0..sparse.entries_in(index) {
             let entry = sparse.width().entry(&self.table, grain as usize);
             let from = index * sparse.span() + grain * sparse.grain;
             self.grain(at + grain * sparse.width().bytes(), from, entry)?;
+        }
+        Ok(())
+    }
+
+    /// Where the directory has no table, neither has the redundant one.
+    fn without_table(&mut self, index: u64, used: u64) -> Result<()> {
+        let sparse = self.sparse;
+        let Some(directory) = sparse.redundant_at else { return Ok(()) };
+        let entry = sparse.directory_entry(self.bytes, directory, index)?;
+        if entry != used {
+            let field = directory + index * sparse.width().bytes();
+            let text = format!(
+                "redundant grain directory entry {index:#x} is {entry:#x}, the first {used:#x}"
+            );
+            self.say(ProblemKind::Corruption, field, text);
         }
         Ok(())
     }
@@ -233,7 +249,7 @@ impl Check<'_> {
     }
 
     /// What is used twice, and what not at all.
-    fn sharing(&mut self) {
+    fn sharing(&mut self) -> Result<()> {
         let mut spans = std::mem::take(&mut self.spans);
         spans.sort_unstable();
         let sparse = self.sparse;
@@ -247,6 +263,7 @@ impl Check<'_> {
                 first.get_or_insert(from);
             }
         };
+        let marked = sparse.packing() == Packing::Deflate { marked: true };
         let mut used_to = 0;
         for Span { at, end: span_end } in spans {
             if at < used_to {
@@ -254,11 +271,17 @@ impl Check<'_> {
                 let text = format!("{at:#x} to {shared:#x} of the file is used more than once");
                 self.say(ProblemKind::Corruption, at, text);
             }
+            if marked && at > used_to {
+                self.between(used_to, at)?;
+            }
             used_to = used_to.max(span_end);
             gap(end, at);
             end = end.max(span_end);
         }
         gap(end, self.bytes.len());
+        if marked {
+            self.between(used_to, self.bytes.len())?;
+        }
         if let Some(at) = first.filter(|_| leaks) {
             self.say(
                 ProblemKind::Leak,
@@ -266,5 +289,23 @@ impl Check<'_> {
                 format!("{unused} grains of the file are used by nothing"),
             );
         }
+        Ok(())
+    }
+
+    /// Looks at what is between the tables and grains of a streamOptimized file: markers of tables, and at the
+    /// start the header's padding. A grain there is one that a table has lost.
+    fn between(&mut self, from: u64, to: u64) -> Result<()> {
+        let from = from.max(self.sparse.data);
+        if to.saturating_sub(from) < SECTOR || from.saturating_add(SECTOR) > self.bytes.len() {
+            return Ok(());
+        }
+        let mut head = [0; wire::GRAIN_MARKER];
+        self.bytes.read_at(from, &mut head)?;
+        let (lba, size) = wire::grain_place(&head);
+        if size != 0 {
+            let text = format!("the grain for sector {lba:#x} at {from:#x} is used by nothing");
+            self.say(ProblemKind::Corruption, from, text);
+        }
+        Ok(())
     }
 }

@@ -399,7 +399,7 @@ fn no_table(place: Place<'_>, index: u64) -> Option<Way> {
 }
 
 /// Whether the grain for `from` of the extent, which is at `at` of the file, lies within it, as far
-/// as the disk has it. How long a compressed one is, only its marker tells.
+/// as the disk has it, and in no table. How long a compressed one is, only its marker tells.
 fn within(place: Place<'_>, from: u64, at: u64) -> Result<(), Problem> {
     let sparse = place.sparse;
     let length = match sparse.packing() {
@@ -408,6 +408,7 @@ fn within(place: Place<'_>, from: u64, at: u64) -> Result<(), Problem> {
     };
     let end = place.bytes.len();
     match at.checked_add(length) {
+        Some(_) if sparse.is_metadata(at, length) => Err(Problem::Metadata),
         Some(grain_end) if grain_end <= end => Ok(()),
         _ => Err(Problem::PastEnd { at, end }),
     }

@@ -93,6 +93,8 @@ pub(crate) enum Problem {
     PastEnd { at: u64, end: u64 },
     /// It points at the header or the descriptor.
     Header,
+    /// It points at a directory or a table.
+    Metadata,
     /// Its upper bits say what no version of the format has.
     Unknown,
 }
@@ -104,6 +106,7 @@ impl std::fmt::Display for Problem {
                 write!(f, "which leads to {at:#x}, past the end of the file ({end:#x})")
             }
             Self::Header => f.write_str("which leads into the header or the descriptor"),
+            Self::Metadata => f.write_str("which leads into a grain directory or a grain table"),
             Self::Unknown => f.write_str("whose upper bits are unknown"),
         }
     }

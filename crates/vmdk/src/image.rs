@@ -159,6 +159,12 @@ impl Vmdk {
             return Err(Damage::EmptyDescriptor.into());
         }
         refuse_device(&descriptor)?;
+        let count = descriptor.extents().len();
+        if count > limits.extents as usize {
+            let what =
+                format!("a descriptor of {count} extents, past the bound of {}", limits.extents);
+            return Err(Limits::reached("extents", what));
+        }
         let mut image = Self::bare(bytes);
         let mut seen = BTreeMap::new();
         for line in descriptor.extents() {
@@ -181,6 +187,11 @@ impl Vmdk {
             image.extents.push(Extent { start, length, store });
         }
         limits.check_virtual_size(image.size)?;
+        if image.needed.len() > limits.files as usize {
+            let (has, most) = (image.needed.len(), limits.files);
+            let what = format!("a disk spread over {has} files, past the bound of {most}");
+            return Err(Limits::reached("files", what));
+        }
         Ok(image.with_descriptor(descriptor))
     }
 
@@ -236,8 +247,11 @@ impl Vmdk {
         // the descriptor alone.
         let exact = said.and_then(|sectors| sectors.checked_mul(SECTOR));
         self.size = match exact {
-            Some(exact) if exact.div_ceil(sparse.grain) == capacity.div_ceil(sparse.grain) => {
-                exact.min(capacity)
+            Some(exact)
+                if exact <= capacity
+                    && exact.div_ceil(sparse.grain) == capacity.div_ceil(sparse.grain) =>
+            {
+                exact
             }
             Some(exact) => {
                 self.warnings.push(format!(

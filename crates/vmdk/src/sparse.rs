@@ -37,6 +37,9 @@ pub(crate) struct Sparse {
     pub redundant_at: Option<u64>,
     /// No table and no grain is before this.
     pub lowest: u64,
+    /// Where the directories and all tables are: stretches in order and apart, begin and end. No grain is
+    /// there. Most files have all of them in one.
+    pub metadata: Vec<(u64, u64)>,
     /// From here on there are only grains; 0 where the format does not tell.
     pub data: u64,
 }
@@ -94,6 +97,7 @@ impl Sparse {
                 .map(|(at, length)| at.saturating_add(length))
                 .filter(|end| *end <= header.overhead)
                 .unwrap_or(SECTOR),
+            metadata: Vec::new(),
             data: header.overhead,
         };
         sparse.with_directories(bytes, limits)
@@ -128,6 +132,7 @@ impl Sparse {
             directory_at: u64::from(raw.directory) * SECTOR,
             redundant_at: None,
             lowest: COWD_HEADER as u64,
+            metadata: Vec::new(),
             data: 0,
         };
         let entries = u64::from(raw.directory_entries);
@@ -180,6 +185,7 @@ impl Sparse {
             directory_at: bytes_of(raw.directory),
             redundant_at: None,
             lowest: SECTOR,
+            metadata: Vec::new(),
             data: 0,
         };
         let entries = bytes_of(raw.directory_sectors) / Width::Eight.bytes();
@@ -279,6 +285,7 @@ impl Sparse {
             Some(at) => Some(damage_apart(self.read_directory(bytes, at, limits))?),
             None => None,
         };
+        let mut redundant = Vec::new();
         self.directory = match (first, second) {
             (Ok(first), None) => first,
             (Ok(mut first), Some(Ok(second))) => {
@@ -289,7 +296,7 @@ impl Sparse {
                          redundant one are used"
                     ));
                 }
-                limits.refund(second.len() as u64 * ENTRY);
+                redundant = second;
                 first
             }
             (Ok(first), Some(Err(error))) => {
@@ -305,6 +312,8 @@ impl Sparse {
             (Err(error), None | Some(Err(_))) => return Err(error),
         };
         self.check_shared(limits)?;
+        self.metadata = self.metadata(bytes, &redundant, limits)?;
+        limits.refund(redundant.len() as u64 * ENTRY);
         Ok(Opened { sparse: self, warnings })
     }
 
@@ -327,6 +336,51 @@ impl Sparse {
             Some(pair) => Err(Damage::SharedTable { at: pair[0] }.into()),
             None => Ok(()),
         }
+    }
+
+    /// Where the directories are, and the tables that they and the entries of the redundant one lead to.
+    fn metadata(
+        &self,
+        bytes: &dyn Bytes,
+        redundant: &[u64],
+        limits: &Limits,
+    ) -> Result<Vec<(u64, u64)>> {
+        const SPAN: u64 = size_of::<(u64, u64)>() as u64;
+        let most = (self.directory.len() + redundant.len() + 2) as u64 * SPAN;
+        limits.spend("the places of the grain tables", most)?;
+        let directory = self.tables() * self.width().bytes();
+        let directories = [Some(self.directory_at), self.redundant_at];
+        let mut spans: Vec<_> = directories
+            .into_iter()
+            .flatten()
+            .map(|at| (at, at.saturating_add(directory)))
+            .collect();
+        let table = |index: u64, entry: u64| match self.table_place(bytes, index, entry) {
+            Ok(Table::At(at)) => Some((at, at + self.entries_in(index) * self.width().bytes())),
+            _ => None,
+        };
+        spans.extend((0..).zip(&self.directory).filter_map(|(index, entry)| table(index, *entry)));
+        // A redundant entry that is wrong must not take grains away that the first leads to.
+        let others = (0..).zip(redundant).filter_map(|(index, entry)| table(index, *entry));
+        spans.extend(others.filter(|(_, end)| *end <= self.data));
+        spans.sort_unstable();
+        // Tables that differ by the padding to a sector follow each other.
+        spans.dedup_by(|next, last| {
+            let joins = next.0 <= last.1.next_multiple_of(SECTOR);
+            if joins {
+                last.1 = last.1.max(next.1);
+            }
+            joins
+        });
+        spans.shrink_to_fit();
+        limits.refund(most - spans.len() as u64 * SPAN);
+        Ok(spans)
+    }
+
+    /// Whether any of these bytes of the file are a directory's or a table's.
+    pub fn is_metadata(&self, at: u64, length: u64) -> bool {
+        let next = self.metadata.partition_point(|(_, end)| *end <= at);
+        self.metadata.get(next).is_some_and(|(from, _)| *from < at.saturating_add(length))
     }
 
     fn read_directory(&self, bytes: &dyn Bytes, at: u64, limits: &Limits) -> Result<Vec<u64>> {
@@ -354,13 +408,13 @@ impl Sparse {
 
     /// Replaces damaged entries of the directory by those of the redundant one, and counts them.
     ///
-    /// An entry that says that there is no table, where the redundant one has a good one, is
+    /// An entry that says that there is no table, or that all is zeros, where the redundant one has a good one, is
     /// damaged too: writers make both tables at once.
     fn mend(&self, bytes: &dyn Bytes, first: &mut [u64], second: &[u64]) -> u64 {
         let mut mended = 0;
         for (index, (entry, other)) in first.iter_mut().zip(second).enumerate() {
             let good = |entry| self.table_place(bytes, index as u64, entry);
-            let missing = matches!(good(*entry), Err(_) | Ok(Table::Absent));
+            let missing = matches!(good(*entry), Err(_) | Ok(Table::Absent | Table::Zero));
             if missing && matches!(good(*other), Ok(Table::At(_))) {
                 *entry = *other;
                 mended += 1;
@@ -428,6 +482,7 @@ mod tests {
             directory_at: 0,
             redundant_at: None,
             lowest: 21 * SECTOR,
+            metadata: vec![(30 * SECTOR, 40 * SECTOR)],
             data: 0,
         }
     }

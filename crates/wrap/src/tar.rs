@@ -120,7 +120,8 @@ impl Headers {
                 };
             }
             self.left = self.left.checked_sub(1).ok_or_else(|| {
-                Error::limit(format!("an archive of more than {} members", self.limits.members))
+                let most = self.limits.members;
+                Limits::reached("members", format!("an archive of more than {most} members"))
             })?;
             check_sum(&block, at)?;
             source.skip(BLOCK)?;

@@ -35,9 +35,8 @@ impl Unpacking {
         self.passed += count as u64;
         if self.passed > self.most {
             let (name, most) = (self.wrapper.name(), self.most);
-            return Err(Error::limit(format!(
-                "the {name} data unpack to more than the bound of {most} bytes"
-            )));
+            let what = format!("the {name} data unpack to more than the bound of {most} bytes");
+            return Err(Limits::reached("unpacked", what));
         }
         Ok(count)
     }

@@ -11,6 +11,10 @@ use crate::human::plain;
 use crate::outcome::{Answer, Failure};
 use crate::progress::{self, Display};
 
+/// Problems that are listed. A table of rubbish has one for each of its entries, and nobody reads them; those
+/// that are not listed are counted.
+const LISTED: u64 = 10_000;
+
 /// Lists problems as they are found: a bad image may have more than memory.
 pub fn check(arguments: args::Check) -> Outcome {
     let watch = Watch::default();
@@ -28,7 +32,7 @@ pub fn check(arguments: args::Check) -> Outcome {
     let checked = image.check(&job, &mut |problem| {
         let first = found.total() == 0;
         found.count(problem.kind);
-        if unwritten.is_none() {
+        if unwritten.is_none() && found.total() <= LISTED {
             progress::clear();
             let written = match arguments.json {
                 true => write_json(&mut out, &problem, first),
@@ -42,8 +46,12 @@ pub fn check(arguments: args::Check) -> Outcome {
         return Err(failure);
     }
     if arguments.json {
-        writeln!(out, "{}]\n}}", if found.total() == 0 { "" } else { "\n  " })?;
+        let end = if found.total() == 0 { "" } else { "\n  " };
+        writeln!(out, "{end}],\n  \"omitted\": {}\n}}", found.omitted())?;
     } else if checked.is_ok() {
+        if found.omitted() > 0 {
+            writeln!(out, "{:10}  {:>14}  {} more are not listed", "", "", found.omitted())?;
+        }
         writeln!(out, "{}: {}", plain(image.name()), found.sentence())?;
     }
     out.flush()?;
@@ -82,6 +90,10 @@ impl Found {
 
     fn total(&self) -> u64 {
         self.corruptions + self.leaks + self.oddities
+    }
+
+    fn omitted(&self) -> u64 {
+        self.total().saturating_sub(LISTED)
     }
 
     fn sentence(&self) -> String {

@@ -53,11 +53,15 @@ fn choice(disk: Option<u32>) -> Choice {
 
 impl Source {
     fn open_options(&self, backing: Backing) -> OpenOptions {
+        let mut limits = Limits::default();
+        for (name, value) in &self.limit {
+            limits.set(name, value).expect("the parser has tried it");
+        }
         OpenOptions {
             format: self.from,
             disk: choice(self.disk),
             snapshot: self.snapshot.clone(),
-            limits: Limits::default(),
+            limits,
             policy: Policy { allow: self.allow_path.clone() },
             backing,
             access: self.io.into(),
@@ -76,6 +80,9 @@ impl Source {
         }
         if let Some(snapshot) = &self.snapshot {
             option("--snapshot", snapshot.clone());
+        }
+        for (name, value) in &self.limit {
+            option("--limit", format!("{name}={value}"));
         }
         for folder in &self.allow_path {
             option("--allow-path", folder.display().to_string());

@@ -179,6 +179,47 @@ fn check_lists_problems_and_exits_with_1() {
 }
 
 #[test]
+fn check_lists_ten_thousand_problems_and_counts_the_rest() {
+    let folder = Folder::new();
+    folder.write("a.raw", &disk(1 << 20));
+    folder.done(&["convert", "a.raw", "a.qcow2", "-o", "cluster_size=2M"]);
+    let mut bytes = folder.read("a.qcow2");
+    let word = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap());
+    let table = (word(word(40) as usize) & 0x00ff_ffff_ffff_fe00) as usize;
+    // Each entry leads past the end.
+    bytes[table..table + (2 << 20)].fill(0x01);
+    folder.write("a.qcow2", &bytes);
+    let said = folder.run(&["check", "a.qcow2"]).coded(1).stdout().to_owned();
+    assert!((10_000..10_010).contains(&said.lines().count()), "{}", said.lines().count());
+    assert!(said.contains("more are not listed"));
+    let found = folder.run(&["check", "--json", "a.qcow2"]).coded(1).json();
+    assert_eq!(found["problems"].as_array().unwrap().len(), 10_000);
+    assert!(found["omitted"].as_u64().unwrap() > 200_000);
+}
+
+#[test]
+fn limits_are_set_by_name() {
+    let folder = Folder::new();
+    folder.write("a.raw", &disk(1 << 20));
+    folder.done(&["convert", "a.raw", "a.qcow2"]);
+    let ended = folder.run(&["info", "--limit", "size=512K", "a.qcow2"]).coded(6);
+    assert!(ended.stderr.contains("--limit size="), "{}", ended.stderr);
+    folder.run(&["convert", "--limit", "metadata=1", "a.qcow2", "b.raw"]).coded(6);
+    assert!(!folder.path("b.raw").exists());
+    folder.done(&["info", "--limit", "size=1M,metadata=1M,depth=1", "a.qcow2"]);
+    for wrong in ["width=1", "depth=many", "size"] {
+        folder.run(&["info", "--limit", wrong, "a.qcow2"]).coded(2);
+    }
+    // More than any file system has room for is refused before anything is written.
+    let text = "# Disk DescriptorFile\nversion=1\nCID=1\nRW 9007199254740992 ZERO\n";
+    folder.write("huge.vmdk", text.as_bytes());
+    folder.run(&["convert", "huge.vmdk", "huge.raw"]).coded(6);
+    folder.write("many.vmdk", text.replace("9007199254740992", "1").as_bytes());
+    folder.done(&["info", "many.vmdk"]);
+    folder.run(&["info", "--limit", "extents=0", "many.vmdk"]).coded(6);
+}
+
+#[test]
 fn formats_are_listed_with_their_options() {
     let folder = Folder::new();
     let ended = folder.done(&["formats"]);
