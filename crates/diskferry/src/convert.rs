@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU64};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use diskferry_block_stream::{Disk, Error, ErrorKind, Plan, Result, Stamp, Stream};
+use diskferry_block_stream::{Disk, Error, ErrorKind, Order, Plan, Result, Stamp, Stream};
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{
     self as engine, Copied, CopyOptions, Difference, Durability, Job, Pad, Patched, Replace, Slice,
@@ -262,14 +262,13 @@ impl Convert {
         warnings.extend(harms);
         warnings.extend(left_behind);
         warnings.extend(rounding(&name, format, copied.size, unit));
-        let asked = |(kind, _): &(Algorithm, String)| self.digests.contains(kind);
         Ok(Summary {
             source: source_info,
             target: target_info,
             copied: copied.copied,
             zeros: copied.zeros,
             seconds: started.elapsed().as_secs_f64(),
-            digests: copied.digests.into_iter().filter(asked).collect(),
+            digests: copied.digests,
             verified: self.verify == Verify::ReadBack,
             ready_for: goal.ready_for(),
             warnings,
@@ -537,19 +536,10 @@ impl Convert {
 
     /// What the engine is told.
     fn copy_options(&self, source: &Prepared) -> CopyOptions {
-        let mut digests = self.digests.clone();
-        if matches!(source, Prepared::Stream(_))
-            && self.verify == Verify::ReadBack
-            && !digests.contains(&VERIFIED_BY)
-        {
-            digests.push(VERIFIED_BY);
-        }
-        CopyOptions { zeros: self.zeros, digests }
+        let fingerprint = self.verify == Verify::ReadBack && source.is_dear();
+        CopyOptions { zeros: self.zeros, digests: self.digests.clone(), fingerprint }
     }
 }
-
-/// The digest that stands in for a source that can be read only once.
-const VERIFIED_BY: Algorithm = Algorithm::Sparse;
 
 /// A source at the target's size.
 enum Prepared {
@@ -605,6 +595,15 @@ impl Prepared {
         match self {
             Self::Disk { image, disk, .. } => Foreground::Disk(image, disk),
             Self::Stream(stream) => Foreground::Stream(&stream.name, stream.beginning.as_deref()),
+        }
+    }
+
+    /// Whether reading it again takes as long as the copy, or cannot be: its fingerprint is taken on
+    /// the way, and compared with the target's.
+    fn is_dear(&self) -> bool {
+        match self {
+            Self::Disk { disk, .. } => disk.order() != Order::Any,
+            Self::Stream(_) => true,
         }
     }
 
@@ -738,18 +737,22 @@ fn verify(
     if is_device && disk.size() > size {
         disk = Arc::new(Slice::new(disk, 0, size)?);
     }
-    match source {
-        Prepared::Disk { disk: original, .. } => match engine::compare(original, &disk, job)? {
-            Some(Difference::Content(at)) => Err(differs(format!("at {at:#x}"))),
-            Some(Difference::Size(..)) | None => Ok(()),
-        },
-        Prepared::Stream(_) => {
-            let disk: Arc<dyn Disk> = Arc::new(Slice::new(disk, 0, size)?);
-            let (_, found) = engine::digest(Source::Disk(disk.as_ref()), &[VERIFIED_BY], job)?;
-            match (copied.digests.iter().find(|(kind, _)| *kind == VERIFIED_BY), found.first()) {
-                (Some(sent), Some(found)) if sent == found => Ok(()),
-                _ => Err(differs("its digest is not that of the source".to_owned())),
-            }
+    if let Some(sent) = copied.fingerprint {
+        let (_, found) = engine::fingerprint(Source::Disk(disk.as_ref()), job)?;
+        if found == sent {
+            return Ok(());
+        }
+    }
+    // Where something differs, or where that is as quick, both are read.
+    let difference = match source {
+        Prepared::Disk { disk: original, .. } => engine::compare(original, &disk, job)?,
+        Prepared::Stream(_) => None,
+    };
+    match difference {
+        Some(Difference::Content(at)) => Err(differs(format!("at {at:#x}"))),
+        Some(Difference::Size(..)) | None if copied.fingerprint.is_none() => Ok(()),
+        Some(Difference::Size(..)) | None => {
+            Err(differs("it does not hold what was read from the source".to_owned()))
         }
     }
 }

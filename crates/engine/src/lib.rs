@@ -16,7 +16,7 @@ mod sequence;
 
 pub use adapt::{Begin, Chain, Pad, Patched, Rewinding, Slice};
 pub use compare::{Difference, compare};
-pub use copy::{Copied, CopyOptions, Zeros, copy, copy_split, digest};
+pub use copy::{Copied, CopyOptions, Zeros, copy, copy_split, digest, fingerprint};
 pub use input::{FileBytes, ReadStream};
 pub use job::Job;
 pub use map::MappedBytes;

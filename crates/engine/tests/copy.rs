@@ -12,10 +12,11 @@ use diskferry_block_stream::{
     Bytes, Chunk, Disk, Error, ErrorKind, Flat, Form, Layout, Packed, Packer, Part, Piece, Plan,
     Preallocation, Result, Sink, Split, Stream,
 };
+use diskferry_codec::Fingerprint;
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_engine::{
     Copied, CopyOptions, FileBytes, FileOutput, Job, Output, ReadStream, Replace, Source, Zeros,
-    copy, copy_split, digest,
+    copy, copy_split, digest, fingerprint,
 };
 use diskferry_testkit::toy::{Packing, Toy, ToyDisk, plan};
 use diskferry_testkit::{
@@ -513,6 +514,7 @@ fn digests_are_those_of_all_bytes_in_order() {
                 (algorithm, digest.finish())
             })
             .collect();
+        let mark = Fingerprint::of(0, &whole);
         let mut backwards = expected.clone();
         backwards.reverse();
         for threads in [1, 2, 7] {
@@ -522,14 +524,17 @@ fn digests_are_those_of_all_bytes_in_order() {
             let stream = Source::Stream(Box::new(model.stream(1, StreamSize::Unknown)));
             let (size, found) = digest(stream, &Algorithm::ALL, &job(threads)).unwrap();
             assert_eq!((size, &found), (model.size(), &expected), "{model}, {threads}, stream");
+            let found = fingerprint(Source::Disk(model), &job(threads)).unwrap();
+            assert_eq!(found, (model.size(), mark), "{model}, {threads}");
             let digests: Vec<_> = backwards.iter().map(|(algorithm, _)| *algorithm).collect();
             for zeros in [Zeros::Scan, Zeros::Trust] {
-                let options = CopyOptions { zeros, digests: digests.clone() };
+                let options = CopyOptions { zeros, digests: digests.clone(), fingerprint: true };
                 for plan in [flat(), Plan::Packed(plan(Toy::Stream, 65536, Packing::Deflate))] {
                     let recorder = Recorder::new();
                     let done = copy(Source::Disk(model), plan, &recorder, &options, &job(threads))
                         .unwrap();
                     assert_eq!(done.digests, backwards, "{model}, {threads}, {zeros:?}");
+                    assert_eq!(done.fingerprint, Some(mark), "{model}, {threads}, {zeros:?}");
                 }
             }
         }
@@ -693,7 +698,7 @@ const NAMES: [&str; 3] = ["disk-1", "disk-2", "disk-3"];
 fn a_split_disk_is_its_parts_and_a_descriptor() {
     let model = Arc::new(Model::random(30, (9 << 20) + 77, 512));
     let source: Arc<dyn Disk> = Arc::clone(&model) as _;
-    let lengths = [(2 << 20) + 5, 4 << 20, model.size() - (6 << 20) - 5];
+    let lengths = [(2 << 20) + 512, 4 << 20, model.size() - (6 << 20) - 512];
     let expected = digest(Source::Disk(model.as_ref()), &Algorithm::ALL, &job(1)).unwrap().1;
     for threads in [1, 7] {
         for (zeros, digests) in [(Zeros::Scan, Algorithm::ALL.to_vec()), (Zeros::Trust, Vec::new())]
@@ -702,7 +707,8 @@ fn a_split_disk_is_its_parts_and_a_descriptor() {
             let outputs: Vec<_> =
                 NAMES.into_iter().zip(files.iter().map(|file| file as &dyn Output)).collect();
             let target = Recorder::new();
-            let options = CopyOptions { zeros, digests };
+            let fingerprint = zeros == Zeros::Scan;
+            let options = CopyOptions { zeros, digests, fingerprint };
             let job = job(threads);
             let copied =
                 copy_split(&source, split(lengths), &outputs, &target, &options, &job).unwrap();
@@ -719,6 +725,7 @@ fn a_split_disk_is_its_parts_and_a_descriptor() {
             assert_eq!(copied.target_size, lengths);
             let wanted = if options.digests.is_empty() { &[][..] } else { &expected[..] };
             assert_eq!(copied.digests, wanted);
+            assert_eq!(copied.fingerprint, fingerprint.then(|| Fingerprint::of(0, &model.whole())));
             assert_eq!((job.progress.passed(), job.progress.total()), (model.size(), model.size()));
         }
     }

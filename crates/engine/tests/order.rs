@@ -109,7 +109,7 @@ fn flat() -> Plan {
 
 fn written(disk: &dyn Disk, zeros: Zeros, threads: usize) -> Vec<u8> {
     let recorder = Recorder::new();
-    let options = CopyOptions { zeros, digests: vec![Algorithm::Sha1] };
+    let options = CopyOptions { zeros, digests: vec![Algorithm::Sha1], fingerprint: true };
     copy(Source::Disk(disk), flat(), &recorder, &options, &job(threads)).unwrap();
     assert_eq!(recorder.problems(), [""; 0]);
     recorder.recorded().to_vec()

@@ -246,7 +246,7 @@ impl Good {
         }
         let mut problems = image.warnings().to_vec();
         overlay.take_trace();
-        check(&image, &mut |problem| problems.push(problem.text)).ok()?;
+        check(image, &mut |problem| problems.push(problem.text)).ok()?;
         let check = overlay.take_trace();
         let checked = Spans::new(check.clone());
         let reads: Vec<_> = chunks.iter().flat_map(|chunk| chunk.reads.0.clone()).collect();

@@ -1,16 +1,20 @@
-//! The digests of a copy: the CRC-32 comes in parts, the others see every byte in order.
+//! The digests of a copy: CRC-32 and fingerprint come in parts, the others see every byte in order.
 
 use diskferry_block_stream::Result;
+use diskferry_codec::Fingerprint;
 use diskferry_codec::digest::{Algorithm, Crc32Part, Digest};
 
 use super::worker::{Content, Done};
 use crate::Job;
 
-/// The digests of a job. The CRC-32 arrives in parts; the others see every byte in order.
+/// The digests of a job. CRC-32 and fingerprint arrive in parts; the others see every byte in order.
 pub(super) struct Digests {
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) crc: Crc32Part,
     pub(super) serial: Vec<Digest>,
+    pub(super) fingerprint: Option<Fingerprint>,
+    /// The disk's byte that the source begins at.
+    pub(super) base: u64,
 }
 
 /// Zeros that are written, or fed to a serial digest, between two looks at the cancel flag.
@@ -23,11 +27,22 @@ impl Digests {
             .filter(|algorithm| **algorithm != Algorithm::Crc32)
             .map(|algorithm| Digest::new(*algorithm))
             .collect();
-        Self { algorithms: algorithms.to_vec(), crc: Crc32Part::default(), serial }
+        let (algorithms, crc) = (algorithms.to_vec(), Crc32Part::default());
+        Self { algorithms, crc, serial, fingerprint: None, base: 0 }
+    }
+
+    /// With a fingerprint, where that is asked for.
+    pub(super) fn fingerprinting(self, asked: bool) -> Self {
+        Self { fingerprint: asked.then(Fingerprint::default), ..self }
+    }
+
+    /// The disk's byte that the source begins at, where its fingerprint is taken.
+    pub(super) fn fingerprint_base(&self) -> Option<u64> {
+        self.fingerprint.is_some().then_some(self.base)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.algorithms.is_empty()
+        self.algorithms.is_empty() && self.fingerprint.is_none()
     }
 
     pub(super) fn has_crc(&self) -> bool {
@@ -40,6 +55,9 @@ impl Digests {
         if let Some(crc) = done.crc {
             self.crc = self.crc.combine(crc);
         }
+        if let Some(sum) = &mut self.fingerprint {
+            *sum = sum.plus(done.fingerprint);
+        }
         let mut told = 0;
         if self.serial.is_empty() {
             return Ok(told);
@@ -50,10 +68,6 @@ impl Digests {
                     self.serial.iter_mut().for_each(|digest| digest.update(bytes));
                 }
                 Content::Zeros(mut length) => {
-                    if self.serial.iter().all(|digest| digest.algorithm() == Algorithm::Sparse) {
-                        self.serial.iter_mut().for_each(|digest| digest.zeros(length));
-                        length = 0;
-                    }
                     while length > 0 {
                         job.cancel.check()?;
                         let step = length.min(ZERO_STEP);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use diskferry_block_stream::{
     Disk, Error, Flat, Order as ReadOrder, Packed, Plan, Preallocation, Result, Split,
 };
+use diskferry_codec::Fingerprint;
 use diskferry_codec::digest::Algorithm;
 
 use self::digests::Digests;
@@ -30,6 +31,8 @@ pub struct CopyOptions {
     pub zeros: Zeros,
     /// Digests of the virtual disk to compute on the way.
     pub digests: Vec<Algorithm>,
+    /// Whether to take the disk's fingerprint on the way.
+    pub fingerprint: bool,
 }
 
 /// What to do with bytes of the source that are there and are zeros.
@@ -56,6 +59,8 @@ pub struct Copied {
     pub target_size: u64,
     /// The digests asked for, in that order, in hexadecimal.
     pub digests: Vec<(Algorithm, String)>,
+    /// What the disk holds, where that was asked for.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// Moves the whole of `source` into `output`, laid out as `plan` says.
@@ -75,9 +80,9 @@ pub fn copy(
     if let Some(size) = source.size() {
         job.progress.expect(size);
     }
-    let digests = Digests::new(&options.digests);
+    let digests = Digests::new(&options.digests).fingerprinting(options.fingerprint);
     let (copied, digests) = copy_file(source, plan, output, digests, options.zeros, job)?;
-    Ok(Copied { digests: digests.finish(), ..copied })
+    Ok(Copied { fingerprint: digests.fingerprint, digests: digests.finish(), ..copied })
 }
 
 /// Moves the whole of `source` into several files: each part into its output, and then the
@@ -100,7 +105,7 @@ pub fn copy_split(
         );
     }
     job.progress.expect(source.size());
-    let mut digests = Digests::new(&options.digests);
+    let mut digests = Digests::new(&options.digests).fingerprinting(options.fingerprint);
     let mut total = Copied { size: source.size(), ..Copied::default() };
     // One cursor for all parts: a new one may have to read what precedes its part.
     let mut forward = match source.order() {
@@ -114,6 +119,7 @@ pub fn copy_split(
             Some(forward) => Source::Stream(Box::new(forward.part(part.length))),
             None => Source::Disk(&slice),
         };
+        digests.base = at;
         let copied;
         (copied, digests) = copy_file(piece, part.plan, *part_output, digests, options.zeros, job)?;
         total.copied += copied.copied;
@@ -127,7 +133,7 @@ pub fn copy_split(
     job.cancel.check()?;
     output.finish(descriptor.len() as u64, job)?;
     total.target_size += descriptor.len() as u64;
-    Ok(Copied { digests: digests.finish(), ..total })
+    Ok(Copied { fingerprint: digests.fingerprint, digests: digests.finish(), ..total })
 }
 
 /// Moves a source into one file; `digests` go on from what came before it.
@@ -162,11 +168,26 @@ pub fn digest(
     algorithms: &[Algorithm],
     job: &Job,
 ) -> Result<(u64, Vec<(Algorithm, String)>)> {
+    let (size, digests) = read(source, Digests::new(algorithms), job)?;
+    Ok((size, digests.finish()))
+}
+
+/// What a disk holds; and its size.
+///
+/// # Errors
+/// As for [`digest`].
+pub fn fingerprint(source: Source<'_>, job: &Job) -> Result<(u64, Fingerprint)> {
+    let (size, digests) = read(source, Digests::new(&[]).fingerprinting(true), job)?;
+    Ok((size, digests.fingerprint.unwrap_or_default()))
+}
+
+/// Reads all of a disk for its digests; answers its size, too.
+fn read(source: Source<'_>, digests: Digests, job: &Job) -> Result<(u64, Digests)> {
     let source = source.in_best_order()?;
     if let Some(size) = source.size() {
         job.progress.expect(size);
     }
-    let order = Order { digests: Digests::new(algorithms), place: Place::Nowhere };
+    let order = Order { digests, place: Place::Nowhere };
     let work = Work {
         source: Shape::of(&source),
         chunk: FLAT_CHUNK,
@@ -175,9 +196,11 @@ pub fn digest(
         splice: false,
         share: Vec::new(),
         crc: order.digests.has_crc(),
+        fingerprint: order.digests.fingerprint_base(),
     };
     let done = run(source, &work, None, Some(order), job)?;
-    Ok((done.size, done.order.map_or_else(Vec::new, |order| order.digests.finish())))
+    let digests = done.order.map_or_else(|| Digests::new(&[]), |order| order.digests);
+    Ok((done.size, digests))
 }
 
 fn copy_flat(
@@ -213,6 +236,7 @@ fn copy_flat(
         splice,
         share: shareable(&source, splice && flat.base.is_multiple_of(FLAT_CHUNK), output),
         crc: digests.has_crc(),
+        fingerprint: digests.fingerprint_base(),
     };
     let ordered = output.forward_only() || !digests.is_empty();
     let order = ordered.then(|| Order { digests, place: Place::Flat { base: flat.base } });
@@ -258,6 +282,7 @@ fn copy_packed(
         share: shareable(&source, splice, output),
         pack: Pack::Chunks { parts, packer },
         crc: digests.has_crc(),
+        fingerprint: digests.fingerprint_base(),
     };
     let order = Order { digests, place: Place::Layout { layout, chunk: chunk as u64 } };
     let writer = Writer::new(output, 0, work.zeros, Count::Placed);

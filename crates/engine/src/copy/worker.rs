@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Cursor, Disk, Form, Kind, MakePacker, Packer, Result};
+use diskferry_codec::Fingerprint;
 use diskferry_codec::digest::Crc32Part;
 use diskferry_codec::zeros;
 
@@ -27,6 +28,8 @@ pub(super) struct Work<'a> {
     pub(super) share: Vec<bool>,
     /// Each ticket's CRC-32 is computed.
     pub(super) crc: bool,
+    /// Each ticket's fingerprint is taken; the disk's byte that the source begins at.
+    pub(super) fingerprint: Option<u64>,
 }
 
 /// What becomes of the chunks a worker has read.
@@ -64,6 +67,7 @@ pub(super) struct Done {
     /// What the ticket holds, tiling it in chunks; the last item may end past the disk.
     pub(super) items: Vec<Item>,
     pub(super) crc: Option<Crc32Part>,
+    pub(super) fingerprint: Fingerprint,
     pub(super) buffers: Buffers,
 }
 
@@ -119,8 +123,14 @@ impl<'a> Worker<'a> {
             let padding = ticket.length.min(fill as u64) as usize;
             buffers.input[padding..fill].fill(0);
         }
-        let mut done =
-            Done { at: ticket.at, length: ticket.length, items: Vec::new(), crc: None, buffers };
+        let mut done = Done {
+            at: ticket.at,
+            length: ticket.length,
+            items: Vec::new(),
+            crc: None,
+            fingerprint: Fingerprint::default(),
+            buffers,
+        };
         let mut at = ticket.at;
         let mut spliced = spliced.into_iter().peekable();
         let mut splice_until = |done: &mut Done, at: &mut u64, until: u64| {
@@ -143,6 +153,9 @@ impl<'a> Worker<'a> {
         }
         if self.work.crc {
             done.crc = Some(crc(&done));
+        }
+        if let Some(base) = self.work.fingerprint {
+            done.fingerprint = fingerprint(&done, base);
         }
         Ok(done)
     }
@@ -344,6 +357,23 @@ impl Done {
 pub(super) enum Content<'a> {
     Bytes(&'a [u8]),
     Zeros(u64),
+}
+
+/// The fingerprint of a ticket's content, where the source begins at `base` of the disk.
+fn fingerprint(done: &Done, base: u64) -> Fingerprint {
+    let (mut sum, mut at) = (Fingerprint::default(), base + done.at);
+    done.for_each_piece(|content| {
+        at += match content {
+            Content::Bytes(bytes) => {
+                sum = sum.plus(Fingerprint::of(at, bytes));
+                bytes.len() as u64
+            }
+            Content::Zeros(length) => length,
+        };
+        Ok(())
+    })
+    .expect("the closure never fails");
+    sum
 }
 
 /// The CRC-32 of a ticket's content.
