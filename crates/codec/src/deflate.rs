@@ -163,12 +163,26 @@ impl ZlibPacker {
     ///
     /// [`CodecError::Level`] for another level.
     pub fn new(level: u32) -> Result<Self, CodecError> {
-        // Level 0, which libdeflate has too, only stores: no format here wants that.
         let known = Some(level).filter(|level| Self::LEVELS.contains(level));
-        let made = known.and_then(|level| CompressionLvl::new(level as i32).ok());
         let (first, last) = (*Self::LEVELS.start(), *Self::LEVELS.end());
         let range = first.into()..=last.into();
-        let level = made.ok_or(CodecError::Level { codec: ZLIB, level: level.into(), range })?;
+        known.map_or(Err(CodecError::Level { codec: ZLIB, level: level.into(), range }), Self::with)
+    }
+
+    /// Makes a session whose streams hold their units as they are, for what does not shrink.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::Library`] if libdeflate has no such level.
+    pub fn storing() -> Result<Self, CodecError> {
+        Self::with(0)
+    }
+
+    fn with(level: u32) -> Result<Self, CodecError> {
+        let level = CompressionLvl::new(level as i32).map_err(|error| CodecError::Library {
+            codec: ZLIB,
+            detail: format!("level {level}: {error:?}"),
+        })?;
         Ok(Self { compressor: Compressor::new(level) })
     }
 

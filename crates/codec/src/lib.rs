@@ -1,7 +1,7 @@
 //! Compression sessions, zero scanning and digests: the only crate that names a compression library.
 //!
 //! A session ([`Deflater`], [`Inflater`], [`OpenDeflater`], [`OpenInflater`], [`ZlibPacker`], [`ZlibUnpacker`],
-//! [`ZstdPacker`], [`ZstdUnpacker`]) is made once for each thread and packs or
+//! [`ZstdPacker`], [`ZstdUnpacker`], [`NoiseProbe`]) is made once for each thread and packs or
 //! unpacks *units* (clusters, grains, blocks), each on its own: what a session did before never changes what it does
 //! next. All lengths are in bytes.
 //!
@@ -29,7 +29,7 @@ pub use error::CodecError;
 pub use fingerprint::Fingerprint;
 pub use open::{FLUSHED, HISTORY, OpenDeflater, OpenInflater};
 pub use unpack::{UnpackError, Unpacked, Wrapper};
-pub use zstandard::{ZstdPacker, ZstdUnpacker};
+pub use zstandard::{NoiseProbe, ZstdPacker, ZstdUnpacker};
 
 /// Bytes of a unit, packed or not, that a session takes at most: zlib counts them in 32 bits, and no format has units
 /// of more than a few MiB.

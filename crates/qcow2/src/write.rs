@@ -13,7 +13,7 @@
 //! is not finished is no image. As the tables come last, the disk's size may be unknown until then.
 
 use diskferry_block_stream::{Chunk, Error, Form, Layout, Packed, Packer, Plan, Result, Sink};
-use diskferry_codec::{Deflater, ZstdPacker, entropy};
+use diskferry_codec::{Deflater, NoiseProbe, ZstdPacker, entropy};
 
 use crate::header::{Compression, FEATURE_NAMES, Version};
 use crate::image::L1_MAX;
@@ -61,7 +61,7 @@ enum ClusterPacker {
 struct Deflaters {
     usual: Deflater,
     dense: Deflater,
-    random: Deflater,
+    probe: NoiseProbe,
 }
 
 /// As with [`Deflaters`].
@@ -76,15 +76,15 @@ const WINDOW_BITS: u8 = 12;
 
 /// zlib-rs finds no matches of three bytes below level 9, and these matter in so small a window.
 /// Text is as small at level 5 as with zlib's usual level 6; machine code and other dense data is 3 %
-/// larger, but not at level 9, which takes twice the time. What looks random gets one quick try, for
-/// matches. The choice keeps all near zlib's size at less than half its time.
+/// larger, but not at level 9, which takes twice the time. What looks like noise, and is, is not tried. The
+/// choice keeps all near zlib's size at less than half its time.
 const ZLIB_LEVEL: u32 = 5;
 const ZLIB_DENSE_LEVEL: u32 = 9;
-const ZLIB_RANDOM_LEVEL: u32 = 2;
 
-/// Entropies, in 256ths of a bit, from which zlib's dense level pays, and from which nothing does.
+/// Entropies, in 256ths of a bit, from which zlib's dense level pays, and from which a cluster may be
+/// noise.
 const ZLIB_DENSE: u32 = 1540;
-const RANDOM: u32 = 1980;
+const NOISE: u32 = 1980;
 
 /// zstd's own default, for clusters that are too large for sessions for small units.
 const ZSTD_LEVEL: u32 = 3;
@@ -99,8 +99,8 @@ impl ClusterPacker {
         let zstd = |level| ZstdPacker::new(level as i32).map(Box::new).map(Self::Zstd);
         let made = match (compression, level) {
             (Compression::Zlib, Level::Usual) => zlib(ZLIB_LEVEL).and_then(|usual| {
-                let (dense, random) = (zlib(ZLIB_DENSE_LEVEL)?, zlib(ZLIB_RANDOM_LEVEL)?);
-                Ok(Self::ZlibByContent(Box::new(Deflaters { usual, dense, random })))
+                let (dense, probe) = (zlib(ZLIB_DENSE_LEVEL)?, NoiseProbe::new()?);
+                Ok(Self::ZlibByContent(Box::new(Deflaters { usual, dense, probe })))
             }),
             (Compression::Zlib, Level::Given(level)) => zlib(level).map(Self::Zlib),
             (Compression::Zstd, Level::Usual) if cluster <= ZSTD_SMALL => {
@@ -127,12 +127,12 @@ impl Packer for ClusterPacker {
         let shrunk = match self {
             Self::Zlib(deflater) => deflater.compress(data, out, at_most),
             Self::ZlibByContent(deflaters) => {
-                let deflater = match entropy(data) {
-                    ..ZLIB_DENSE => &mut deflaters.usual,
-                    ZLIB_DENSE..RANDOM => &mut deflaters.dense,
-                    RANDOM.. => &mut deflaters.random,
-                };
-                deflater.compress(data, out, at_most)
+                let Deflaters { usual, dense, probe } = deflaters.as_mut();
+                match entropy(data) {
+                    ZLIB_DENSE..NOISE => dense.compress(data, out, at_most),
+                    NOISE.. if probe.is_noise(data).map_err(codec_failed)? => Ok(false),
+                    _ => usual.compress(data, out, at_most),
+                }
             }
             Self::Zstd(packer) => packer.compress(data, out, at_most),
             Self::ZstdByContent(packers) => {

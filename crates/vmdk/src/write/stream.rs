@@ -12,7 +12,7 @@
 //! takes a file that can be written backwards, and 7-Zip refuses it.
 
 use diskferry_block_stream::{Chunk, Error, Form, Layout, Packer, Result, Sink};
-use diskferry_codec::{CodecError, ZlibPacker, entropy};
+use diskferry_codec::{CodecError, NoiseProbe, ZlibPacker, entropy};
 
 use crate::wire::{
     self, DEFLATE, DIRECTORY_AT_END, GRAIN_MARKER, NEWLINES, RawHeader, RawMarker, SECTOR, Sector,
@@ -25,28 +25,29 @@ use crate::write::{
 /// One thread's compressor of grains.
 pub(crate) struct GrainPacker {
     packer: ZlibPacker,
-    /// For grains that look random, unless a level was asked for.
-    random: Option<ZlibPacker>,
+    /// For grains that are noise, unless a level was asked for.
+    noise: Option<(NoiseProbe, ZlibPacker)>,
 }
 
 /// Files of libdeflate's level 5 are smaller than those of zlib's level 6, and those of its own default
 /// level 6 only half a percent smaller, in a seventh more time.
 const LEVEL: u32 = 5;
 
-/// What looks random gets one quick try, for matches.
-const RANDOM_LEVEL: u32 = 1;
-
-/// The entropy, in 256ths of a bit, from which a grain looks random.
-const RANDOM: u32 = 1980;
+/// The entropy, in 256ths of a bit, from which a grain may be noise.
+const NOISE: u32 = 1980;
 
 impl GrainPacker {
     /// A packer of the level that was asked for.
     pub fn boxed(level: Option<u32>) -> Result<Box<dyn Packer>> {
-        let packer = |level| ZlibPacker::new(level).map_err(codec_failed);
-        Ok(Box::new(match level {
-            Some(level) => Self { packer: packer(level)?, random: None },
-            None => Self { packer: packer(LEVEL)?, random: Some(packer(RANDOM_LEVEL)?) },
-        }))
+        let packer = ZlibPacker::new(level.unwrap_or(LEVEL)).map_err(codec_failed)?;
+        let noise = match level {
+            Some(_) => None,
+            None => {
+                let probe = NoiseProbe::new().map_err(codec_failed)?;
+                Some((probe, ZlibPacker::storing().map_err(codec_failed)?))
+            }
+        };
+        Ok(Box::new(Self { packer, noise }))
     }
 }
 
@@ -60,10 +61,13 @@ impl Packer for GrainPacker {
     fn pack(&mut self, at: u64, data: &[u8], out: &mut Vec<u8>) -> Result<Form> {
         let start = out.len();
         out.resize(start + GRAIN_MARKER, 0);
-        let packer = match &mut self.random {
-            Some(random) if entropy(data) >= RANDOM => random,
-            _ => &mut self.packer,
-        };
+        let may_be = entropy(data) >= NOISE;
+        let mut packer = &mut self.packer;
+        if let Some((probe, storing)) = self.noise.as_mut().filter(|_| may_be)
+            && probe.is_noise(data).map_err(codec_failed)?
+        {
+            packer = storing;
+        }
         packer.compress(data, out).map_err(codec_failed)?;
         let size = out.len() - start - GRAIN_MARKER;
         // A grain of 64 KiB never takes as much as 128.
