@@ -536,7 +536,7 @@ impl Convert {
 
     /// What the engine is told.
     fn copy_options(&self, source: &Prepared) -> CopyOptions {
-        let fingerprint = self.verify == Verify::ReadBack && source.is_dear();
+        let fingerprint = self.verify == Verify::ReadBack && source.is_dear(self.zeros);
         CopyOptions { zeros: self.zeros, digests: self.digests.clone(), fingerprint }
     }
 }
@@ -599,10 +599,10 @@ impl Prepared {
     }
 
     /// Whether reading it again takes as long as the copy, or cannot be: its fingerprint is taken on
-    /// the way, and compared with the target's.
-    fn is_dear(&self) -> bool {
+    /// the way, and compared with the target's. But what nobody looks at, the kernel copies sooner.
+    fn is_dear(&self, zeros: Zeros) -> bool {
         match self {
-            Self::Disk { disk, .. } => disk.order() != Order::Any,
+            Self::Disk { disk, .. } => disk.order() != Order::Any && zeros == Zeros::Scan,
             Self::Stream(_) => true,
         }
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Detail, Disk, Error, Image, Limits, ParentRef, Problem, Result,
+    Bytes, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, ParentRef, Problem,
+    Result,
 };
 
 use crate::check;
@@ -318,6 +319,11 @@ impl Vmdk {
         })
     }
 
+    /// Whether some of its grains are compressed.
+    fn is_packed(&self) -> bool {
+        self.sparse().any(|sparse| sparse.packing() != Packing::Plain)
+    }
+
     fn subformat(&self) -> String {
         let said = self.descriptor.as_ref().and_then(Descriptor::create_type);
         let seen = || match self.sparse().next().map(|sparse| sparse.encoding) {
@@ -452,6 +458,10 @@ impl Disk for Vmdk {
         &self.files
     }
 
+    fn order(&self) -> Order {
+        if self.is_packed() { Order::Grains } else { Order::Any }
+    }
+
     fn cursor(&self) -> Result<Box<dyn Cursor + '_>> {
         Ok(Box::new(Reader::new(self)))
     }
@@ -490,11 +500,10 @@ impl Image for Vmdk {
             let lines = descriptor.extents().iter().map(ExtentLine::to_string).collect();
             details.push(("extents", Detail::List(lines)));
         }
-        let packed = |sparse: &Sparse| sparse.packing() != Packing::Plain;
         Description {
             subformat: self.subformat(),
             ids,
-            compression: self.sparse().any(packed).then_some("deflate"),
+            compression: self.is_packed().then_some("deflate"),
             details,
             warnings: self.warnings.clone(),
             ..Description::default()
