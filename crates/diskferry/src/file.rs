@@ -93,6 +93,8 @@ pub(crate) enum FileId {
     Inode { device: u64, inode: u64 },
     /// No file: bytes at this address.
     Memory(usize),
+    /// What a loop device shows, where no name leads to it any more: any file.
+    Lost,
 }
 
 impl FileId {
@@ -113,9 +115,17 @@ impl FileId {
     pub fn overlaps(self, other: Self) -> bool {
         let (own, others) = (self.under(), other.under());
         let meets = |whole: &[Under], any: &[Under]| {
-            whole.iter().filter(|it| it.whole).any(|it| any.iter().any(|other| other.id == it.id))
+            whole
+                .iter()
+                .filter(|it| it.whole)
+                .any(|it| any.iter().any(|other| it.id.may_be(other.id)))
         };
         meets(&own, &others) || meets(&others, &own)
+    }
+
+    fn may_be(self, other: Self) -> bool {
+        let lost = |a, b| matches!((a, b), (Self::Lost, Self::Inode { .. }));
+        self == other || lost(self, other) || lost(other, self)
     }
 
     /// This, and all that it stores its bytes in, as far as the system tells.
@@ -146,8 +156,9 @@ struct Under {
 /// The file that a loop device shows.
 fn loop_file(device: u64) -> Option<FileId> {
     let told = fs::read(sysfs(device).join("loop/backing_file")).ok()?;
-    let file = Path::new(OsStr::from_bytes(told.trim_ascii_end()));
-    file.metadata().ok().map(|metadata| FileId::of(&metadata))
+    let file = Path::new(OsStr::from_bytes(told.strip_suffix(b"\n").unwrap_or(&told)));
+    // The name may be gone, and the file still be there under another.
+    Some(file.metadata().map_or(FileId::Lost, |metadata| FileId::of(&metadata)))
 }
 
 /// The disk that a partition is on, the devices that a mapped one or an array is made of.

@@ -144,6 +144,10 @@ impl Goal {
         let Some((readiness, choice)) = &self.import else { return Ok(Foreseen::default()) };
         match source {
             Foreground::Disk(image, disk) => {
+                // Rounding up would make zeros of it, which every target takes.
+                if image.disk().size() == 0 {
+                    return Err(is_empty(readiness).in_file(image.name()));
+                }
                 let facts = readiness.look(image, disk, job)?;
                 let size = size.unwrap_or(disk.size());
                 let facts = readiness.plan(choice, &facts, size, name);
@@ -155,6 +159,9 @@ impl Goal {
                 let Some(Beginning { found, end, is_all }) = beginning else {
                     return Ok(Foreseen::default());
                 };
+                if *is_all && *end == 0 {
+                    return Err(is_empty(readiness).in_file(stream));
+                }
                 let facts = readiness.look_ahead(found);
                 let facts = readiness.plan(choice, &facts, size.unwrap_or(0), name);
                 let judged = match is_all {
@@ -196,6 +203,13 @@ impl Goal {
     pub fn ready_for(&self) -> Option<&'static str> {
         self.import.as_ref().map(|(readiness, _)| readiness.target().name())
     }
+}
+
+fn is_empty(readiness: &Readiness) -> Error {
+    Error::unsupported(format!(
+        "{} would refuse it: there is no disk, but 0 bytes",
+        readiness.target()
+    ))
 }
 
 fn no_format(destination: &Destination) -> Error {

@@ -35,6 +35,8 @@ impl Patch {
 pub enum CannotResize {
     #[error("the partitions and their table need {smallest} bytes, not {size}")]
     TooSmall { size: u64, smallest: u64 },
+    #[error("a partition ends at {end}, but the disk has {size} bytes only: it was cut")]
+    Cut { end: u64, size: u64 },
     #[error("both copies of the GPT are damaged")]
     GptUnusable,
     #[error("the GPT's entries at LBA {lba} are not between its header and the usable range")]
@@ -49,13 +51,18 @@ impl Inspection {
     /// or missing is made anew from the other, and an old backup becomes zeros.
     ///
     /// # Errors
-    /// When the size is too small, or the table cannot be used.
+    /// When the size is too small, the disk was cut within a partition, or the table cannot be used.
     pub fn resized(&self, size: u64) -> Result<Vec<Patch>, CannotResize> {
         let smallest = self.smallest_size();
         if size < smallest {
             return Err(CannotResize::TooSmall { size, smallest });
         }
         let Some(gpt) = self.used_gpt() else { return Ok(Vec::new()) };
+        let end = self.partitions.iter().map(Partition::end).max().unwrap_or(0);
+        if end > self.size {
+            // A table that is sound would hide what is missing.
+            return Err(CannotResize::Cut { end, size: self.size });
+        }
         let moved = Moved::plan(gpt, size)?;
         let mut patches = moved.patches(gpt);
         if self.table == TableKind::Gpt {

@@ -109,11 +109,20 @@ fn a_size_that_holds_too_little_is_refused() {
     disk.put(0, &mbr(&[entry(0x83, 2048, 4096)]));
     let refused = CannotResize::TooSmall { size: 3 * MIB - 1, smallest: 3 * MIB };
     assert_eq!(disk.inspected().resized(3 * MIB - 1), Err(refused));
-    // A cut disk is only whole at a size that holds its partitions again.
+}
+
+#[test]
+fn a_disk_that_was_cut_gets_no_table_that_looks_sound() {
     let mut disk = gpt();
     disk.size = 4 * MIB;
     let refused = CannotResize::TooSmall { size: 5 * MIB, smallest: SMALLEST };
     assert_eq!(disk.inspected().resized(5 * MIB), Err(refused));
+    for size in [SMALLEST, SIZE, 2 * SIZE] {
+        let refused = CannotResize::Cut { end: 20480 * 512, size: 4 * MIB };
+        assert_eq!(disk.inspected().resized(size), Err(refused));
+    }
+    // Without its backup only, it is whole.
+    disk.size = 20480 * 512;
     resized(&disk, SMALLEST);
 }
 

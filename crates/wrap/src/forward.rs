@@ -65,7 +65,8 @@ impl Search<'_> {
         let mut held = None;
         while let Some(entry) = self.headers.next(&mut self.archive)? {
             if entry.is_file && is_descriptor(&entry.name) {
-                return self.by_descriptor(&entry);
+                disks.append(&mut others);
+                return self.by_descriptor(&entry, &disks);
             }
             if !entry.is_file || entry.size == 0 || goes_with_disks(&entry.name) {
                 self.archive.skip(entry.rest)?;
@@ -104,7 +105,7 @@ impl Search<'_> {
     }
 
     /// Looks for the disk that the descriptor, whose data come next, tells.
-    fn by_descriptor(mut self, descriptor: &Entry) -> Result<Inside> {
+    fn by_descriptor(mut self, descriptor: &Entry, passed: &[Found]) -> Result<Inside> {
         if descriptor.size > ovf::MAX {
             return Err(Error::limit(format!("an OVF descriptor of {} bytes", descriptor.size)));
         }
@@ -121,6 +122,13 @@ impl Search<'_> {
                 wanted.href
             )));
         }
+        if let Some(gone) = passed.iter().find(|found| wanted.is(&found.name, "")) {
+            return Err(Error::unsupported(format!(
+                "the disk '{}' comes before the descriptor '{}', which tells that it is the one; unpack \
+                 the archive first",
+                gone.name, descriptor.name
+            )));
+        }
         while let Some(entry) = self.headers.next(&mut self.archive)? {
             if entry.is_file && wanted.is(&entry.name, "") {
                 return Ok(self.inside(entry, disks, false, true));
@@ -135,7 +143,8 @@ impl Search<'_> {
         let next_header = archive.at().saturating_add(entry.rest);
         let Entry { name, size, segments, .. } = entry;
         let alone = alone.then(|| (name.clone(), judge));
-        let rest = Rest { headers, next_header, alone };
+        let numbered = !is_ova && matches!(self.choice, Choice::Number(_));
+        let rest = Rest { headers, next_header, alone, numbered };
         let content = Content { archive, segments, next: 0, at: 0, size, rest: Some(rest) };
         Inside { name, size, disks, is_ova, content: Peek::new(content) }
     }
@@ -179,6 +188,8 @@ struct Rest {
     next_header: u64,
     /// The name of the disk, where there must be no other.
     alone: Option<(String, Judge)>,
+    /// The disk was chosen by its number among the members, so that no descriptor may come now.
+    numbered: bool,
 }
 
 impl Content {
@@ -219,12 +230,19 @@ impl Content {
 
     /// Reads the rest of the archive: what it is in may have a checksum at its end.
     fn end(&mut self) -> Result<()> {
-        let Some(Rest { mut headers, next_header, alone }) = self.rest.take() else {
+        let Some(Rest { mut headers, next_header, alone, numbered }) = self.rest.take() else {
             return Ok(());
         };
         let archive = &mut self.archive;
         archive.skip(next_header - archive.at())?;
         while let Some(entry) = headers.next(archive)? {
+            if numbered && entry.is_file && is_descriptor(&entry.name) {
+                return Err(Error::unsupported(format!(
+                    "the descriptor '{}', which numbers the disks, comes after them; unpack the \
+                     archive first",
+                    entry.name
+                )));
+            }
             if let Some((name, judge)) = &alone
                 && entry.is_file
                 && entry.size > 0

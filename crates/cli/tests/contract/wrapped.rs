@@ -154,3 +154,49 @@ fn an_ova_that_contradicts_itself_is_told_by_code_and_by_line() {
     folder.run(&["convert", "own.ova", "a.raw"]).failed(4, &texts);
     folder.run(&["preflight", "--for", "aws", "a.vhdx"]).failed(3, &["a.vhdx", "a VHDX image"]);
 }
+
+/// What is no disk is not taken for one, though it bears no signature that is read.
+#[test]
+fn what_is_left_of_a_wrapper_is_no_disk() {
+    let folder = Folder::new();
+    folder.write("disk.raw", &disk(1 << 20));
+    folder.sh("tar -cf good.tar disk.raw; gzip -k disk.raw; bzip2 -k disk.raw
+        python3 -m zipfile -c a.zip disk.raw; : > empty");
+    for (name, at) in [("good.tar", 0), ("good.tar", 300), ("disk.raw.gz", 2), ("disk.raw.bz2", 4)]
+    {
+        let mut bytes = folder.read(name);
+        bytes[at] ^= 4;
+        folder.write("bad", &bytes);
+        folder.run(&["convert", "bad", "a.qcow2"]).failed(4, &["bad:", "whose header is damaged"]);
+        folder
+            .run_with(&["convert", "-", "a.qcow2"], &bytes)
+            .failed(4, &["stdin:", "whose header is damaged"]);
+    }
+    folder.run(&["convert", "a.zip", "a.qcow2"]).failed(3, &["a zip archive", "-f raw"]);
+    folder.done(&["convert", "-f", "raw", "a.zip", "a.qcow2", "--verify"]);
+    for (target, name) in [("huawei", "b.qcow2"), ("azure", "b.vhd")] {
+        folder.run(&["convert", "--for", target, "empty", name]).failed(3, &["empty", "0 bytes"]);
+    }
+    folder.run_with(&["convert", "--for", "huawei", "-", "b.qcow2"], b"").failed(3, &["0 bytes"]);
+}
+
+/// In order, a disk's number is not known before the descriptor.
+#[test]
+fn a_number_is_never_another_disks() {
+    let folder = Folder::new();
+    folder.write("a.raw", &disk(1 << 20));
+    folder.done(&["convert", "a.raw", "good.ova"]);
+    folder.sh("tar -xf good.ova; cp good-disk1.vmdk other.vmdk");
+    for members in [
+        "other.vmdk good-disk1.vmdk good.ovf",
+        "other.vmdk good.ovf good-disk1.vmdk",
+        "good-disk1.vmdk good.ovf",
+    ] {
+        folder.sh(&format!("tar --format=ustar -cf odd.ova {members}; gzip -cf odd.ova > odd.gz"));
+        folder
+            .run(&["convert", "--disk", "1", "odd.gz", "b.raw"])
+            .failed(3, &["odd.gz", "'good.ovf'", "comes after them; unpack"]);
+        assert!(!folder.path("b.raw").exists(), "{members}");
+        folder.done(&["convert", "--disk", "1", "odd.ova", "c.raw", "--force"]);
+    }
+}

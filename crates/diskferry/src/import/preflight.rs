@@ -120,6 +120,7 @@ impl Preflight {
         let moves = planned.as_ref().is_some_and(|planned| moves_gpt(&facts, planned));
         let mut source = self.source.clone();
         source.extend(moves.then(|| "--move-gpt".to_owned()));
+        source.extend(untold_size(&facts).map(|size| format!("--size={size}")));
         let line = readiness.command_line(image.file().name(), &target, &source);
         let mended = planned.map(|planned| judge(&readiness, &planned));
         if !report.ready
@@ -142,6 +143,13 @@ fn add_fixes(line: &str, rules: &mut [Ruling], mended: Option<&[Ruling]>) {
             ruling.fix = Some(line.to_owned());
         }
     }
+}
+
+/// The size of a disk whose compressed file tells it only at its end: many targets want it before.
+fn untold_size(facts: &Facts) -> Option<u64> {
+    let told = |layer: &String| layer == "tar" || layer == "ova";
+    let untold = facts.wrapping.last().is_some_and(|layer| !told(layer));
+    (untold && matches!(facts.format, "raw" | "vhd")).then_some(facts.virtual_size)
 }
 
 /// Whether a conversion moves the end of a disk with a GPT.

@@ -389,6 +389,9 @@ impl Check {
                 || "it needs a backing file, which would not go along".into(),
             ),
             Self::Lacks(features) => lacks(features, facts),
+            Self::VirtualSize(_) if facts.virtual_size == 0 => {
+                Finding::Broken("the disk is empty".to_owned())
+            }
             Self::VirtualSize(bounds) => bounds.judge("the virtual size", Some(facts.virtual_size)),
             Self::VirtualUnit(unit) => said(
                 facts.virtual_size.is_multiple_of(*unit),
