@@ -115,6 +115,9 @@ pub struct NoiseProbe {
 }
 
 impl NoiseProbe {
+    /// The [`entropy`](crate::entropy) from which a unit may be noise, and asking is worth its time.
+    pub const ENTROPY: u32 = 1980;
+
     /// Makes a session.
     ///
     /// # Errors

@@ -33,9 +33,6 @@ pub(crate) struct GrainPacker {
 /// level 6 only half a percent smaller, in a seventh more time.
 const LEVEL: u32 = 5;
 
-/// The entropy, in 256ths of a bit, from which a grain may be noise.
-const NOISE: u32 = 1980;
-
 impl GrainPacker {
     /// A packer of the level that was asked for.
     pub fn boxed(level: Option<u32>) -> Result<Box<dyn Packer>> {
@@ -61,7 +58,7 @@ impl Packer for GrainPacker {
     fn pack(&mut self, at: u64, data: &[u8], out: &mut Vec<u8>) -> Result<Form> {
         let start = out.len();
         out.resize(start + GRAIN_MARKER, 0);
-        let may_be = entropy(data) >= NOISE;
+        let may_be = entropy(data) >= NoiseProbe::ENTROPY;
         let mut packer = &mut self.packer;
         if let Some((probe, storing)) = self.noise.as_mut().filter(|_| may_be)
             && probe.is_noise(data).map_err(codec_failed)?
