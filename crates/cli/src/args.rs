@@ -144,7 +144,7 @@ pub struct Convert {
     /// The target's id, for formats that have one
     #[arg(long, value_name = "UUID")]
     pub uuid: Option<Uuid>,
-    /// Print no summary
+    /// Print no summary; warnings stay
     #[arg(short, long)]
     pub quiet: bool,
     /// Print the summary as JSON

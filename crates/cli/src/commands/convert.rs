@@ -29,11 +29,11 @@ pub fn convert(arguments: args::Convert) -> Outcome {
     let converted = request.run(&job);
     drop(display);
     let summary = converted?;
-    if quiet {
-        return Ok(Answer::Yes);
-    }
     for warning in &summary.warnings {
         tell(&format!("warning: {warning}"));
+    }
+    if quiet {
+        return Ok(Answer::Yes);
     }
     let to_stdout = match &request.target {
         Location::Standard => false,
