@@ -5,6 +5,7 @@ use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use diskferry_block_stream::{Bytes, Error, Result};
@@ -25,6 +26,8 @@ pub struct FileOutput {
     /// Bytes written since the kernel was last told to begin, and the end of what it was told of.
     waiting: AtomicU64,
     begun: AtomicU64,
+    /// Whether its file system shares storage between files, once that was tried.
+    clones: OnceLock<bool>,
 }
 
 /// What finishing a file waits for.
@@ -76,6 +79,7 @@ impl FileOutput {
             durability: Durability::default(),
             waiting: AtomicU64::new(0),
             begun: AtomicU64::new(0),
+            clones: OnceLock::new(),
         })
     }
 
@@ -126,6 +130,13 @@ impl FileOutput {
 
     fn file(&self) -> &File {
         self.partial.file()
+    }
+
+    /// Whether the file system shares storage. Only trying tells; a file without bytes leaves ours as it
+    /// is.
+    fn tries_cloning(&self) -> bool {
+        let empty = self.partial.another().ok();
+        empty.is_some_and(|it| rustix::fs::ioctl_ficlone(self.file(), it).is_ok())
     }
 
     /// Has the kernel begin to write what has come together. Left alone it would wait for much
@@ -224,9 +235,7 @@ impl Output for FileOutput {
         let device = |file: &File| Some(file.metadata().ok()?.dev());
         let together =
             source.file().and_then(device).is_some_and(|it| Some(it) == device(self.file()));
-        // Only trying tells; a file without bytes leaves ours as it is.
-        let empty = || self.partial.another().ok();
-        together && empty().is_some_and(|it| rustix::fs::ioctl_ficlone(self.file(), it).is_ok())
+        together && *self.clones.get_or_init(|| self.tries_cloning())
     }
 
     fn allocate(&self, len: u64) -> Result<()> {
