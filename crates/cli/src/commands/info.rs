@@ -13,7 +13,7 @@ use crate::human;
 use crate::outcome::Answer;
 
 /// Says what an image is. A backing file that cannot be opened is a warning here.
-pub fn info(arguments: args::Info) -> Outcome {
+pub fn info(arguments: args::Look) -> Outcome {
     let open = arguments.from.open_options(Backing::Lenient);
     // Of several disks the first is shown, and all are listed.
     let disk = arguments.from.disk.map_or(Choice::First, Choice::Number);
