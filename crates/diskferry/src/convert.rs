@@ -248,7 +248,7 @@ impl Convert {
         let written = self.look_back(&source, format, &target, &copied, job)?;
         let (target_info, odd) = match &written {
             Some((image, odd)) => (target_info(&name, format, image), odd.clone()),
-            None => (Info::of_stream(&name, format, held, copied.target_size, grain), None),
+            None => (Info::of_stream(&name, format, Some(held), copied.target_size, grain), None),
         };
         let image = written.as_ref().map(|(image, _)| image);
         let harms = goal.confirm(foreseen, image, file_name.as_deref(), job)?;

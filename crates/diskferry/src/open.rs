@@ -76,7 +76,7 @@ impl OpenOptions {
     }
 
     /// What there is to say about an image. Nothing is unpacked for it: the size of a disk in
-    /// a compressed file may be 0, with a warning.
+    /// a compressed file may be unknown, and whether that is a fixed VHD, with a warning.
     ///
     /// # Errors
     /// As for [`open_image`](Self::open_image).
@@ -87,8 +87,9 @@ impl OpenOptions {
             Input::Stream(stream) => {
                 let mut info = stream.info();
                 if stream.size().is_none() {
+                    let or_vhd = if info.assumed { ", and whether it is a fixed VHD," } else { "" };
                     info.warnings.push(format!(
-                        "{}: the disk's size is known only when all of it was unpacked",
+                        "{}: the disk's size{or_vhd} is known only when all of it was unpacked",
                         stream.name()
                     ));
                 }

@@ -17,8 +17,11 @@ pub(crate) struct Facts {
     pub member: Option<String>,
     /// Bytes of the virtual disk.
     pub virtual_size: u64,
-    /// Bytes of the file; `None` for one that is not written.
+    /// Bytes of the file, with all that is around the image; `None` for one that is not written.
     pub file_size: Option<u64>,
+    /// Bytes of the image's own file, without what is around it; `None` for one that is not written, or
+    /// is in a compressed file.
+    pub image_size: Option<u64>,
     /// Files that make the image, without its chain.
     pub files: usize,
     pub has_parent: bool,

@@ -405,9 +405,14 @@ impl Check {
                 },
             ),
             Self::FileSize(bounds) => bounds.judge("the file", facts.file_size),
-            Self::FileOverhead(overhead) => match facts.file_size {
+            Self::FileOverhead(_) if facts.kind() != "vhd fixed" => {
+                Finding::Holds("not a fixed VHD".into())
+            }
+            Self::FileOverhead(overhead) => match facts.image_size {
+                None if facts.file_size.is_some() => Finding::Unknown(
+                    "it is in a compressed file; its own length was not told".into(),
+                ),
                 None => unwritten(),
-                Some(_) if facts.kind() != "vhd fixed" => Finding::Holds("not a fixed VHD".into()),
                 Some(length) => said(
                     facts.virtual_size.checked_add(*overhead) == Some(length),
                     || format!("the file is the disk and {overhead} bytes"),
@@ -620,7 +625,7 @@ fn sound(facts: &Facts) -> Finding {
     // What is wrong with the footers of a VHD is a rule of its own.
     let of_footers = |at: u64| {
         facts.text("footers").is_some_and(|footers| footers != "identical")
-            && (at == 0 || facts.file_size.is_some_and(|length| at + 512 >= length))
+            && (at == 0 || facts.image_size.is_some_and(|length| at + 512 >= length))
     };
     let mut corrupt = problems.iter().filter(|problem| {
         problem.kind == ProblemKind::Corruption && !problem.at.is_some_and(of_footers)
