@@ -371,19 +371,24 @@ impl DiskImage {
         if !self.is_packed() {
             return self.top().image.check(report);
         }
-        match engine::digest(engine::Source::Disk(self.disk.as_ref()), &[], job) {
+        match self.read_all(job) {
             Err(error) if error.kind() == ErrorKind::Damaged => {
                 let text = error.to_string();
                 report(Problem { kind: ProblemKind::Corruption, at: None, text });
                 Ok(())
             }
-            read => read.map(|_| ()).map_err(|error| error.in_file(self.name())),
+            read => read.map_err(|error| error.in_file(self.name())),
         }
+    }
+
+    /// Reads all of the disk: of what is compressed, only that tells whether its checksums are right.
+    pub(crate) fn read_all(&self, job: &Job) -> Result<()> {
+        engine::digest(engine::Source::Disk(self.disk.as_ref()), &[], job).map(drop)
     }
 
     /// Whether it is in a compressed file.
     pub(crate) fn is_packed(&self) -> bool {
-        self.around().layers.iter().any(|layer| !matches!(*layer, "tar" | "ova"))
+        self.around().layers.iter().any(|layer| wrapped::is_compression(layer))
     }
 
     fn packed(packed: Packed, id: FileId) -> Result<Self> {

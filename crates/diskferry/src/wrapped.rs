@@ -59,6 +59,11 @@ impl Around {
     }
 }
 
+/// Whether a wrapper compresses; the others are archives.
+pub(crate) fn is_compression(layer: &str) -> bool {
+    !matches!(layer, "tar" | "ova")
+}
+
 /// What of a wrapped file is wanted.
 #[derive(Clone)]
 pub(crate) struct Wanted {
@@ -206,10 +211,10 @@ impl Packed {
             (arrived.format, arrived.assumed) = (*format, false);
         }
         let name = arrived.stream.name().to_owned();
-        let (format, outermost) = (arrived.format, arrived.around.layers.last().copied());
+        let (format, innermost) = (arrived.format, arrived.around.layers.last().copied());
         let begin = move || Ok(self.begin(&Arc::default())?.stream);
         let disk = Rewinding::new(name, size, Box::new(begin));
-        let compression = outermost.filter(|layer| !matches!(*layer, "tar" | "ova"));
+        let compression = innermost.filter(|layer| is_compression(layer));
         Ok((arrived, PackedImage { disk, format, compression }))
     }
 }

@@ -8,6 +8,7 @@ use super::ready::Readiness;
 use super::rule::{Certainty, Finding, Rule, Severity, Source};
 use super::{ImportTarget, facts::Facts};
 use crate::open::DiskImage;
+use crate::wrapped::is_compression;
 
 /// A look at an image before it is uploaded.
 #[derive(Clone, Debug)]
@@ -147,8 +148,7 @@ fn add_fixes(line: &str, rules: &mut [Ruling], mended: Option<&[Ruling]>) {
 
 /// The size of a disk whose compressed file tells it only at its end: many targets want it before.
 fn untold_size(facts: &Facts) -> Option<u64> {
-    let told = |layer: &String| layer == "tar" || layer == "ova";
-    let untold = facts.wrapping.last().is_some_and(|layer| !told(layer));
+    let untold = facts.wrapping.last().is_some_and(|layer| is_compression(layer));
     (untold && matches!(facts.format, "raw" | "vhd")).then_some(facts.virtual_size)
 }
 
