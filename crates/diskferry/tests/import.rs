@@ -209,6 +209,31 @@ fn the_backup_of_a_gpt_moves_with_the_disks_end_where_that_is_asked_for() {
 }
 
 #[test]
+fn a_backup_that_is_not_at_the_disks_end_is_moved_by_the_line_that_mends() {
+    let folder = qemu::temp_dir();
+    let path = |name: &str| folder.path().join(name);
+    Convert::new(real_disk().as_path(), path("disk.raw").as_path())
+        .run(&Job::new(2).unwrap())
+        .unwrap();
+    sh(folder.path(), "truncate -s 1G disk.raw; tar --format=oldgnu -Sczf a.tar.gz disk.raw");
+    let backup = |file: &str| {
+        let report = preflight(&path(file), target("gcp"));
+        let ruling = report.rules.iter().find(|ruling| ruling.id == "backup-gpt").unwrap();
+        (ruling.verdict, ruling.fix.clone().unwrap_or_default())
+    };
+    for file in ["disk.raw", "a.tar.gz"] {
+        let (verdict, fix) = backup(file);
+        assert_eq!(verdict, Verdict::Warn, "{file}");
+        assert!(fix.contains(" --move-gpt "), "{file}: {fix}");
+        let mut convert = Convert::new(path(file).as_path(), path("made.tar.gz").as_path());
+        (convert.import, convert.backup_gpt) = (Some(target("gcp")), BackupGpt::Moved);
+        convert.run(&Job::new(2).unwrap()).unwrap();
+        assert_eq!(backup("made.tar.gz").0, Verdict::Pass, "{file}");
+        fs::remove_file(path("made.tar.gz")).unwrap();
+    }
+}
+
+#[test]
 fn the_backup_of_a_gpt_moves_to_where_the_format_has_the_disks_end() {
     let folder = qemu::temp_dir();
     let (raw, packed) = (folder.path().join("disk.raw"), folder.path().join("disk.raw.gz"));
@@ -601,6 +626,7 @@ fn googles_archive_is_looked_through() {
         ("--format=oldgnu -Sczf a.tar.gz disk.raw README", &["only-member"]),
         ("--format=oldgnu -Sczf a.tar.gz README disk.raw", &["only-member"]),
         ("--format=oldgnu -Sczf a.tar.gz disk.img", &["member-name"]),
+        ("--format=oldgnu -Sczf a.tar.gz ./disk.raw", &["member-name"]),
         ("--format=oldgnu -Scf a.tar.gz disk.raw", &["wrapping"]),
         ("--format=oldgnu -Szcf a.tar.gz noisy --transform=s/noisy/disk.raw/", &["whole-gib"]),
     ] {

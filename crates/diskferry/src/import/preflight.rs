@@ -118,7 +118,7 @@ impl Preflight {
         report.ready = report.rules.iter().all(|ruling| ruling.ok);
         let target = readiness.target_name(image.file().name());
         let planned = readiness.planned(&facts, &target).filter(|_| !facts.is_unreadable);
-        let moves = planned.as_ref().is_some_and(|planned| moves_gpt(&facts, planned));
+        let moves = planned.as_ref().is_some_and(|planned| facts.moves_gpt(planned.virtual_size));
         let mut source = self.source.clone();
         source.extend(moves.then(|| "--move-gpt".to_owned()));
         source.extend(untold_size(&facts).map(|size| format!("--size={size}")));
@@ -150,12 +150,6 @@ fn add_fixes(line: &str, rules: &mut [Ruling], mended: Option<&[Ruling]>) {
 fn untold_size(facts: &Facts) -> Option<u64> {
     let untold = facts.wrapping.last().is_some_and(|layer| is_compression(layer));
     (untold && matches!(facts.format, "raw" | "vhd")).then_some(facts.virtual_size)
-}
-
-/// Whether a conversion moves the end of a disk with a GPT.
-fn moves_gpt(facts: &Facts, planned: &Facts) -> bool {
-    facts.virtual_size != planned.virtual_size
-        && facts.content.as_ref().is_some_and(|disk| disk.used_gpt().is_some())
 }
 
 /// Judges every rule; what is broken is to be mended by the rule's own advice.

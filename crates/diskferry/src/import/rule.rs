@@ -321,6 +321,9 @@ impl Check {
             Self::Wrapping(ways) => wrapping(ways, facts),
             Self::Member(name) => match facts.member.as_deref() {
                 None => Finding::Holds("not in an archive".into()),
+                Some(own) if facts.is_dotted(own) => {
+                    Finding::Broken(format!("in the archive it is called './{own}', not '{name}'"))
+                }
                 Some(own) => said(
                     own == *name,
                     || format!("the archive has '{own}'"),
