@@ -6,7 +6,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use crate::format::Format;
 use crate::open::{DiskImage, Layer};
-use crate::wrapped::Around;
+use crate::wrapped::{Archive, Around};
 
 /// What there is to say about an image. Serialised, its fields are a contract with scripts: they
 /// are added to, never renamed, and always present.
@@ -115,7 +115,7 @@ impl DiskImage {
         if top.format() == Format::RAW {
             warnings.push(raw_cannot_tell(top));
         }
-        if let Some(package) = &self.around().package {
+        for Archive { package, .. } in &self.around().archives {
             let file = self.file().name();
             package.object_to_files(&mut |it| warnings.push(format!("{file}: {}", it.text)));
         }

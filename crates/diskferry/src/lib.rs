@@ -47,6 +47,7 @@ mod map;
 mod moving;
 mod open;
 mod policy;
+mod promised;
 mod split;
 mod stream;
 mod target;

@@ -19,7 +19,7 @@ use crate::format::{Context, Format, OpenNamed, Sample};
 use crate::info::Info;
 use crate::policy::{Permitted, Policy};
 use crate::stream::StreamInput;
-use crate::wrapped::{self, Around, Arrived, Packed, Peeled, Wanted};
+use crate::wrapped::{self, Archive, Around, Arrived, Packed, Peeled, Wanted};
 
 /// How sources are opened.
 #[derive(Clone, Debug, Default)]
@@ -260,6 +260,14 @@ pub enum Input {
 }
 
 impl Input {
+    /// What is around the disk.
+    pub(crate) fn around(&self) -> &Around {
+        match self {
+            Self::Image(image) => image.around(),
+            Self::Stream(stream) => stream.around(),
+        }
+    }
+
     /// The files that it is read from, as they are now.
     pub(crate) fn unchanged(&self) -> Unchanged {
         match self {
@@ -364,7 +372,10 @@ impl DiskImage {
         let Some(Wrapped { around, .. }) = &self.wrapped else {
             return self.top().image.check(report);
         };
-        if let Some(package) = &around.package {
+        for Archive { package, member } in &around.archives {
+            package.object_to_capacity(member, self.disk.size(), &mut |objection| {
+                objection.into_problem().into_iter().for_each(&mut *report);
+            });
             let checked = package.check(&job.cancel, &job.progress, report);
             checked.map_err(|error| error.in_file(self.file().name()))?;
         }
@@ -412,7 +423,8 @@ impl DiskImage {
 
     /// What is around the disk.
     pub(crate) fn around(&self) -> &Around {
-        static NOTHING: Around = Around { layers: Vec::new(), disks: Vec::new(), package: None };
+        static NOTHING: Around =
+            Around { layers: Vec::new(), disks: Vec::new(), archives: Vec::new() };
         self.wrapped.as_ref().map_or(&NOTHING, |wrapped| &wrapped.around)
     }
 

@@ -110,6 +110,11 @@ impl StreamInput {
         info
     }
 
+    /// What is around the disk, as far as it was met.
+    pub(crate) fn around(&self) -> &Around {
+        &self.around
+    }
+
     /// The compressed file, or the one that it is in, where it is no pipe.
     pub(crate) fn file(&self) -> Option<&Arc<dyn Bytes>> {
         self.packed.as_ref().map(Packed::file)

@@ -288,6 +288,64 @@ fn an_ova_lists_its_disks_and_each_can_be_had() {
     );
 }
 
+/// Converts a file, or what comes through a pipe.
+fn converted(folder: &Folder, file: &str, through_pipe: bool) -> Result<Summary> {
+    if through_pipe {
+        return piped(folder, &fs::read(folder.path(file)).unwrap(), |_| {});
+    }
+    folder.sh("rm -f target.raw");
+    Convert::new(folder.path(file).as_path(), folder.path("target.raw").as_path()).run(&job())
+}
+
+#[test]
+fn a_conversion_compares_what_it_reads_with_the_manifest() {
+    let folder = Folder::new();
+    written(&folder, "vm.ova", &[], 2);
+    // What is changed is nothing that a conversion needs: a word of the disk's own descriptor, and
+    // blanks at the end of the package's.
+    folder.sh("tar -xf vm.ova; mkdir disk ovf; cp vm* disk; cp vm* ovf
+        sed -i 's/ddb.adapterType/ddb.adaptertype/' disk/vm-disk1.vmdk; cmp -s vm-disk1.vmdk disk/vm-disk1.vmdk && exit 1
+        echo ' ' >> ovf/vm.ovf; grep -v vmdk vm.mf > short; sed 's/SHA256/SHA3/' vm.mf > odd
+        pack() { tar --format=ustar -cf $1.ova \"${@:2}\"; gzip -kf $1.ova; }
+        pack good vm.ovf vm.mf vm-disk1.vmdk; pack none vm.ovf vm-disk1.vmdk
+        pack bad-disk -C disk vm.ovf vm.mf vm-disk1.vmdk; pack bad-ovf -C ovf vm.ovf vm.mf vm-disk1.vmdk
+        pack last vm.ovf vm-disk1.vmdk vm.mf; pack bad-last -C disk vm.ovf vm-disk1.vmdk vm.mf
+        cp short vm.mf; pack short vm.ovf vm.mf vm-disk1.vmdk; cp odd vm.mf; pack odd vm.ovf vm.mf vm-disk1.vmdk");
+    for (name, bad_in_file, bad_in_order, note_in_file, note_in_order) in [
+        ("good", None, None, None, None),
+        ("none", None, None, None, None),
+        ("bad-disk", Some("vm-disk1.vmdk"), Some("vm-disk1.vmdk"), None, None),
+        ("bad-ovf", Some("vm.ovf"), Some("vm.ovf"), None, None),
+        ("last", None, None, None, Some("'vm.mf' comes after the disk")),
+        ("bad-last", Some("vm-disk1.vmdk"), None, None, Some("'vm.mf' comes after the disk")),
+        ("short", None, None, Some("is not in the manifest"), Some("is not in the manifest")),
+        ("odd", None, None, Some("of an unknown kind"), Some("is not in the manifest")),
+    ] {
+        let ova = format!("{name}.ova");
+        for (file, through_pipe, bad, note) in [
+            (ova.clone(), false, bad_in_file, note_in_file),
+            (ova.clone(), true, bad_in_order, note_in_order),
+            (format!("{ova}.gz"), false, bad_in_order, note_in_order),
+        ] {
+            let what = format!("{file}, through a pipe: {through_pipe}");
+            match (converted(&folder, &file, through_pipe), bad) {
+                (Ok(summary), None) => {
+                    let noted = summary.warnings.iter().find(|text| text.contains("manifest"));
+                    assert_eq!(noted.is_some(), note.is_some(), "{what}: {noted:?}");
+                    assert!(noted.is_none_or(|text| text.contains(note.unwrap())), "{noted:?}");
+                }
+                (Err(error), Some(bad)) => {
+                    assert_eq!(error.kind(), ErrorKind::Damaged, "{what}: {error}");
+                    let text = format!("'{bad}' has the sha256 ");
+                    assert!(error.to_string().contains(&text), "{what}: {error}");
+                    assert!(!folder.path("target.raw").exists(), "{what}");
+                }
+                (found, _) => panic!("{what}: {:?}", found.map(|summary| summary.warnings)),
+            }
+        }
+    }
+}
+
 #[test]
 fn several_disks_are_never_mixed_up() {
     let folder = Folder::new();

@@ -97,6 +97,15 @@ fn what_cannot_be_read_in_order_says_how_to_unpack_it() {
     folder
         .run(&["digest", "a.tar.gz"])
         .failed(3, &["a.tar.gz/a.qcow2", "unpack it first: tar -xf a.tar.gz"]);
+    folder.sh("tar -cf a.tar a.qcow2; gzip -kf a.tar");
+    for (file, advice) in [
+        ("a.qcow2.gz", "first: gzip -dc > disk.qcow2"),
+        ("a.tar", "first: tar -xf -"),
+        ("a.tar.gz", "first: gzip -dc | tar -xf -"),
+    ] {
+        let ended = folder.run_with(&["digest", "-"], &folder.read(file)).failed(3, &[advice]);
+        assert!(ended.stderr.trim_end().ends_with(advice), "{}", ended.stderr);
+    }
     // Who named a member writes no shell commands for those who copy the advice.
     folder.sh("mv a.qcow2 \"x'; touch PWNED; echo '.qcow2\"; tar -czf 'a b.tgz' x*; rm x*");
     let ended = folder.run(&["digest", "a b.tgz"]).failed(3, &["first: tar -xf 'a b.tgz'"]);

@@ -12,6 +12,7 @@ use super::facts::Facts;
 use super::ready::Readiness;
 use super::rule::Check;
 use crate::open::DiskImage;
+use crate::wrapped::Archive;
 
 /// Problems of an image that are remembered: nobody reads more.
 const MOST_PROBLEMS: usize = 1000;
@@ -75,15 +76,19 @@ impl Problems {
 }
 
 fn objections(image: &DiskImage, job: &Job) -> Result<Option<Vec<Objection>>> {
-    let Some(package) = image.around().package.as_ref().filter(|package| package.is_ova()) else {
+    let mut archives = image.around().archives.iter();
+    let Some(Archive { package, member }) = archives.find(|archive| archive.package.is_ova())
+    else {
         return Ok(None);
     };
     let mut found = Vec::new();
-    package.object(&job.cancel, &job.progress, &mut |objection| {
+    let mut keep = |objection| {
         if found.len() < MOST_PROBLEMS {
             found.push(objection);
         }
-    })?;
+    };
+    package.object_to_capacity(member, image.disk().size(), &mut keep);
+    package.object(&job.cancel, &job.progress, &mut keep)?;
     Ok(Some(found))
 }
 

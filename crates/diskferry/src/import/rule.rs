@@ -881,6 +881,12 @@ fn wanted(point: Point) -> &'static str {
         Point::Devices => "the devices in an OVF are Items, as in OVF 1",
         Point::Manifest => "lines of the manifest are of the form SHA256(name)= digest, or SHA1",
         Point::Digest => "the digests in the manifest are those of the files",
+        Point::Unlisted => "a manifest has a digest of each file",
+        Point::Kind => "the digests in the manifest are of the kinds SHA1 and SHA256",
+        Point::Second => "an OVA has one descriptor and one manifest",
+        Point::Capacity => "the disks of an OVF are of the size that it gives them",
+        Point::Resource => "the devices in an OVF lead to disks and files that it lists",
+        Point::Draft => "the format of an OVF's disks is not given as drafts had it",
     }
 }
 
