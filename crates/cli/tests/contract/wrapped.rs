@@ -106,6 +106,16 @@ fn what_cannot_be_read_in_order_says_how_to_unpack_it() {
         let ended = folder.run_with(&["digest", "-"], &folder.read(file)).failed(3, &[advice]);
         assert!(ended.stderr.trim_end().ends_with(advice), "{}", ended.stderr);
     }
+    // Whether it is ready is known all the same, where its target takes no such thing.
+    folder.sh("cp a.qcow2 disk.raw; tar --format=oldgnu -czf g.tar.gz disk.raw; rm disk.raw");
+    let ended = folder.run(&["preflight", "--for", "gcp", "g.tar.gz"]).coded(1);
+    for text in ["FAIL     format", "qcow2 is not among: raw", "unpack it first: tar -xf g.tar.gz"]
+    {
+        assert!(ended.stdout().contains(text), "no '{text}' in {}", ended.stdout());
+    }
+    let json = folder.run(&["preflight", "--json", "--for", "gcp", "g.tar.gz"]).coded(1).json();
+    assert_eq!((&json["ready"], &json["convert"]), (&false.into(), &serde_json::Value::Null));
+    folder.run(&["preflight", "--for", "digitalocean", "a.qcow2.gz"]).failed(3, &["gzip -dc"]);
     // Who named a member writes no shell commands for those who copy the advice.
     folder.sh("mv a.qcow2 \"x'; touch PWNED; echo '.qcow2\"; tar -czf 'a b.tgz' x*; rm x*");
     let ended = folder.run(&["digest", "a b.tgz"]).failed(3, &["first: tar -xf 'a b.tgz'"]);

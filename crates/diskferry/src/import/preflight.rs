@@ -1,6 +1,6 @@
 //! Whether an image is ready for a target: every rule, judged.
 
-use diskferry_block_stream::Result;
+use diskferry_block_stream::{Error, Result};
 use diskferry_engine::Job;
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::ready::Readiness;
 use super::rule::{Certainty, Finding, Rule, Severity, Source};
 use super::{ImportTarget, facts::Facts};
 use crate::open::DiskImage;
-use crate::wrapped::is_compression;
+use crate::wrapped::{InOrderOnly, is_compression};
 
 /// A look at an image before it is uploaded.
 #[derive(Clone, Debug)]
@@ -132,6 +132,41 @@ impl Preflight {
         }
         add_fixes(&line, &mut report.rules, mended.as_deref());
         Ok(report)
+    }
+}
+
+impl Preflight {
+    /// What is known of an image that could not be opened for `error`: that the target does not take its
+    /// format, or what it is wrapped in. `None` where that is not known, or the target takes it.
+    ///
+    /// # Errors
+    /// `Misuse` for a waived rule that the target lacks.
+    pub fn unopened(&self, error: &Error) -> Result<Option<Report>> {
+        let readiness = Readiness::new(self.target, &self.waived)?;
+        let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+        let Some(InOrderOnly { format, wrapping, member, advice, .. }) = cause else {
+            return Ok(None);
+        };
+        let facts = Facts {
+            format: format.name(),
+            wrapping: wrapping.iter().map(|&layer| layer.to_owned()).collect(),
+            member: member.clone(),
+            ..Facts::default()
+        };
+        let judged = self.target.rules().iter().map(|rule| {
+            let mut ruling = ruling(rule, &readiness, &facts);
+            if !rule.check.is_told_by_name(&facts) {
+                (ruling.ok, ruling.verdict) = (true, Verdict::Unknown);
+                "it could not be opened".clone_into(&mut ruling.text);
+            }
+            ruling.fix = (!ruling.ok).then(|| advice.clone());
+            ruling
+        });
+        let rules: Vec<Ruling> = judged.collect();
+        let ready = rules.iter().all(|ruling| ruling.ok);
+        let file = error.place().file.clone().unwrap_or_default();
+        let (target, notes) = (self.target.name(), self.target.notes());
+        Ok((!ready).then_some(Report { file, target, ready, rules, convert: None, notes }))
     }
 }
 

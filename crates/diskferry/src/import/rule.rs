@@ -310,6 +310,16 @@ impl Check {
         )
     }
 
+    /// Whether an image's format alone breaks it, or what the image is wrapped in.
+    pub fn is_told_by_name(&self, facts: &Facts) -> bool {
+        match self {
+            // Of which kind it is, nobody knows.
+            Self::Format(accepted) => accepted.iter().all(|it| it.format != facts.format),
+            Self::Wrapping(_) | Self::Member(_) | Self::Not(_) => true,
+            _ => false,
+        }
+    }
+
     /// Judges an image by what is known of it.
     pub fn judge(&self, facts: &Facts) -> Finding {
         match self {
