@@ -165,7 +165,16 @@ fn an_ova_that_contradicts_itself_is_told_by_code_and_by_line() {
     folder.sh("tar -xf good.ova; sed -i -E 's/ovf:size=\"[0-9]/ovf:size=\"9/' good.ovf; rm good.mf
         tar --format=ustar -cf odd.ova good.ovf good-disk1.vmdk
         sed -i 's/good-disk1.vmdk/good.ovf/' good.ovf; tar --format=ustar -cf own.ova good.ovf
-        qemu-img create -q -f vhdx a.vhdx 8M");
+        qemu-img create -q -f vhdx a.vhdx 8M
+        tar -xf good.ova good.ovf; sed -i -E 's/ovf:capacity=\"[0-9]+/ovf:capacity=\"7/' good.ovf
+        tar --format=ustar -cf size.ova good.ovf good-disk1.vmdk");
+    // What nobody is known to refuse is a warning.
+    let ended = folder.done(&["preflight", "--for", "vmware", "size.ova"]);
+    let text = "'good.ovf' has the disk in 'good-disk1.vmdk' with 7 bytes; it has 3145728";
+    for text in ["warn  ovf-capacity", text] {
+        assert!(ended.stdout().contains(text), "no '{text}' in {}", ended.stdout());
+    }
+    assert!(folder.run(&["check", "size.ova"]).coded(1).stdout().contains(text));
     let ended = folder.run(&["preflight", "--for", "vmware", "odd.ova"]).coded(1);
     for text in ["FAIL  ovf-sizes", "diskferry convert --for vmware odd.ova odd-vmware.ova"] {
         assert!(ended.stdout().contains(text), "no '{text}' in {}", ended.stdout());
