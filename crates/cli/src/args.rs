@@ -58,9 +58,9 @@ pub enum Command {
     #[command(after_long_help = format_options())]
     Convert(Convert),
     /// Say what an image is
-    Info(Info),
+    Info(Look),
     /// List the extents of an image's virtual disk
-    Map(Map),
+    Map(Look),
     /// Read every table of an image and list what is wrong
     ///
     /// Exits with 1 when there is anything.
@@ -144,7 +144,7 @@ pub struct Convert {
     /// The target's id, for formats that have one
     #[arg(long, value_name = "UUID")]
     pub uuid: Option<Uuid>,
-    /// Print no summary
+    /// Print no summary; warnings stay
     #[arg(short, long)]
     pub quiet: bool,
     /// Print the summary as JSON
@@ -154,20 +154,9 @@ pub struct Convert {
     pub work: Work,
 }
 
+/// One image to look at.
 #[derive(Args)]
-pub struct Info {
-    /// The image
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub image: PathBuf,
-    #[command(flatten)]
-    pub from: Source,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Args)]
-pub struct Map {
+pub struct Look {
     /// The image
     #[arg(value_hint = ValueHint::FilePath)]
     pub image: PathBuf,
@@ -180,16 +169,10 @@ pub struct Map {
 
 #[derive(Args)]
 pub struct Check {
-    /// The image
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub image: PathBuf,
     #[command(flatten)]
-    pub from: Source,
+    pub look: Look,
     #[command(flatten)]
     pub work: Work,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Args)]

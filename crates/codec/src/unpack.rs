@@ -142,12 +142,16 @@ pub enum UnpackError {
         at: u64,
     },
     /// It was packed in a way that takes much memory to undo.
-    #[error("the {wrapper} data at {at:#x} take more memory to unpack than they may")]
+    #[error(
+        "the {wrapper} data at {at:#x} take more memory to unpack than the bound of {most} bytes"
+    )]
     Memory {
         /// The program's name.
         wrapper: &'static str,
         /// Where, in the packed file, in bytes.
         at: u64,
+        /// How much they may take, in bytes.
+        most: u64,
     },
 }
 
@@ -251,7 +255,10 @@ impl<R: Read> Unpacked<R> {
         let (wrapper, at) = (self.wrapper.name(), self.at);
         match fault {
             Fault::Damaged(detail) => UnpackError::Damaged { wrapper, at, detail },
-            Fault::Memory => UnpackError::Memory { wrapper, at },
+            Fault::Memory => {
+                let most = if self.wrapper == Wrapper::Xz { XZ_MEMORY } else { ZSTD_WINDOW };
+                UnpackError::Memory { wrapper, at, most }
+            }
         }
     }
 }
@@ -367,6 +374,7 @@ const XZ_MEMORY: u64 = 256 << 20;
 
 /// 128 MiB, the most that zstd's program takes without being told.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+const ZSTD_WINDOW: u64 = 1 << ZSTD_WINDOW_LOG_MAX;
 
 const ZSTD_FRAME: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -529,12 +537,13 @@ mod tests {
         let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
         encoder.write_all(b"abc").unwrap();
         let error = whole(&encoder.finish().unwrap()).unwrap_err();
-        assert!(matches!(error, UnpackError::Memory { .. }), "{error}");
+        assert!(matches!(error, UnpackError::Memory { most: 0x1000_0000, .. }), "{error}");
 
         // A frame header by hand: a window of 2 GiB, and no content size.
         let frame = [&ZSTD_FRAME[..], &[0, (31 - 10) << 3, 1, 0, 0]].concat();
         let error = whole(&frame).unwrap_err();
         assert!(matches!(error, UnpackError::Memory { .. }), "{error}");
+        assert!(error.to_string().contains("the bound of 134217728 bytes"), "{error}");
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::info::{Info, as_map};
 use crate::kept::Most;
 use crate::moving::{self, MovingGpt};
 use crate::open::{Backing, DiskImage, Input, OpenOptions};
+use crate::promised::Promised;
 use crate::split::{self, PartPlace};
 use crate::stream::{StreamInput, Told, not_zero};
 use crate::target::{Destination, Target};
@@ -220,6 +221,7 @@ impl Convert {
         let writing = format.writing(&goal.options, goal.compress).map_err(in_target)?;
         let input = self.open.open(&self.source)?;
         refuse_own_source(&input, &destination)?;
+        let promised = Promised::of(&input)?;
         let unchanged = input.unchanged();
         let mut size = goal.size(self.size_of(&input)?, &input).map_err(in_target)?;
         let naming = Naming { stamp: self.identity.stamp(), file: file_name.as_deref() };
@@ -243,12 +245,12 @@ impl Convert {
         let guard = self.watch.guard(target.temporary());
         target.check_fits(&plan, source.size())?;
         self.watch.enter(Stage::Copying, &job.progress);
-        let copied = self.copy(&mut source, plan, &target, job)?;
+        let copied = promised.compare(job, || self.copy(&mut source, plan, &target, job))?;
         let held = held(copied.size);
         let written = self.look_back(&source, format, &target, &copied, job)?;
         let (target_info, odd) = match &written {
             Some((image, odd)) => (target_info(&name, format, image), odd.clone()),
-            None => (Info::of_stream(&name, format, held, copied.target_size, grain), None),
+            None => (Info::of_stream(&name, format, Some(held), copied.target_size, grain), None),
         };
         let image = written.as_ref().map(|(image, _)| image);
         let harms = goal.confirm(foreseen, image, file_name.as_deref(), job)?;
@@ -258,6 +260,7 @@ impl Convert {
         drop(guard);
 
         let (source_info, mut warnings) = source.into_info(copied.size, held);
+        warnings.extend(promised.notes);
         warnings.extend(odd);
         warnings.extend(harms);
         warnings.extend(left_behind);

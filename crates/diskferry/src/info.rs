@@ -6,7 +6,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use crate::format::Format;
 use crate::open::{DiskImage, Layer};
-use crate::wrapped::Around;
+use crate::wrapped::{Archive, Around};
 
 /// What there is to say about an image. Serialised, its fields are a contract with scripts: they
 /// are added to, never renamed, and always present.
@@ -20,8 +20,9 @@ pub struct Info {
     pub assumed: bool,
     /// The format's name for this kind of file.
     pub subformat: Option<String>,
-    /// Size of the virtual disk, in bytes.
-    pub virtual_size: u64,
+    /// Size of the virtual disk, in bytes; `None` for one in a compressed file that tells it only when
+    /// all of it was unpacked.
+    pub virtual_size: Option<u64>,
     /// Length of the file, in bytes.
     pub file_size: u64,
     /// Storage that the file takes, in bytes, where that is known.
@@ -114,7 +115,7 @@ impl DiskImage {
         if top.format() == Format::RAW {
             warnings.push(raw_cannot_tell(top));
         }
-        if let Some(package) = &self.around().package {
+        for Archive { package, .. } in &self.around().archives {
             let file = self.file().name();
             package.object_to_files(&mut |it| warnings.push(format!("{file}: {}", it.text)));
         }
@@ -123,7 +124,7 @@ impl DiskImage {
             format: top.format().name(),
             assumed: top.is_assumed(),
             subformat: Some(subformat).filter(|subformat| !subformat.is_empty()),
-            virtual_size: self.disk().size(),
+            virtual_size: Some(self.disk().size()),
             file_size: self.file().len(),
             allocated_size: self.file().allocated(),
             data_files: top.data_files().map(|bytes| DataFile::of(bytes.as_ref())).collect(),
@@ -187,7 +188,7 @@ impl Info {
     pub(crate) fn of_stream(
         file: &str,
         format: Format,
-        virtual_size: u64,
+        virtual_size: Option<u64>,
         file_size: u64,
         grain: u64,
     ) -> Self {
@@ -208,7 +209,7 @@ impl Info {
             chain: vec![ChainLink {
                 file: file.to_owned(),
                 format: Some(format.name().to_owned()),
-                virtual_size: Some(virtual_size),
+                virtual_size,
                 error: None,
             }],
             snapshots: Vec::new(),
@@ -236,7 +237,7 @@ impl Info {
 impl Info {
     /// The same of a stream that is over: what its disk and what the pipe had, in bytes.
     pub(crate) fn with_size(mut self, virtual_size: u64, read: u64) -> Self {
-        self.virtual_size = virtual_size;
+        self.virtual_size = Some(virtual_size);
         self.file_size = read;
         self.chain.iter_mut().for_each(|link| link.virtual_size = Some(virtual_size));
         self
@@ -299,7 +300,7 @@ mod tests {
 
     #[test]
     fn every_key_is_there_and_numbers_are_numbers() {
-        let mut info = Info::of_stream("stdin", Format::RAW, 1 << 40, 7, 1);
+        let mut info = Info::of_stream("stdin", Format::RAW, Some(1 << 40), 7, 1);
         info.details = vec![
             ("dirty", Detail::Flag(true)),
             ("refcount_bits", Detail::Number(16)),

@@ -16,7 +16,7 @@
 //! convert.digests = vec![Algorithm::Sha256];
 //! let summary = convert.run(&Job::new(0)?)?;
 //! assert_eq!((summary.source.format, summary.target.format), ("raw", "qcow2"));
-//! assert_eq!(summary.target.virtual_size, 8 << 20);
+//! assert_eq!(summary.target.virtual_size, Some(8 << 20));
 //! assert_eq!((summary.copied, summary.zeros), (1 << 20, 7 << 20));
 //! # Ok(())
 //! # }
@@ -47,6 +47,7 @@ mod map;
 mod moving;
 mod open;
 mod policy;
+mod promised;
 mod split;
 mod stream;
 mod target;

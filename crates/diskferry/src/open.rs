@@ -19,7 +19,7 @@ use crate::format::{Context, Format, OpenNamed, Sample};
 use crate::info::Info;
 use crate::policy::{Permitted, Policy};
 use crate::stream::StreamInput;
-use crate::wrapped::{self, Around, Arrived, Packed, Peeled, Wanted};
+use crate::wrapped::{self, Archive, Around, Arrived, Packed, Peeled, Wanted};
 
 /// How sources are opened.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +76,7 @@ impl OpenOptions {
     }
 
     /// What there is to say about an image. Nothing is unpacked for it: the size of a disk in
-    /// a compressed file may be 0, with a warning.
+    /// a compressed file may be unknown, and whether that is a fixed VHD, with a warning.
     ///
     /// # Errors
     /// As for [`open_image`](Self::open_image).
@@ -87,8 +87,9 @@ impl OpenOptions {
             Input::Stream(stream) => {
                 let mut info = stream.info();
                 if stream.size().is_none() {
+                    let or_vhd = if info.assumed { ", and whether it is a fixed VHD," } else { "" };
                     info.warnings.push(format!(
-                        "{}: the disk's size is known only when all of it was unpacked",
+                        "{}: the disk's size{or_vhd} is known only when all of it was unpacked",
                         stream.name()
                     ));
                 }
@@ -259,6 +260,14 @@ pub enum Input {
 }
 
 impl Input {
+    /// What is around the disk.
+    pub(crate) fn around(&self) -> &Around {
+        match self {
+            Self::Image(image) => image.around(),
+            Self::Stream(stream) => stream.around(),
+        }
+    }
+
     /// The files that it is read from, as they are now.
     pub(crate) fn unchanged(&self) -> Unchanged {
         match self {
@@ -363,26 +372,34 @@ impl DiskImage {
         let Some(Wrapped { around, .. }) = &self.wrapped else {
             return self.top().image.check(report);
         };
-        if let Some(package) = &around.package {
+        for Archive { package, member } in &around.archives {
+            package.object_to_capacity(member, self.disk.size(), &mut |objection| {
+                objection.into_problem().into_iter().for_each(&mut *report);
+            });
             let checked = package.check(&job.cancel, &job.progress, report);
             checked.map_err(|error| error.in_file(self.file().name()))?;
         }
         if !self.is_packed() {
             return self.top().image.check(report);
         }
-        match engine::digest(engine::Source::Disk(self.disk.as_ref()), &[], job) {
+        match self.read_all(job) {
             Err(error) if error.kind() == ErrorKind::Damaged => {
                 let text = error.to_string();
                 report(Problem { kind: ProblemKind::Corruption, at: None, text });
                 Ok(())
             }
-            read => read.map(|_| ()).map_err(|error| error.in_file(self.name())),
+            read => read.map_err(|error| error.in_file(self.name())),
         }
+    }
+
+    /// Reads all of the disk: of what is compressed, only that tells whether its checksums are right.
+    pub(crate) fn read_all(&self, job: &Job) -> Result<()> {
+        engine::digest(engine::Source::Disk(self.disk.as_ref()), &[], job).map(drop)
     }
 
     /// Whether it is in a compressed file.
     pub(crate) fn is_packed(&self) -> bool {
-        self.around().layers.iter().any(|layer| !matches!(*layer, "tar" | "ova"))
+        self.around().layers.iter().any(|layer| wrapped::is_compression(layer))
     }
 
     fn packed(packed: Packed, id: FileId) -> Result<Self> {
@@ -406,7 +423,8 @@ impl DiskImage {
 
     /// What is around the disk.
     pub(crate) fn around(&self) -> &Around {
-        static NOTHING: Around = Around { layers: Vec::new(), disks: Vec::new(), package: None };
+        static NOTHING: Around =
+            Around { layers: Vec::new(), disks: Vec::new(), archives: Vec::new() };
         self.wrapped.as_ref().map_or(&NOTHING, |wrapped| &wrapped.around)
     }
 

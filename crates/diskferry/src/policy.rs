@@ -64,19 +64,18 @@ impl Policy {
             folder.canonicalize().is_ok_and(|real_folder| real.starts_with(real_folder))
         };
         let device = self.allow.iter().any(|folder| within(folder));
-        if device {
-            return Ok(Permitted { path, real, device });
-        }
-        if let Some(refusal) = not_plain {
+        if let Some(refusal) = not_plain.filter(|_| !device) {
             return Err(refuse(refusal));
         }
-        if !within(folder) {
+        if !device && !within(folder) {
             return Err(refuse(Refusal::LeadsOut));
         }
-        if real.metadata().is_ok_and(|metadata| Sort::of(&metadata) == Sort::Block) {
-            return Err(refuse(Refusal::Device));
+        // What cannot be looked at is an error when it is opened.
+        match real.metadata().map(|metadata| Sort::of(&metadata)) {
+            Ok(Sort::Block) if !device => Err(refuse(Refusal::Device)),
+            Ok(Sort::Folder | Sort::Stream) => Err(refuse(Refusal::NoFile)),
+            Ok(Sort::Regular | Sort::Block) | Err(_) => Ok(Permitted { path, real, device }),
         }
-        Ok(Permitted { path, real, device })
     }
 }
 
@@ -108,6 +107,8 @@ enum Refusal {
     LeadsOut,
     #[error("is a device; --allow-path DIR lets an image refer to one under DIR")]
     Device,
+    #[error("is neither a file nor a block device")]
+    NoFile,
     #[error("is beside an image that came without a folder; give the image's path")]
     NoFolder,
 }
@@ -147,6 +148,9 @@ fn missing(role: &'static str, name: &str, error: io::Error) -> Error {
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
 
@@ -216,6 +220,27 @@ mod tests {
         let error = judge(&Policy::default(), "outside").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(judge(&allowing(&[outside.path()]), "outside").is_ok());
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_wherever_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        mknodat(CWD, path("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let _socket = UnixListener::bind(path("socket")).unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        symlink("fifo", path("link")).unwrap();
+        let image = path("a.qcow2");
+        for name in ["fifo", "socket", "folder", "link"] {
+            for policy in [Policy::default(), allowing(&[folder.path()])] {
+                let error = policy.judge(Some(&image), "backing file", name).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}: {error}");
+                assert!(error.to_string().contains("neither a file nor"), "{name}: {error}");
+            }
+        }
+        let devices = allowing(&[Path::new("/dev")]);
+        let error = devices.judge(Some(&image), "backing file", "/dev/null").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     }
 
     #[test]

@@ -99,15 +99,20 @@ impl StreamInput {
         Arc::clone(&self.read)
     }
 
-    /// What there is to say about it before it is read: its size where that is known, else 0.
+    /// What there is to say about it before it is read.
     pub(crate) fn info(&self) -> Info {
         let (file, size) = (self.file(), self.size());
         let length = file.map_or(0, |bytes| bytes.len());
-        let mut info = Info::of_stream(self.name(), self.format, size.unwrap_or(0), length, 1);
+        let mut info = Info::of_stream(self.name(), self.format, size, length, 1);
         info.assumed = self.assumed;
         info.allocated_size = file.and_then(|bytes| bytes.allocated());
         info.set_around(&self.around);
         info
+    }
+
+    /// What is around the disk, as far as it was met.
+    pub(crate) fn around(&self) -> &Around {
+        &self.around
     }
 
     /// The compressed file, or the one that it is in, where it is no pipe.

@@ -68,11 +68,14 @@ impl Destination {
         let metadata = match path.metadata() {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let exists = path.symlink_metadata().is_ok();
-                if !exists {
-                    check_folder(&path).map_err(|error| error.in_file(&name))?;
+                if path.is_symlink() {
+                    return Err(Error::misuse(
+                        "a link that leads nowhere; remove it, or name what it leads to as the target",
+                    )
+                    .in_file(&name));
                 }
-                return Ok(Self { name, place: Place::File { path, exists }, id: None });
+                check_folder(&path).map_err(|error| error.in_file(&name))?;
+                return Ok(Self { name, place: Place::File { path, exists: false }, id: None });
             }
             Err(error) => return Err(Error::from(error).in_file(&name)),
         };
@@ -294,15 +297,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let existing = folder.path().join("a.raw");
         std::fs::write(&existing, b"").unwrap();
+        let destination = Destination::find(&Location::Path(existing)).unwrap();
+        let error = destination.check_replace(Replace::Never).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misuse);
+        assert!(error.to_string().contains("--force"), "{error}");
+        assert!(destination.check_replace(Replace::Allowed).is_ok());
+        // What would be replaced there is not to be had, and --force is no help.
         let dangling = folder.path().join("link.raw");
         std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
-        for path in [existing, dangling] {
-            let destination = Destination::find(&Location::Path(path)).unwrap();
-            let error = destination.check_replace(Replace::Never).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Misuse);
-            assert!(error.to_string().contains("--force"), "{error}");
-            assert!(destination.check_replace(Replace::Allowed).is_ok());
-        }
+        let error = Destination::find(&Location::Path(dangling)).map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misuse);
+        assert!(error.to_string().contains("a link that leads nowhere"), "{error}");
     }
 
     #[test]

@@ -4,17 +4,19 @@
 //! read anywhere. From the first compressed layer on, as out of a pipe, all comes in order only.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use diskferry_block_stream::{
     Bytes, Cursor, Description, Disk, Error, Image, Limits, Order, Piece, Problem, Result, Stream,
 };
 use diskferry_engine::Rewinding;
 use diskferry_wrap::{
-    BytesReader, Choice, Forward, Found, Package, Part, Peek, Unpacking, Wrapping, find_disk,
+    BytesReader, Choice, Forward, Found, Package, Part, Peek, Promises, Unpacking, Wrapping,
+    find_disk,
 };
 
+use crate::file::STDIN;
 use crate::format::{Format, Sample};
 use crate::import::quoted;
 use crate::kept::length;
@@ -28,11 +30,27 @@ pub(crate) struct Around {
     pub layers: Vec<&'static str>,
     /// The disks of the archive, as far as they are known.
     pub disks: Vec<Found>,
-    /// The outermost archive, which may have digests of its members.
-    pub package: Option<Arc<Package>>,
+    /// The archives that can be read anywhere, which may have digests of their members.
+    pub archives: Vec<Archive>,
+}
+
+/// An archive around a disk.
+#[derive(Clone)]
+pub(crate) struct Archive {
+    pub package: Arc<Package>,
+    /// The name of the member that the disk is in.
+    pub member: String,
 }
 
 impl Around {
+    /// What the manifests of the archives say of the bytes that the disk is read from.
+    ///
+    /// # Errors
+    /// `Limit` for a manifest that is too long, `Io`.
+    pub fn promises(&self) -> Result<Vec<Promises>> {
+        self.archives.iter().map(|it| it.package.promises(&it.member)).collect()
+    }
+
     /// # Errors
     /// `Limit` for more wrappers around one another than there may be.
     fn push(&mut self, layer: &'static str, limits: &Limits) -> Result<()> {
@@ -57,6 +75,11 @@ impl Around {
             self.disks = disks;
         }
     }
+}
+
+/// Whether a wrapper compresses; the others are archives.
+pub(crate) fn is_compression(layer: &str) -> bool {
+    !matches!(layer, "tar" | "ova")
 }
 
 /// What of a wrapped file is wanted.
@@ -141,7 +164,9 @@ pub(crate) fn peel(mut bytes: Arc<dyn Bytes>, wanted: &Wanted) -> Result<Peeled>
                 around.push(layer, &wanted.limits).map_err(|error| error.in_file(&name))?;
                 let (part, disks) = package.disk(around.choice(wanted), &judge_part)?;
                 around.found(disks);
-                around.package.get_or_insert(Arc::new(package));
+                let member = part.name().strip_prefix(&format!("{name}/"));
+                let member = member.unwrap_or_default().to_owned();
+                around.archives.push(Archive { package: Arc::new(package), member });
                 bytes = Arc::new(part);
             }
         }
@@ -206,10 +231,10 @@ impl Packed {
             (arrived.format, arrived.assumed) = (*format, false);
         }
         let name = arrived.stream.name().to_owned();
-        let (format, outermost) = (arrived.format, arrived.around.layers.last().copied());
+        let (format, innermost) = (arrived.format, arrived.around.layers.last().copied());
         let begin = move || Ok(self.begin(&Arc::default())?.stream);
         let disk = Rewinding::new(name, size, Box::new(begin));
-        let compression = outermost.filter(|layer| !matches!(*layer, "tar" | "ova"));
+        let compression = innermost.filter(|layer| is_compression(layer));
         Ok((arrived, PackedImage { disk, format, compression }))
     }
 }
@@ -243,13 +268,13 @@ pub(crate) struct Arrived {
 /// `Unsupported` for a disk that cannot be read in order; `Damaged`, `Limit`, `Io`; as for choosing
 /// a disk in an archive.
 pub(crate) fn arrive(
-    name: &str,
+    outer: &str,
     reader: impl Forward + 'static,
     around: Around,
     wanted: &Wanted,
 ) -> Result<Arrived> {
-    let arriving = Arriving { name: name.to_owned(), size: None, peek: Peek::new(reader), around };
-    let outer = name;
+    let (name, peek, notes) = (outer.to_owned(), Peek::new(reader), Vec::new());
+    let arriving = Arriving { name, size: None, peek, around, notes };
     let mut arriving = arriving.unwrap(wanted).map_err(|error| error.in_file(outer))?;
     wanted.check(outer, &arriving.around)?;
     let told = match wanted.disk_format() {
@@ -265,7 +290,7 @@ pub(crate) fn arrive(
         }
     };
     let format = told.unwrap_or(Format::RAW);
-    let Arriving { name, size, mut peek, around } = arriving;
+    let Arriving { name, size, mut peek, around, notes } = arriving;
     let is_fixed = format == Format::VHD && {
         let head = peek.peek(Wrapping::HEAD).map_err(|error| error.in_file(&name))?;
         Format::probe(&Sample { head, tail: &[] }) != Some(Format::VHD)
@@ -290,31 +315,94 @@ pub(crate) fn arrive(
         let opened = format.stream(&name, Box::new(peek), &wanted.limits);
         opened.unwrap_or_else(|| Err(in_order_only(format, outer, &name, &around)))?
     };
+    let stream: Box<dyn Stream> = match notes.is_empty() {
+        true => stream,
+        false => Box::new(Noted { inner: stream, notes }),
+    };
     Ok(Arrived { stream, format, assumed: told.is_none(), around, told: by_end })
 }
 
-/// A disk's format needs what is not to be had; how to get at it all the same.
+/// What is told of a stream by its end.
+type Note = Arc<OnceLock<String>>;
+
+/// A stream out of archives that may have something to say at its end.
+struct Noted {
+    inner: Box<dyn Stream>,
+    notes: Vec<Note>,
+}
+
+impl Stream for Noted {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.inner.size()
+    }
+
+    fn original_size(&self) -> Option<u64> {
+        self.inner.original_size()
+    }
+
+    fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        self.inner.next(buf)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let name = self.inner.name();
+        let notes = self.notes.iter().filter_map(|note| note.get());
+        let notes = notes.map(|text| format!("{name}: {text}"));
+        self.inner.warnings().into_iter().chain(notes).collect()
+    }
+}
+
+/// A disk whose format needs what is not to be had; how to get at it all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}; {advice}")]
+pub(crate) struct InOrderOnly {
+    pub format: Format,
+    /// What is around it, from the outside in.
+    pub wrapping: Vec<&'static str>,
+    /// The name of the member that it is, where it is in an archive.
+    pub member: Option<String>,
+    what: String,
+    pub advice: String,
+}
+
 fn in_order_only(format: Format, outer: &str, name: &str, around: &Around) -> Error {
-    let text = match around.layers.as_slice() {
-        [] => format!(
-            "a {format} image cannot be read from a pipe, for its tables point back and forth; give \
-             a file, or redirect it with '<'"
+    let wrapping = around.layers.clone();
+    let member = name.strip_prefix(&format!("{outer}/")).map(str::to_owned);
+    let (what, advice) = match wrapping.as_slice() {
+        [] => (
+            format!(
+                "a {format} image cannot be read from a pipe, for its tables point back and forth"
+            ),
+            "give a file, or redirect it with '<'".to_owned(),
         ),
-        layers => {
-            // No name of a member goes into a line that people copy.
-            let outer = quoted(outer);
-            let unpack = match layers {
-                [packed] => format!("{packed} -dc {outer} > disk.{format}"),
-                [.., "tar" | "ova"] => format!("tar -xf {outer}"),
-                _ => "layer by layer".to_owned(),
-            };
+        layers => (
             format!(
                 "a {format} image in a compressed file or a pipe comes front to back only, and its \
-                 tables point back and forth; unpack it first: {unpack}"
-            )
-        }
+                 tables point back and forth"
+            ),
+            format!("unpack it first: {}", unpacking(format, outer, layers)),
+        ),
     };
-    Error::unsupported(text).in_file(name)
+    Error::unsupported(InOrderOnly { format, wrapping, member, what, advice }).in_file(name)
+}
+
+/// The commands that get a disk out of its wrappers.
+fn unpacking(format: Format, outer: &str, layers: &[&str]) -> String {
+    // No name of a member goes into a line that people copy.
+    let (outer, is_pipe) = (quoted(outer), outer == STDIN);
+    match layers {
+        ["tar" | "ova"] if is_pipe => "tar -xf -".to_owned(),
+        // A tar that reads a pipe does not look whether it is compressed.
+        [packed, "tar" | "ova"] if is_pipe => format!("{packed} -dc | tar -xf -"),
+        ["tar" | "ova"] | [_, "tar" | "ova"] => format!("tar -xf {outer}"),
+        [packed] if is_pipe => format!("{packed} -dc > disk.{format}"),
+        [packed] => format!("{packed} -dc {outer} > disk.{format}"),
+        _ => "layer by layer".to_owned(),
+    }
 }
 
 struct Arriving {
@@ -323,6 +411,7 @@ struct Arriving {
     size: Option<u64>,
     peek: Peek,
     around: Around,
+    notes: Vec<Note>,
 }
 
 impl Arriving {
@@ -353,6 +442,7 @@ impl Arriving {
                     self.around.found(inside.disks);
                     self.name = format!("{}/{}", self.name, inside.name);
                     self.peek = inside.content;
+                    self.notes.push(inside.note);
                     self.size = Some(inside.size);
                 }
             }

@@ -129,12 +129,12 @@ fn sizes_are_rounded_up_to_what_the_target_takes() {
     ] {
         let made = folder.path().join(file);
         let summary = converted(&source, &made, target(name)).unwrap();
-        assert_eq!(summary.target.virtual_size, size, "{name}");
+        assert_eq!(summary.target.virtual_size, Some(size), "{name}");
     }
     let small = folder.path().join("small");
     fs::write(&small, &machine()[..MIB]).unwrap();
     let summary = converted(&small, &folder.path().join("b.vhd"), target("azure")).unwrap();
-    assert_eq!(summary.target.virtual_size, 20 * MIB as u64);
+    assert_eq!(summary.target.virtual_size, Some(20 * MIB as u64));
 }
 
 #[test]
@@ -205,6 +205,31 @@ fn the_backup_of_a_gpt_moves_with_the_disks_end_where_that_is_asked_for() {
         let backup = report.rules.iter().find(|ruling| ruling.id == "backup-gpt").unwrap();
         assert_eq!(backup.verdict == Verdict::Warn, warns);
         fs::remove_file(&grown).unwrap();
+    }
+}
+
+#[test]
+fn a_backup_that_is_not_at_the_disks_end_is_moved_by_the_line_that_mends() {
+    let folder = qemu::temp_dir();
+    let path = |name: &str| folder.path().join(name);
+    Convert::new(real_disk().as_path(), path("disk.raw").as_path())
+        .run(&Job::new(2).unwrap())
+        .unwrap();
+    sh(folder.path(), "truncate -s 1G disk.raw; tar --format=oldgnu -Sczf a.tar.gz disk.raw");
+    let backup = |file: &str| {
+        let report = preflight(&path(file), target("gcp"));
+        let ruling = report.rules.iter().find(|ruling| ruling.id == "backup-gpt").unwrap();
+        (ruling.verdict, ruling.fix.clone().unwrap_or_default())
+    };
+    for file in ["disk.raw", "a.tar.gz"] {
+        let (verdict, fix) = backup(file);
+        assert_eq!(verdict, Verdict::Warn, "{file}");
+        assert!(fix.contains(" --move-gpt "), "{file}: {fix}");
+        let mut convert = Convert::new(path(file).as_path(), path("made.tar.gz").as_path());
+        (convert.import, convert.backup_gpt) = (Some(target("gcp")), BackupGpt::Moved);
+        convert.run(&Job::new(2).unwrap()).unwrap();
+        assert_eq!(backup("made.tar.gz").0, Verdict::Pass, "{file}");
+        fs::remove_file(path("made.tar.gz")).unwrap();
     }
 }
 
@@ -601,6 +626,7 @@ fn googles_archive_is_looked_through() {
         ("--format=oldgnu -Sczf a.tar.gz disk.raw README", &["only-member"]),
         ("--format=oldgnu -Sczf a.tar.gz README disk.raw", &["only-member"]),
         ("--format=oldgnu -Sczf a.tar.gz disk.img", &["member-name"]),
+        ("--format=oldgnu -Sczf a.tar.gz ./disk.raw", &["member-name"]),
         ("--format=oldgnu -Scf a.tar.gz disk.raw", &["wrapping"]),
         ("--format=oldgnu -Szcf a.tar.gz noisy --transform=s/noisy/disk.raw/", &["whole-gib"]),
     ] {
@@ -740,7 +766,7 @@ fn the_size_that_is_judged_is_the_one_that_will_be() {
         convert.target = folder.path().join("b.vmdk").as_path().into();
         convert.replace = diskferry::Replace::Allowed;
         let summary = convert.run(&Job::new(2).unwrap()).unwrap();
-        assert_eq!(summary.target.virtual_size, (16 << 40) - (64 << 10));
+        assert_eq!(summary.target.virtual_size, Some((16 << 40) - (64 << 10)));
         assert!(summary.warnings.iter().any(|text| text.contains("rounded up")), "{summary:?}");
     }
 }

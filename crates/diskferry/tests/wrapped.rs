@@ -81,7 +81,7 @@ fn check(folder: &Folder, file: &str, inside: &str, wrapping: &[&str]) {
     assert_eq!(said.file_size, path.metadata().unwrap().len(), "{file}");
     // As an image that can be read anywhere, and converted, with what it has looked back at.
     let image = image(&path);
-    assert_eq!(image.info().virtual_size, SIZE, "{file}");
+    assert_eq!(image.info().virtual_size, Some(SIZE), "{file}");
     assert_eq!(image.compare(&self::image(&real_disk()), &job()).unwrap(), None, "{file}");
     let mut problems = Vec::new();
     image.check(&job(), &mut |problem| problems.push(problem)).unwrap();
@@ -92,7 +92,7 @@ fn check(folder: &Folder, file: &str, inside: &str, wrapping: &[&str]) {
     convert.digests = vec![Algorithm::Sha256];
     let summary = convert.run(&job()).unwrap();
     assert_eq!(summary.digests[0].1, SHA256, "{file}");
-    assert_eq!(summary.source.virtual_size, SIZE, "{file}");
+    assert_eq!(summary.source.virtual_size, Some(SIZE), "{file}");
     fs::remove_file(target).unwrap();
 }
 
@@ -144,7 +144,11 @@ fn a_fixed_vhd_comes_out_of_everything_that_is_compressed() {
     };
     for name in ["disk.vhd", "disk.vhd.gz"] {
         let summary = piped(&folder, &fs::read(folder.path(name)).unwrap(), wanted).unwrap();
-        assert_eq!((summary.source.format, summary.source.virtual_size), ("vhd", SIZE), "{name}");
+        assert_eq!(
+            (summary.source.format, summary.source.virtual_size),
+            ("vhd", Some(SIZE)),
+            "{name}"
+        );
         assert_eq!(summary.digests[0].1, SHA256, "{name}");
     }
     // An archive tells a size, on which a conversion counts before the footer comes.
@@ -268,7 +272,7 @@ fn an_ova_lists_its_disks_and_each_can_be_had() {
         let info = options.info(&Location::from(path.as_path())).unwrap();
         assert_eq!(info.disks.len(), 2);
         assert_eq!(info.disks[1].name, "vm-disk2.img.gz");
-        assert_eq!((info.format, info.virtual_size), ("vmdk", SIZE));
+        assert_eq!((info.format, info.virtual_size), ("vmdk", Some(SIZE)));
     }
     // A byte of a disk that the manifest knows.
     let mut bytes = fs::read(folder.path("a.ova")).unwrap();
@@ -282,6 +286,64 @@ fn an_ova_lists_its_disks_and_each_can_be_had() {
         problems.iter().any(|text| text.contains("'vm-disk1.vmdk' has the sha256")),
         "{problems:?}"
     );
+}
+
+/// Converts a file, or what comes through a pipe.
+fn converted(folder: &Folder, file: &str, through_pipe: bool) -> Result<Summary> {
+    if through_pipe {
+        return piped(folder, &fs::read(folder.path(file)).unwrap(), |_| {});
+    }
+    folder.sh("rm -f target.raw");
+    Convert::new(folder.path(file).as_path(), folder.path("target.raw").as_path()).run(&job())
+}
+
+#[test]
+fn a_conversion_compares_what_it_reads_with_the_manifest() {
+    let folder = Folder::new();
+    written(&folder, "vm.ova", &[], 2);
+    // What is changed is nothing that a conversion needs: a word of the disk's own descriptor, and
+    // blanks at the end of the package's.
+    folder.sh("tar -xf vm.ova; mkdir disk ovf; cp vm* disk; cp vm* ovf
+        sed -i 's/ddb.adapterType/ddb.adaptertype/' disk/vm-disk1.vmdk; cmp -s vm-disk1.vmdk disk/vm-disk1.vmdk && exit 1
+        echo ' ' >> ovf/vm.ovf; grep -v vmdk vm.mf > short; sed 's/SHA256/SHA3/' vm.mf > odd
+        pack() { tar --format=ustar -cf $1.ova \"${@:2}\"; gzip -kf $1.ova; }
+        pack good vm.ovf vm.mf vm-disk1.vmdk; pack none vm.ovf vm-disk1.vmdk
+        pack bad-disk -C disk vm.ovf vm.mf vm-disk1.vmdk; pack bad-ovf -C ovf vm.ovf vm.mf vm-disk1.vmdk
+        pack last vm.ovf vm-disk1.vmdk vm.mf; pack bad-last -C disk vm.ovf vm-disk1.vmdk vm.mf
+        cp short vm.mf; pack short vm.ovf vm.mf vm-disk1.vmdk; cp odd vm.mf; pack odd vm.ovf vm.mf vm-disk1.vmdk");
+    for (name, bad_in_file, bad_in_order, note_in_file, note_in_order) in [
+        ("good", None, None, None, None),
+        ("none", None, None, None, None),
+        ("bad-disk", Some("vm-disk1.vmdk"), Some("vm-disk1.vmdk"), None, None),
+        ("bad-ovf", Some("vm.ovf"), Some("vm.ovf"), None, None),
+        ("last", None, None, None, Some("'vm.mf' comes after the disk")),
+        ("bad-last", Some("vm-disk1.vmdk"), None, None, Some("'vm.mf' comes after the disk")),
+        ("short", None, None, Some("is not in the manifest"), Some("is not in the manifest")),
+        ("odd", None, None, Some("of an unknown kind"), Some("is not in the manifest")),
+    ] {
+        let ova = format!("{name}.ova");
+        for (file, through_pipe, bad, note) in [
+            (ova.clone(), false, bad_in_file, note_in_file),
+            (ova.clone(), true, bad_in_order, note_in_order),
+            (format!("{ova}.gz"), false, bad_in_order, note_in_order),
+        ] {
+            let what = format!("{file}, through a pipe: {through_pipe}");
+            match (converted(&folder, &file, through_pipe), bad) {
+                (Ok(summary), None) => {
+                    let noted = summary.warnings.iter().find(|text| text.contains("manifest"));
+                    assert_eq!(noted.is_some(), note.is_some(), "{what}: {noted:?}");
+                    assert!(noted.is_none_or(|text| text.contains(note.unwrap())), "{noted:?}");
+                }
+                (Err(error), Some(bad)) => {
+                    assert_eq!(error.kind(), ErrorKind::Damaged, "{what}: {error}");
+                    let text = format!("'{bad}' has the sha256 ");
+                    assert!(error.to_string().contains(&text), "{what}: {error}");
+                    assert!(!folder.path("target.raw").exists(), "{what}");
+                }
+                (found, _) => panic!("{what}: {:?}", found.map(|summary| summary.warnings)),
+            }
+        }
+    }
 }
 
 #[test]
@@ -426,7 +488,7 @@ fn sizes_past_8_gib_are_binary_for_google() {
     let (source, target) = (folder.path("a.raw"), folder.path("a.tgz"));
     let convert = Convert::new(source.as_path(), target.as_path());
     let summary = convert.run(&job()).unwrap();
-    assert_eq!(summary.target.virtual_size, 9 << 30);
+    assert_eq!(summary.target.virtual_size, Some(9 << 30));
     assert!(
         summary.warnings.iter().any(|text| text.contains("whole GiB")),
         "{:?}",

@@ -81,8 +81,10 @@ const WINDOW_BITS: u8 = 12;
 const ZLIB_LEVEL: u32 = 5;
 const ZLIB_DENSE_LEVEL: u32 = 9;
 
-/// The entropy, in 256ths of a bit, from which zlib's dense level pays.
+/// Entropies, in 256ths of a bit, from which zlib's dense level pays, and from which a cluster may be
+/// noise.
 const ZLIB_DENSE: u32 = 1540;
+const NOISE: u32 = NoiseProbe::ENTROPY;
 
 /// zstd's own default, for clusters that are too large for sessions for small units.
 const ZSTD_LEVEL: u32 = 3;
@@ -127,8 +129,8 @@ impl Packer for ClusterPacker {
             Self::ZlibByContent(deflaters) => {
                 let Deflaters { usual, dense, probe } = deflaters.as_mut();
                 match entropy(data) {
-                    ZLIB_DENSE..NoiseProbe::ENTROPY => dense.compress(data, out, at_most),
-                    NoiseProbe::ENTROPY.. if probe.is_noise(data).map_err(codec_failed)? => Ok(false),
+                    ZLIB_DENSE..NOISE => dense.compress(data, out, at_most),
+                    NOISE.. if probe.is_noise(data).map_err(codec_failed)? => Ok(false),
                     _ => usual.compress(data, out, at_most),
                 }
             }

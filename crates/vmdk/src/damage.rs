@@ -59,6 +59,10 @@ pub(crate) enum Damage {
     ExtentSize { name: String, has: u64, says: u64 },
     #[error("line {line} of the descriptor is no extent: '{text}'")]
     ExtentLine { line: usize, text: String },
+    #[error(
+        "line {line} of the descriptor: the extent begins {offset:#x} sectors into '{name}', above 2^64 bytes"
+    )]
+    ExtentOffset { line: usize, name: String, offset: u64 },
     #[error("line {line} of the descriptor: {key} is '{text}', which is no number")]
     Number { line: usize, key: &'static str, text: String },
     #[error("the descriptor has no extents")]

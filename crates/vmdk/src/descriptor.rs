@@ -26,6 +26,7 @@ use diskferry_block_stream::{Limits, Result};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use crate::damage::Damage;
+use crate::wire::SECTOR;
 
 /// A descriptor, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -268,6 +269,9 @@ fn extent_line(line: &str, number: usize) -> Result<Option<ExtentLine>, Damage> 
         "" => 0,
         digits => digits.parse().map_err(|_| bad())?,
     };
+    if offset > u64::MAX / SECTOR && matches!(kind, ExtentKind::Flat | ExtentKind::Vmfs) {
+        return Err(Damage::ExtentOffset { line: number, name: shown(name), offset });
+    }
     Ok(Some(ExtentLine { access, sectors, kind, name: name.to_owned(), offset }))
 }
 
@@ -439,6 +443,10 @@ mod tests {
             let error = parse(&format!("version=1\n\n{line}\n")).unwrap_err().to_string();
             assert!(error.contains("line 3") && error.contains(line), "{line}: {error}");
         }
+        let far = "RW 4 FLAT \"r.raw\" 18446744073709551615";
+        let error = parse(&format!("version=1\n{far}\n")).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("0xffffffffffffffff"), "{error}");
+        assert!(parse(&far.replace("FLAT", "SPARSE")).is_ok());
         let error = parse("CID=12g4").unwrap_err().to_string();
         assert!(error.contains("CID") && error.contains("12g4"), "{error}");
     }

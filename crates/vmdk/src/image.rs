@@ -425,8 +425,8 @@ fn open_extent(
     limits: &Limits,
 ) -> Result<(Store, Vec<String>)> {
     if matches!(line.kind, ExtentKind::Flat | ExtentKind::Vmfs) {
-        let offset = line.offset.checked_mul(SECTOR).ok_or(Damage::TooLarge)?;
-        return Ok((Store::Flat { file, offset }, Vec::new()));
+        // The descriptor's parser has seen to it that this is within 64 bits.
+        return Ok((Store::Flat { file, offset: line.offset * SECTOR }, Vec::new()));
     }
     // The descriptor's word for the kind is not always right, as QEMU found.
     let Opened { sparse, mut warnings } = match magic(bytes)? {

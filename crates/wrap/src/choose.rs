@@ -70,8 +70,7 @@ pub(crate) fn goes_with_disks(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
     let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
     let extension = extension.to_ascii_lowercase();
-    // macOS puts a file of attributes beside each file.
-    file.starts_with("._") || name.contains("PaxHeaders") || OTHERS.contains(&extension.as_str())
+    is_attributes(file) || name.contains("PaxHeaders") || OTHERS.contains(&extension.as_str())
 }
 
 /// Whether a member is the descriptor of an OVF package.
@@ -85,7 +84,14 @@ pub(crate) fn is_manifest(name: &str) -> bool {
 }
 
 fn has_extension(name: &str, wanted: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, extension)| extension.eq_ignore_ascii_case(wanted))
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
+    !is_attributes(file) && extension.eq_ignore_ascii_case(wanted)
+}
+
+/// Whether it is what macOS puts beside each file, for its attributes.
+fn is_attributes(file: &str) -> bool {
+    file.starts_with("._")
 }
 
 const OTHERS: [&str; 14] = [
@@ -126,6 +132,15 @@ mod tests {
         let error = Choice::Only.pick(&disks(2)).unwrap_err().to_string();
         assert!(error.contains("--disk: 1 d1 (5 bytes), 2 d2 (5 bytes)"), "{error}");
         assert!(Choice::Only.pick(&disks(1000)).unwrap_err().to_string().len() < 500);
+    }
+
+    #[test]
+    fn attributes_of_a_descriptor_are_none() {
+        for (name, is) in
+            [("vm.ovf", true), ("a/vm.OVF", true), ("._vm.ovf", false), ("a/._vm.ovf", false)]
+        {
+            assert_eq!(is_descriptor(name), is, "{name}");
+        }
     }
 
     #[test]

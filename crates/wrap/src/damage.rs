@@ -1,6 +1,7 @@
 //! What can be wrong with an archive.
 
 use diskferry_block_stream::{Error, ErrorKind};
+use diskferry_codec::digest::Algorithm;
 
 /// A contradiction in an archive. Offsets are bytes in the archive.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,8 @@ pub(crate) enum Damage {
     Xml { name: String, detail: String },
     #[error("the OVF descriptor '{name}' {problem}")]
     Ovf { name: String, problem: String },
+    #[error("'{file}' has the {algorithm} {found}, and not {stated}, as the manifest has it")]
+    Digest { file: String, algorithm: Algorithm, found: String, stated: String },
 }
 
 impl From<Damage> for Error {

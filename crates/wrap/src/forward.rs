@@ -2,11 +2,14 @@
 //! is looked at when the disk was read.
 
 use std::io::{self, Read};
+use std::sync::{Arc, OnceLock};
 
 use diskferry_block_stream::{Error, Limits, Result};
+use diskferry_codec::digest::Digest;
 
-use crate::choose::{Choice, Found, LIKELY, goes_with_disks, is_descriptor};
+use crate::choose::{Choice, Found, LIKELY, goes_with_disks, is_descriptor, is_manifest};
 use crate::damage::Damage;
+use crate::manifest::{self, Line};
 use crate::ovf::{self, Listed};
 use crate::package::missing;
 use crate::part::Segment;
@@ -23,8 +26,11 @@ pub struct Inside {
     pub disks: Vec<Found>,
     /// Whether an OVF descriptor told the disk.
     pub is_ova: bool,
-    /// Its bytes. Their end is told only when the whole archive was read and found good.
+    /// Its bytes. Their end is told only when the whole archive was read and found good, and when they
+    /// have the digest that a manifest before them has.
     pub content: Peek,
+    /// Why they are not compared with the manifest, where they are not; known at their end.
+    pub note: Arc<OnceLock<String>>,
 }
 
 /// What the first bytes of a member say that it is.
@@ -76,7 +82,7 @@ impl Search<'_> {
                 disks.push(found);
                 if disks.len() == meant {
                     let alone = self.choice == Choice::Only;
-                    return Ok(self.inside(entry, disks, alone, false));
+                    return Ok(self.inside(entry, disks, alone, Promised::Nothing));
                 }
                 self.archive.skip(entry.rest)?;
                 continue;
@@ -101,6 +107,7 @@ impl Search<'_> {
             disks,
             is_ova: false,
             content: Peek::new(io::Cursor::new(bytes)),
+            note: Arc::default(),
         })
     }
 
@@ -122,31 +129,66 @@ impl Search<'_> {
                 wanted.href
             )));
         }
-        if let Some(gone) = passed.iter().find(|found| wanted.is(&found.name, "")) {
-            return Err(Error::unsupported(format!(
-                "the disk '{}' comes before the descriptor '{}', which tells that it is the one; unpack \
-                 the archive first",
-                gone.name, descriptor.name
-            )));
+        if passed.iter().any(|found| wanted.is(&found.name, "")) {
+            return Err(late(&descriptor.name));
         }
+        let mut promised = Promised::Later;
         while let Some(entry) = self.headers.next(&mut self.archive)? {
             if entry.is_file && wanted.is(&entry.name, "") {
-                return Ok(self.inside(entry, disks, false, true));
+                return Ok(self.inside(entry, disks, false, promised));
             }
-            self.archive.skip(entry.rest)?;
+            if entry.is_file && is_manifest(&entry.name) && matches!(promised, Promised::Later) {
+                promised = self.by_manifest(&entry, (&descriptor.name, &text), wanted)?;
+            } else {
+                self.archive.skip(entry.rest)?;
+            }
         }
         Err(missing(&descriptor.name, &wanted.href))
     }
 
-    fn inside(self, entry: Entry, disks: Vec<Found>, alone: bool, is_ova: bool) -> Inside {
+    /// What the manifest, whose data come next, says of the disk. The descriptor is compared at once.
+    fn by_manifest(
+        &mut self,
+        listing: &Entry,
+        (descriptor, text): (&str, &[u8]),
+        disk: &Listed,
+    ) -> Result<Promised> {
+        if listing.size > manifest::MAX {
+            return Err(Error::limit(format!("a manifest of {} bytes", listing.size)));
+        }
+        let lines = self.whole(listing)?;
+        let mut promised = Promised::Unlisted(listing.name.clone());
+        for line in manifest::lines(&listing.name, &String::from_utf8_lossy(&lines)) {
+            match line.algorithm {
+                Some(algorithm) if line.file == descriptor => {
+                    let mut digest = Digest::new(algorithm);
+                    digest.update(text);
+                    line.compare(algorithm, &digest.finish())?;
+                }
+                // Of several digests of a file the first will do.
+                Some(algorithm) if disk.is(&line.file, "") && !promised.is_digest() => {
+                    promised = Promised::Digest(Digest::new(algorithm), line);
+                }
+                _ => {}
+            }
+        }
+        Ok(promised)
+    }
+
+    fn inside(self, entry: Entry, disks: Vec<Found>, alone: bool, promised: Promised) -> Inside {
         let Self { archive, headers, judge, .. } = self;
+        let is_ova = !matches!(promised, Promised::Nothing);
         let next_header = archive.at().saturating_add(entry.rest);
         let Entry { name, size, segments, .. } = entry;
         let alone = alone.then(|| (name.clone(), judge));
         let numbered = !is_ova && matches!(self.choice, Choice::Number(_));
-        let rest = Rest { headers, next_header, alone, numbered };
-        let content = Content { archive, segments, next: 0, at: 0, size, rest: Some(rest) };
-        Inside { name, size, disks, is_ova, content: Peek::new(content) }
+        let is_whole = segments.iter().map(|segment| segment.len).sum::<u64>() == size;
+        let note = Arc::<OnceLock<String>>::default();
+        let promised = promised.of(&name, is_whole, &note);
+        let rest = Rest { headers, next_header, alone, numbered, note: Arc::clone(&note) };
+        let content =
+            Content { archive, segments, next: 0, at: 0, size, promised, rest: Some(rest) };
+        Inside { name, size, disks, is_ova, content: Peek::new(content), note }
     }
 
     /// All bytes of a member that is short.
@@ -158,6 +200,46 @@ impl Search<'_> {
         }
         self.archive.skip(entry.rest - (self.archive.at() - begun))?;
         Ok(bytes)
+    }
+}
+
+/// A descriptor that comes when a disk of it has passed.
+fn late(descriptor: &str) -> Error {
+    Error::unsupported(format!(
+        "the descriptor '{descriptor}', which tells the disks and their numbers, comes after them; \
+         unpack the archive first"
+    ))
+}
+
+/// What a manifest says of the disk.
+enum Promised {
+    /// It is in no OVF package.
+    Nothing,
+    /// There was no manifest yet.
+    Later,
+    /// There is nothing of it in the manifest of that name.
+    Unlisted(String),
+    /// It has a digest of it: the one in the making, and the line.
+    Digest(Digest, Line),
+}
+
+impl Promised {
+    fn is_digest(&self) -> bool {
+        matches!(self, Self::Digest(..))
+    }
+
+    /// What is compared of the disk called `name`; else says why not.
+    fn of(self, name: &str, is_whole: bool, note: &OnceLock<String>) -> Self {
+        let text = match &self {
+            Self::Nothing | Self::Later => return self,
+            Self::Digest(..) if is_whole => return self,
+            Self::Digest(..) => {
+                format!("'{name}' has holes, and is not compared with the manifest")
+            }
+            Self::Unlisted(listing) => format!("'{name}' is not in the manifest '{listing}'"),
+        };
+        note.get_or_init(|| text);
+        Self::Nothing
     }
 }
 
@@ -178,6 +260,7 @@ struct Content {
     next: usize,
     at: u64,
     size: u64,
+    promised: Promised,
     /// What is to be looked at after the last byte; none once that is done.
     rest: Option<Rest>,
 }
@@ -190,6 +273,7 @@ struct Rest {
     alone: Option<(String, Judge)>,
     /// The disk was chosen by its number among the members, so that no descriptor may come now.
     numbered: bool,
+    note: Arc<OnceLock<String>>,
 }
 
 impl Content {
@@ -224,24 +308,29 @@ impl Content {
         if count == 0 {
             return Err(Damage::Short { at: self.archive.at() }.into());
         }
+        if let Promised::Digest(digest, _) = &mut self.promised {
+            digest.update(&buf[..count]);
+        }
         self.at += count as u64;
         Ok(count)
     }
 
     /// Reads the rest of the archive: what it is in may have a checksum at its end.
     fn end(&mut self) -> Result<()> {
-        let Some(Rest { mut headers, next_header, alone, numbered }) = self.rest.take() else {
+        let Some(Rest { mut headers, next_header, alone, numbered, note }) = self.rest.take()
+        else {
             return Ok(());
         };
+        let promised = std::mem::replace(&mut self.promised, Promised::Nothing);
+        let is_later = matches!(promised, Promised::Later);
+        if let Promised::Digest(digest, line) = promised {
+            line.compare(digest.algorithm(), &digest.finish())?;
+        }
         let archive = &mut self.archive;
         archive.skip(next_header - archive.at())?;
         while let Some(entry) = headers.next(archive)? {
             if numbered && entry.is_file && is_descriptor(&entry.name) {
-                return Err(Error::unsupported(format!(
-                    "the descriptor '{}', which numbers the disks, comes after them; unpack the \
-                     archive first",
-                    entry.name
-                )));
+                return Err(late(&entry.name));
             }
             if let Some((name, judge)) = &alone
                 && entry.is_file
@@ -251,6 +340,10 @@ impl Content {
             {
                 let first = Found { name: name.clone(), size: Some(self.size), format: None };
                 Choice::Only.pick(&[first, other])?;
+            }
+            if is_later && entry.is_file && is_manifest(&entry.name) {
+                let why = "comes after the disk, which was not compared with it";
+                note.get_or_init(|| format!("the manifest '{}' {why}", entry.name));
             }
             archive.skip(entry.rest)?;
         }

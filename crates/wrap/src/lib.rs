@@ -5,7 +5,8 @@
 //!   so that any format works inside, and the kernel may copy from it.
 //! - [`Forward`] is what comes in order only, out of a pipe or of a compressed file: [`Peek`] looks
 //!   ahead, [`Unpacking`] unpacks, [`find_disk`] passes over an archive up to the disk.
-//! - [`Package::object`] says what importers mind in an OVF package, [`survey`] what an archive is made of.
+//! - [`Package::object`] says what importers mind in an OVF package, [`Package::promises`] which digests its
+//!   manifest has, [`survey`] what an archive is made of.
 //! - [`gcp`] and [`ova`] plan such files around a disk.
 //!
 //! An archive's names are compared and shown. No file is ever opened by one.
@@ -13,6 +14,7 @@
 
 mod choose;
 mod damage;
+mod digests;
 mod forward;
 pub mod gcp;
 mod manifest;
@@ -28,6 +30,7 @@ mod unpacking;
 mod write;
 
 pub use choose::{Choice, Found};
+pub use digests::{Promise, Promises};
 pub use forward::{Inside, Judge, find_disk};
 pub use objection::{Objection, Point};
 pub use package::Package;

@@ -36,6 +36,18 @@ pub enum Point {
     Manifest,
     /// A digest in the manifest that is not the file's.
     Digest,
+    /// A file that the manifest has no digest of.
+    Unlisted,
+    /// A digest of a kind that not all readers know.
+    Kind,
+    /// A further descriptor or manifest.
+    Second,
+    /// A disk of another size than the descriptor gives it.
+    Capacity,
+    /// A device that leads to a disk or a file that the descriptor does not list.
+    Resource,
+    /// The format of a disk is given as drafts of the specification had it.
+    Draft,
 }
 
 impl Point {
@@ -43,8 +55,19 @@ impl Point {
     fn problem(self) -> Option<ProblemKind> {
         match self {
             Self::Missing | Self::Size | Self::Digest => Some(ProblemKind::Corruption),
-            Self::First | Self::Manifest | Self::Format => Some(ProblemKind::Oddity),
-            Self::Order | Self::Folder | Self::Controller | Self::Devices => None,
+            Self::First
+            | Self::Manifest
+            | Self::Format
+            | Self::Unlisted
+            | Self::Second
+            | Self::Capacity
+            | Self::Resource => Some(ProblemKind::Oddity),
+            Self::Order
+            | Self::Folder
+            | Self::Controller
+            | Self::Devices
+            | Self::Kind
+            | Self::Draft => None,
         }
     }
 }
@@ -55,7 +78,7 @@ impl Objection {
     }
 
     /// As a problem of the package, where it contradicts itself or its specification.
-    pub(crate) fn into_problem(self) -> Option<Problem> {
+    pub fn into_problem(self) -> Option<Problem> {
         let Self { point, at, text } = self;
         point.problem().map(|kind| Problem { kind, at, text })
     }

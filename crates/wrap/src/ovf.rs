@@ -8,6 +8,8 @@
 //! <Disk ovf:diskId="vmdisk1" ovf:fileRef="file1" …/>
 //! ```
 
+use std::collections::HashSet;
+
 use diskferry_block_stream::{Error, Limits, Result};
 use roxmltree::{Document, Node, ParsingOptions};
 
@@ -35,6 +37,8 @@ pub(crate) struct Listed {
     pub href: String,
     /// Its length in bytes, as the descriptor has it.
     pub size: Option<u64>,
+    /// The size of the disk in it, in bytes, where it is a disk's and the descriptor gives one.
+    pub capacity: Option<u64>,
     /// Whether it is cut into members of their own: `disk.vmdk.000000000` and so on.
     pub in_chunks: bool,
 }
@@ -126,6 +130,7 @@ fn parse(name: &str, text: &str) -> Result<Descriptor, Damage> {
         ..Descriptor::default()
     };
     let machine = Machine::of(envelope);
+    descriptor.objections.extend(machine.dangling(envelope));
     for disk in elements(envelope, "Disk") {
         // A disk without a file is an empty one.
         let Some(id) = attribute(&disk, "fileRef") else { continue };
@@ -141,7 +146,7 @@ fn parse(name: &str, text: &str) -> Result<Descriptor, Damage> {
         }
         let objections = [odd_format(&disk), machine.lacks(attribute(&disk, "diskId"))];
         descriptor.objections.extend(objections.into_iter().flatten());
-        descriptor.disks.push(file.clone());
+        descriptor.disks.push(Listed { capacity: capacity(&disk), ..file.clone() });
         if descriptor.disks.len() > DISKS {
             return Err(damage(format!("has more than {DISKS} disks")));
         }
@@ -167,6 +172,7 @@ impl Listed {
         Self {
             href: format!("{folder}{}", href.trim_start_matches("./")),
             size: attribute(file, "size").and_then(|size| size.parse().ok()),
+            capacity: None,
             in_chunks: attribute(file, "chunkSize").is_some(),
         }
     }
@@ -176,15 +182,37 @@ impl Listed {
 /// today, the others are of the drafts, which are still taken.
 fn odd_format(disk: &Node<'_, '_>) -> Option<Objection> {
     let format = attribute(disk, "format").unwrap_or_default();
-    let known = format.split_once('#').is_some_and(|(address, kind)| {
-        address.ends_with("vmdk.html")
-            && ["streamOptimized", "compressed", "sparse"].contains(&kind)
-    });
+    let kind = format.split_once('#').filter(|(address, _)| address.ends_with("vmdk.html"));
+    let (point, what) = match kind {
+        Some((_, "streamOptimized")) => return None,
+        Some((_, "compressed" | "sparse")) => (Point::Draft, "as drafts of OVF had it"),
+        _ => (Point::Format, "not one of VMware's"),
+    };
     let id = attribute(disk, "diskId").unwrap_or_default();
-    (!known).then(|| {
-        let text = format!("the disk '{id}' has the format '{format}', not one of VMware's");
-        Objection::new(Point::Format, None, text)
-    })
+    let text = format!("the disk '{id}' has the format '{format}', {what}");
+    Some(Objection::new(point, None, text))
+}
+
+/// The size that the descriptor gives a disk, in bytes, where that is a number: a property may stand
+/// for it.
+fn capacity(disk: &Node<'_, '_>) -> Option<u64> {
+    let count: u64 = attribute(disk, "capacity")?.trim().parse().ok()?;
+    count.checked_mul(unit(attribute(disk, "capacityAllocationUnits").unwrap_or("byte"))?)
+}
+
+/// Bytes of a unit, such as `byte * 2^30`; the names are those of drafts.
+fn unit(text: &str) -> Option<u64> {
+    let text: String = text.to_ascii_lowercase().split_whitespace().collect();
+    match text.as_str() {
+        "byte" | "bytes" => Some(1),
+        "kilobytes" => Some(1 << 10),
+        "megabytes" => Some(1 << 20),
+        "gigabytes" => Some(1 << 30),
+        text => {
+            let (base, power) = text.strip_prefix("byte*")?.split_once('^')?;
+            base.parse::<u64>().ok()?.checked_pow(power.parse().ok()?)
+        }
+    }
 }
 
 /// The devices of the machine, as far as they are about disks.
@@ -193,6 +221,8 @@ struct Machine<'a> {
     disks: Vec<(&'a str, Option<&'a str>)>,
     /// The controllers' ids.
     controllers: Vec<&'a str>,
+    /// What the devices lead to: `ovf:/disk/vmdisk1`, `ovf:/file/file2`.
+    resources: Vec<&'a str>,
     objection: Option<Objection>,
 }
 
@@ -202,12 +232,13 @@ const CONTROLLERS: [&str; 3] = ["5", "6", "20"];
 
 impl<'a> Machine<'a> {
     fn of(envelope: Node<'a, '_>) -> Self {
-        let (mut disks, mut controllers) = (Vec::new(), Vec::new());
+        let (mut disks, mut controllers, mut resources) = (Vec::new(), Vec::new(), Vec::new());
         for item in elements(envelope, "Item") {
             let value = |tag: &str| -> Option<&'a str> {
                 let child = item.children().find(|child| child.tag_name().name() == tag)?;
                 child.text().map(str::trim)
             };
+            resources.extend(value("HostResource"));
             match value("ResourceType") {
                 Some(HARD_DISK) => {
                     let disk = value("HostResource").and_then(|host| host.rsplit('/').next());
@@ -224,7 +255,26 @@ impl<'a> Machine<'a> {
         let objection = word.map(|word| {
             Objection::new(Point::Devices, None, format!("a device is a {word}, as in OVF 2"))
         });
-        Self { disks, controllers, objection }
+        Self { disks, controllers, resources, objection }
+    }
+
+    /// Devices that lead to what the descriptor does not list.
+    fn dangling(&self, envelope: Node<'_, '_>) -> Vec<Objection> {
+        let ids = |tag, key| -> HashSet<&str> {
+            elements(envelope, tag).filter_map(|node| attribute(&node, key)).collect()
+        };
+        let (disks, files) = (ids("Disk", "diskId"), ids("File", "id"));
+        let leads_nowhere = |resource: &&&str| {
+            let mut parts = resource.rsplit('/');
+            match (parts.next(), parts.next()) {
+                (Some(id), Some("disk")) => !disks.contains(id),
+                (Some(id), Some("file")) => !files.contains(id),
+                _ => false,
+            }
+        };
+        let found = self.resources.iter().filter(leads_nowhere).take(OBJECTIONS);
+        let text = |it| format!("a device leads to '{it}', which the descriptor does not list");
+        found.map(|it| Objection::new(Point::Resource, None, text(it))).collect()
     }
 
     fn lacks(&self, disk: Option<&str>) -> Option<Objection> {
@@ -275,7 +325,12 @@ mod tests {
                 <ovf:Disk ovf:diskId="z" ovf:fileRef="1"/>
               </ovf:DiskSection>
             </ovf:Envelope>"#;
-        let file = |href: &str, size, in_chunks| Listed { href: href.into(), size, in_chunks };
+        let file = |href: &str, size, in_chunks| Listed {
+            href: href.into(),
+            size,
+            capacity: None,
+            in_chunks,
+        };
         assert_eq!(
             parsed(text).unwrap(),
             [file("a.vmdk", None, false), file("b.vmdk", Some(7), true)]
@@ -284,7 +339,8 @@ mod tests {
 
     #[test]
     fn a_reference_is_a_name_or_a_uri() {
-        let file = |href: &str| Listed { href: href.into(), size: None, in_chunks: false };
+        let file =
+            |href: &str| Listed { href: href.into(), size: None, capacity: None, in_chunks: false };
         for (href, name, end, is) in [
             ("a.vmdk", "a.vmdk", "", true),
             ("a%20b.vmdk", "a b.vmdk", "", true),
@@ -296,6 +352,28 @@ mod tests {
             ("a.vmdk", "b.vmdk", "", false),
         ] {
             assert_eq!(file(href).is(name, end), is, "{href} {name}");
+        }
+    }
+
+    #[test]
+    fn a_capacity_is_counted_in_its_unit() {
+        let capacity = |attributes: &str| {
+            let text = format!(
+                r#"<Envelope><File id="1" href="a"/><Disk fileRef="1" {attributes}/></Envelope>"#
+            );
+            parsed(&text).unwrap()[0].capacity
+        };
+        for (attributes, bytes) in [
+            ("capacity='7'", Some(7)),
+            ("capacity='7' capacityAllocationUnits='byte * 2^30'", Some(7 << 30)),
+            ("capacity='7' capacityAllocationUnits='byte*10^9'", Some(7_000_000_000)),
+            ("capacity='7' capacityAllocationUnits='MegaBytes'", Some(7 << 20)),
+            ("capacity='7' capacityAllocationUnits='byte * 2^64'", None),
+            ("capacity='7' capacityAllocationUnits='floppies'", None),
+            ("capacity='${size}'", None),
+            ("", None),
+        ] {
+            assert_eq!(capacity(attributes), bytes, "{attributes}");
         }
     }
 

@@ -1,10 +1,9 @@
 //! An archive whose bytes can be read anywhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Cancel, Error, Limits, Problem, Progress, Result};
-use diskferry_codec::digest::Digest;
 
 use crate::choose::{Choice, Found, LIKELY, goes_with_disks, is_descriptor, is_manifest};
 use crate::damage::Damage;
@@ -37,8 +36,13 @@ pub(crate) struct Member {
 
 impl Member {
     /// Where its data begin in the archive.
-    fn begin(&self) -> Option<u64> {
+    pub fn begin(&self) -> Option<u64> {
         self.segments.first().map(|segment| segment.from)
+    }
+
+    /// Whether all of it is stored.
+    pub fn is_whole(&self) -> bool {
+        self.segments.iter().map(|segment| segment.len).sum::<u64>() == self.size
     }
 }
 
@@ -69,6 +73,11 @@ impl Package {
         let mut package = Self { bytes, name, limits, members, descriptor: None };
         package.descriptor = package.read_descriptor()?;
         Ok(package)
+    }
+
+    /// What messages call it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether it has an OVF descriptor.
@@ -148,40 +157,7 @@ impl Package {
         self.object_to_files(report);
         let descriptor = self.descriptor.iter();
         descriptor.flat_map(|it| &it.objections).for_each(|objection| report(objection.clone()));
-        let Some(listing) = self.members.iter().find(|member| is_manifest(&member.name)) else {
-            return Ok(());
-        };
-        let text = self.small(listing, manifest::MAX, "a manifest")?;
-        let folder = &listing.name[..listing.name.rfind('/').map_or(0, |slash| slash + 1)];
-        for line in manifest::parse(&text) {
-            let mut object = |point, at, text| report(Objection::new(point, at, text));
-            let file = &format!("{folder}{}", line.file);
-            let at = listing.begin();
-            if line.is_spaced {
-                let text = format!("the manifest has a blank before the parenthesis of '{file}'");
-                object(Point::Manifest, at, text);
-            }
-            let Some(member) = self.members.iter().find(|member| member.name == *file) else {
-                let text = format!("the manifest lists '{file}', which is not in the archive");
-                object(Point::Digest, at, text);
-                continue;
-            };
-            let Some(algorithm) = line.algorithm else {
-                let text = format!("the manifest has a digest of '{file}' of an unknown kind");
-                object(Point::Manifest, at, text);
-                continue;
-            };
-            self.limits.check_virtual_size(member.size)?;
-            let found = digest(&self.part(member), Digest::new(algorithm), cancel, progress)?;
-            if found != line.digest {
-                let text = format!(
-                    "'{file}' has the {algorithm} {found}, and not {}, as the manifest has it",
-                    line.digest
-                );
-                object(Point::Digest, member.begin(), text);
-            }
-        }
-        Ok(())
+        self.object_to_manifest(cancel, progress, report)
     }
 
     /// Compares what the descriptor says of files with the archive's list: nothing is read.
@@ -199,12 +175,15 @@ impl Package {
             let text = format!("'{}' is the first member, not the descriptor '{own}'", first.name);
             object(Point::First, first.begin(), text);
         }
-        let places: HashMap<&str, usize> = self
-            .members
-            .iter()
-            .enumerate()
-            .map(|(at, member)| (member.name.as_str(), at))
-            .collect();
+        let places = self.places();
+        // The first of them is the one that counts.
+        for is_kind in [is_descriptor, is_manifest] {
+            let further = self.members.iter().filter(|member| is_kind(&member.name)).skip(1);
+            for member in further {
+                let text = format!("'{}' is a second file of its kind", member.name);
+                object(Point::Second, member.begin(), text);
+            }
+        }
         let mut last = 0;
         for file in descriptor.files.iter().filter(|file| !file.in_chunks) {
             let href = &file.href;
@@ -228,6 +207,68 @@ impl Package {
         }
     }
 
+    /// Reports that the descriptor gives the disk that [`disk`](Self::disk) has found under that name
+    /// another size than the `size` in bytes that it has, but for the rest of a grain of 64 KiB: some
+    /// count that in, and some do not.
+    pub fn object_to_capacity(&self, disk: &str, size: u64, report: &mut dyn FnMut(Objection)) {
+        let Some(descriptor) = &self.descriptor else { return };
+        let listed = descriptor.disks.iter().find(|it| it.is(disk, ""));
+        let Some(capacity) = listed.and_then(|it| it.capacity) else { return };
+        if capacity.div_ceil(GRAIN) != size.div_ceil(GRAIN) {
+            let own = &descriptor.name;
+            let text =
+                format!("'{own}' has the disk in '{disk}' with {capacity} bytes; it has {size}");
+            report(Objection::new(Point::Capacity, None, text));
+        }
+    }
+
+    /// What it was opened with.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Its regular files, in the archive's order.
+    pub(crate) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Where in the list the descriptor is, and each member that it lists.
+    pub(crate) fn listed_files(&self) -> impl Iterator<Item = usize> {
+        let descriptor = self.descriptor.iter();
+        let hrefs = descriptor.clone().flat_map(|it| it.files.iter().flat_map(Listed::names));
+        let names: HashSet<String> = hrefs.chain(descriptor.map(|it| it.name.clone())).collect();
+        let places = 0..self.members.len();
+        places.filter(move |place| names.contains(&self.members[*place].name))
+    }
+
+    /// Where in the list each name is first.
+    pub(crate) fn places(&self) -> HashMap<&str, usize> {
+        let members = self.members.iter().enumerate().rev();
+        members.map(|(at, member)| (member.name.as_str(), at)).collect()
+    }
+
+    /// The list of digests. In an archive that is no OVF package a long file of that name is something
+    /// else.
+    pub(crate) fn manifest(&self) -> Option<&Member> {
+        let found = self.members.iter().find(|member| is_manifest(&member.name));
+        found.filter(|member| self.is_ova() || member.size <= manifest::MAX)
+    }
+
+    /// The descriptor, and the members that the disk called `disk` is read from.
+    pub(crate) fn files_of(&self, disk: &str) -> impl DoubleEndedIterator<Item = &Member> {
+        let listed = self.descriptor.iter().flat_map(|it| &it.disks).find(|it| it.is(disk, ""));
+        self.members.iter().filter(move |member| match (&self.descriptor, listed) {
+            (Some(descriptor), _) if member.name == descriptor.name => true,
+            (_, Some(listed)) if listed.in_chunks => {
+                let number = |end: &str| end.len() == 9 && end.bytes().all(|c| c.is_ascii_digit());
+                let parts = member.name.rsplit_once('.').filter(|(_, end)| number(end));
+                parts.is_some_and(|(name, _)| listed.is(name, ""))
+            }
+            (_, Some(listed)) => listed.is(&member.name, ""),
+            (_, None) => member.name == disk,
+        })
+    }
+
     fn read_descriptor(&self) -> Result<Option<Descriptor>> {
         let Some(member) = self.members.iter().find(|member| is_descriptor(&member.name)) else {
             return Ok(None);
@@ -239,7 +280,7 @@ impl Package {
     }
 
     /// A member as a whole.
-    fn small(&self, member: &Member, most: u64, what: &str) -> Result<Vec<u8>> {
+    pub(crate) fn small(&self, member: &Member, most: u64, what: &str) -> Result<Vec<u8>> {
         if member.size > most {
             return Err(Error::limit(format!("{what} of {} bytes", member.size)));
         }
@@ -281,29 +322,17 @@ impl Package {
         Ok((href.clone(), Part::new(name, Arc::clone(&self.bytes), len, segments)))
     }
 
-    fn part(&self, member: &Member) -> Part {
+    pub(crate) fn part(&self, member: &Member) -> Part {
         let name = format!("{}/{}", self.name, member.name);
         Part::new(name, Arc::clone(&self.bytes), member.size, member.segments.clone())
     }
 }
 
+/// Bytes of a grain of a VMDK, by which some writers count.
+const GRAIN: u64 = 64 << 10;
+
 /// A disk that the descriptor names and the archive does not have.
 pub(crate) fn missing(descriptor: &str, href: &str) -> Error {
     let problem = format!("names the disk '{href}', which is not in the archive, or not whole");
     Damage::Ovf { name: descriptor.to_owned(), problem }.into()
-}
-
-fn digest(part: &Part, mut digest: Digest, cancel: &Cancel, progress: &Progress) -> Result<String> {
-    let mut buf = vec![0; 1 << 20];
-    let mut at = 0;
-    progress.expect(part.len());
-    while at < part.len() {
-        cancel.check()?;
-        let count = (part.len() - at).min(buf.len() as u64) as usize;
-        part.read_at(at, &mut buf[..count])?;
-        digest.update(&buf[..count]);
-        progress.pass(count as u64);
-        at += count as u64;
-    }
-    Ok(digest.finish())
 }

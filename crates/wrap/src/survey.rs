@@ -12,7 +12,7 @@ use crate::{Unpacking, Wrapping};
 /// What an archive is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
-    /// The names of its members, folders and links among them.
+    /// The names of its members as they are written, folders and links among them.
     pub members: Vec<String>,
     /// The kinds of tar that their headers are of, each once.
     pub kinds: Vec<Kind>,
@@ -50,7 +50,7 @@ fn walk(mut archive: Peek, limits: &Limits) -> Result<Option<Survey>> {
     while let Some(entry) = headers.next(&mut archive)? {
         archive.skip(entry.rest)?;
         limits.spend("an archive's list", entry.name.len() as u64 + 32)?;
-        survey.members.push(entry.name);
+        survey.members.push(if entry.is_dotted { format!("./{}", entry.name) } else { entry.name });
         if !survey.kinds.contains(&entry.kind) {
             survey.kinds.push(entry.kind);
         }

@@ -39,6 +39,8 @@ pub(crate) fn begins(head: &[u8]) -> bool {
 pub(crate) struct Entry {
     /// Its name, without `./` in front.
     pub name: String,
+    /// Whether there is a `./` in front.
+    pub is_dotted: bool,
     /// Whether it is a regular file. Of all else there is nothing to read.
     pub is_file: bool,
     /// Its length, holes included.
@@ -164,7 +166,9 @@ impl Headers {
         source: &mut dyn Ahead,
     ) -> Result<Entry> {
         let tar_kind = Kind::of(block, &extended);
-        let name = extended.name.unwrap_or_else(|| name(block));
+        let written = extended.name.unwrap_or_else(|| name(block));
+        let name = written.trim_start_matches("./").to_owned();
+        let is_dotted = name.len() < written.len();
         // Of links, devices and folders there are no data, whatever their size is said to be.
         let stored = if (b'1'..=b'6').contains(&kind) { 0 } else { extended.size.unwrap_or(size) };
         let rest = padded(stored, at)?;
@@ -197,7 +201,7 @@ impl Headers {
             None => vec![Segment { at: 0, len: stored, from: begun }],
             Some(map) => segments(at, &map, size, stored, begun)?,
         };
-        Ok(Entry { name, is_file, size, segments, rest, kind: tar_kind })
+        Ok(Entry { name, is_dotted, is_file, size, segments, rest, kind: tar_kind })
     }
 
     /// The map in an old GNU header and the blocks after it.
@@ -419,14 +423,13 @@ fn name(block: &Block) -> String {
     // GNU has other fields where ustar has the prefix.
     let prefix =
         if block[257..].starts_with(b"ustar\0") { text(&block[345..500]) } else { String::new() };
-    if prefix.is_empty() { name } else { format!("{prefix}/{name}") }
+    if prefix.is_empty() { name } else { format!("{prefix}/{}", name.trim_start_matches("./")) }
 }
 
-/// Bytes up to the first NUL, as text, without `./` in front.
+/// Bytes up to the first NUL, as text.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    let text = String::from_utf8_lossy(&bytes[..end]);
-    text.trim_start_matches("./").to_owned()
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
 /// Whole blocks of `size` bytes.

@@ -8,10 +8,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cancel, ErrorKind, Limits, Progress, Result};
+use diskferry_block_stream::{Bytes, Cancel, Error, ErrorKind, Limits, Progress, Result};
+use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_wrap::{
-    Choice, Forward, Objection, Package, Part, Peek, Point, Survey, TarKind, Wrapping, find_disk,
-    survey,
+    Choice, Forward, Objection, Package, Part, Peek, Point, Promises, Survey, TarKind, Wrapping,
+    find_disk, survey,
 };
 
 /// A header of GNU's kind: its fields as they are on disk.
@@ -115,7 +116,7 @@ fn in_order(
 
 /// All ways to read the disk, which must agree.
 fn read(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<(String, Vec<u8>), ErrorKind> {
-    let kind = |error: diskferry_block_stream::Error| {
+    let kind = |error: Error| {
         assert!(!error.to_string().contains('\n'), "{error}");
         error.kind()
     };
@@ -410,6 +411,10 @@ fn bounds_hold() {
     }
 }
 
+/// A manifest of chunks, of which only the first has this digest.
+const CHUNKS: &[u8] = b"SHA1(two.vmdk.000000000)= 7fc9d61de4c3ee118fd254ffe9ff63cf3f804193\n\
+    SHA1(two.vmdk.000000001)= 7fc9d61de4c3ee118fd254ffe9ff63cf3f804193\n";
+
 /// An OVF package with two disks, the second one first in the descriptor, cut into chunks.
 fn package(order: &[&str]) -> Vec<u8> {
     let descriptor = br#"<Envelope xmlns:ovf="o"><References>
@@ -421,6 +426,7 @@ fn package(order: &[&str]) -> Vec<u8> {
             "vm.ovf" => Member::new("vm.ovf", b'0', descriptor),
             "one.vmdk" => Member::new("./one.vmdk", b'0', b"one"),
             "two.vmdk.000000000" => Member::new("two.vmdk.000000000", b'0', &[2; 600]),
+            "vm.mf" => Member::new("vm.mf", b'0', CHUNKS),
             name => Member::new(name, b'0', &[3; 400]),
         })
         .collect();
@@ -455,8 +461,13 @@ const OVF: &str = r#"<Envelope xmlns:ovf="o" xmlns:rasd="r"><References>
     <Item><rasd:HostResource>ovf:/disk/d</rasd:HostResource><rasd:Parent>3</rasd:Parent>
     <rasd:ResourceType>17</rasd:ResourceType></Item></VirtualSystem></Envelope>"#;
 
-const MANIFEST: &str = "SHA1(a b.vmdk)= a07bdcbcbb025d14688be45f90b3b7128d4f9170\n\
+/// Its manifest, but for the descriptor's digest.
+const MANIFEST: &str = "SHA1(vm.ovf)= {ovf}\nSHA1(a b.vmdk)= a07bdcbcbb025d14688be45f90b3b7128d4f9170\n\
     SHA256(c.iso)= 21e721c35a5823fdb452fa2f9f0a612c74fb952e06927489c6b27a43b817bed4\n";
+
+/// Of its CD.
+const CD_SHA512: &str = "f6ea8ad7d83486aa37e5770dac2e19671ba15e06b6761bbe3713ccb2aa6b73c1\
+    b398f4f583d9ce6c55763269288fd4d8356be65d636df76530fd99ae6722c9bc";
 
 fn objections(bytes: Vec<u8>) -> Result<Vec<Objection>> {
     let package = Package::open("a.ova", Arc::new(bytes), &limits())?;
@@ -466,6 +477,26 @@ fn objections(bytes: Vec<u8>) -> Result<Vec<Objection>> {
     Ok(found)
 }
 
+/// A package with these members.
+fn made(order: &[&str], ovf: &str, manifest: &str) -> Vec<u8> {
+    let mut digest = Digest::new(Algorithm::Sha1);
+    digest.update(ovf.as_bytes());
+    let manifest = manifest.replace("{ovf}", &digest.finish());
+    let members: Vec<Member<'_>> = order
+        .iter()
+        .map(|name| {
+            let data: &[u8] = match *name {
+                "c.iso" => b"cd",
+                name if name.ends_with(".ovf") => ovf.as_bytes(),
+                name if name.ends_with(".mf") => manifest.as_bytes(),
+                _ => b"disk",
+            };
+            Member::new(name, b'0', data)
+        })
+        .collect();
+    archive(&members)
+}
+
 #[test]
 fn each_thing_that_importers_mind_is_found_alone() {
     let ovf = |from: &str, to: &str| {
@@ -473,21 +504,6 @@ fn each_thing_that_importers_mind_is_found_alone() {
         OVF.replacen(from, to, 1)
     };
     let manifest = |from: &str, to: &str| MANIFEST.replacen(from, to, 1);
-    let made = |order: &[&str], ovf: &str, manifest: &str| {
-        let members: Vec<Member<'_>> = order
-            .iter()
-            .map(|name| {
-                let data: &[u8] = match *name {
-                    "vm.ovf" => ovf.as_bytes(),
-                    "vm.mf" => manifest.as_bytes(),
-                    "c.iso" => b"cd",
-                    _ => b"disk",
-                };
-                Member::new(name, b'0', data)
-            })
-            .collect();
-        archive(&members)
-    };
     let usual = ["vm.ovf", "vm.mf", "a b.vmdk", "c.iso"];
     let good = made(&usual, OVF, MANIFEST);
     assert_eq!(objections(good).unwrap(), []);
@@ -511,22 +527,63 @@ fn each_thing_that_importers_mind_is_found_alone() {
         (Point::Format, made(&usual, &ovf("ovf:format=", "ovf:other="), MANIFEST)),
         (Point::Folder, made(&usual, &ovf("href=\"c.iso\"", "href=\"./c.iso\""), MANIFEST)),
         (Point::Controller, made(&usual, &ovf("Parent>3", "Parent>4"), MANIFEST)),
-        (Point::Controller, made(&usual, &ovf("/disk/d", "/disk/e"), MANIFEST)),
+        (
+            Point::Controller,
+            made(
+                &usual,
+                &ovf("</References>", "</References><Disk ovf:diskId=\"e\"/>")
+                    .replacen("/disk/d", "/disk/e", 1),
+                MANIFEST,
+            ),
+        ),
+        (
+            Point::Resource,
+            made(
+                &usual,
+                &ovf(
+                    "<VirtualSystem>",
+                    "<VirtualSystem><Item><rasd:HostResource>ovf:/file/9</rasd:HostResource></Item>",
+                ),
+                MANIFEST,
+            ),
+        ),
+        (Point::Draft, made(&usual, &ovf("#streamOptimized", "#sparse"), MANIFEST)),
+        (
+            Point::Second,
+            made(&["vm.ovf", "vm.mf", "a b.vmdk", "c.iso", "other.ovf"], OVF, MANIFEST),
+        ),
+        (Point::Second, made(&["vm.ovf", "vm.mf", "a b.vmdk", "c.iso", "other.mf"], OVF, MANIFEST)),
+        (Point::Unlisted, made(&usual, OVF, &manifest("SHA1(vm.ovf)= {ovf}\n", ""))),
+        (Point::Kind, made(&usual, OVF, &format!("{MANIFEST}SHA512(c.iso)= {CD_SHA512}\n"))),
         (Point::Controller, made(&usual, &ovf("Type>6", "Type>7"), MANIFEST)),
         (
             Point::Devices,
             made(&usual, &ovf("</VirtualSystem>", "<StorageItem/></VirtualSystem>"), MANIFEST),
         ),
-        (Point::Manifest, made(&usual, OVF, &manifest("SHA1(", "SHA1 ("))),
+        (Point::Manifest, made(&usual, OVF, &manifest("SHA1(a", "SHA1 (a"))),
         (Point::Manifest, made(&usual, OVF, &manifest("SHA256", "SHA2-256"))),
         (Point::Digest, made(&usual, OVF, &manifest("a07b", "b07b"))),
-        (Point::Digest, made(&usual, OVF, &manifest("c.iso", "d.iso"))),
+        (Point::Digest, made(&usual, OVF, &format!("{MANIFEST}SHA1(d.iso)= 00\n"))),
     ];
     for (point, bytes) in cases {
         let found = objections(bytes).unwrap();
         let points: Vec<Point> = found.iter().map(|objection| objection.point).collect();
         assert_eq!(points, [point], "{found:?}");
     }
+}
+
+#[test]
+fn a_disk_of_another_size_than_its_descriptor_gives_it_is_found() {
+    let ovf = OVF.replacen("ovf:diskId=\"d\"", "ovf:diskId=\"d\" ovf:capacity=\"100000\"", 1);
+    let bytes = made(&["vm.ovf", "a b.vmdk", "c.iso"], &ovf, MANIFEST);
+    let package = Package::open("a.ova", Arc::new(bytes), &limits()).unwrap();
+    // Up to a grain it is the same.
+    for (size, differs) in [(100_000, false), (131_072, false), (131_073, true), (65_536, true)] {
+        let mut found = Vec::new();
+        package.object_to_capacity("a b.vmdk", size, &mut |it| found.push(it.point));
+        assert_eq!(found == [Point::Capacity], differs, "{size}: {found:?}");
+    }
+    package.object_to_capacity("c.iso", 7, &mut |it| panic!("{it:?}"));
 }
 
 #[test]
@@ -551,6 +608,42 @@ fn a_descriptor_that_is_its_own_disk_is_damage_with_its_place() {
     ] {
         assert!(error.to_string().contains("'machine.ovf' names the disk 'a.vmdk'"), "{error}");
     }
+}
+
+/// What the manifest promises of the files of the disk: whether all of it is kept, and what is not compared.
+fn promised(bytes: Vec<u8>, disk: &str) -> (Vec<Result<(), ErrorKind>>, Option<String>) {
+    let package = Package::open("a.ova", Arc::new(bytes), &limits()).unwrap();
+    let Promises { digests, note } = package.promises(disk).unwrap();
+    let checked = digests.iter().map(|it| it.check(&|| Ok(())).map_err(|error| error.kind()));
+    (checked.collect(), note)
+}
+
+#[test]
+fn a_manifest_promises_what_it_has_of_the_disk_and_no_more() {
+    let usual = ["vm.ovf", "vm.mf", "a b.vmdk", "c.iso"];
+    let lacks = |what: &str| Some(format!("'{what}' is not in the manifest 'vm.mf'"));
+    for disk in ["a b.vmdk", "a%20b.vmdk"] {
+        assert_eq!(promised(made(&usual, OVF, MANIFEST), disk), (vec![Ok(()), Ok(())], None));
+    }
+    let damaged = Err(ErrorKind::Damaged);
+    // However often it is listed.
+    let bad = MANIFEST.replacen("a07b", "b07b", 1).repeat(3);
+    assert_eq!(promised(made(&usual, OVF, &bad), "a b.vmdk"), (vec![Ok(()), damaged], None));
+    let short = MANIFEST.replacen("a b.vmdk", "b.vmdk", 1);
+    assert_eq!(promised(made(&usual, OVF, &short), "a b.vmdk"), (vec![Ok(())], lacks("a b.vmdk")));
+    let odd = MANIFEST.replacen("SHA1(a", "SHA3(a", 1);
+    let note =
+        Some("'a b.vmdk' has a digest of an unknown kind in the manifest 'vm.mf'".to_owned());
+    assert_eq!(promised(made(&usual, OVF, &odd), "a b.vmdk"), (vec![Ok(())], note));
+    assert_eq!(promised(made(&["vm.ovf", "a b.vmdk"], OVF, ""), "a b.vmdk"), (vec![], None));
+    // Who is asked to stop stops.
+    let bytes = Arc::new(made(&usual, OVF, MANIFEST));
+    let promises = Package::open("a.ova", bytes, &limits()).unwrap().promises("a b.vmdk").unwrap();
+    let stopped = promises.digests[0].check(&|| Err(Error::cancelled())).unwrap_err();
+    assert_eq!(stopped.kind(), ErrorKind::Cancelled);
+    // Each chunk of a disk is a file of its own.
+    let chunks = package(&["vm.ovf", "vm.mf", "two.vmdk.000000000", "two.vmdk.000000001"]);
+    assert_eq!(promised(chunks, "two.vmdk"), (vec![Ok(()), damaged], lacks("vm.ovf")));
 }
 
 fn surveyed(bytes: &[u8]) -> Result<Option<Survey>> {

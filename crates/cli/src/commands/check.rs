@@ -17,24 +17,25 @@ const LISTED: u64 = 10_000;
 
 /// Lists problems as they are found: a bad image may have more than memory.
 pub fn check(arguments: args::Check) -> Outcome {
+    let args::Check { look: args::Look { image, from, json }, work } = arguments;
     let watch = Watch::default();
-    let job = arguments.work.job(&watch, &arguments.image)?;
-    let open = arguments.from.open_options(Backing::Ignored);
-    let image = open.open_image(&Location::from_argument(arguments.image))?;
+    let job = work.job(&watch, &image)?;
+    let open = from.open_options(Backing::Ignored);
+    let image = open.open_image(&Location::from_argument(image))?;
     let mut out = stdout();
     let mut found = Found::default();
     let mut unwritten: Option<Failure> = None;
-    if arguments.json {
+    if json {
         let (file, format) = (json!(image.name()), json!(image.format().name()));
         write!(out, "{{\n  \"file\": {file},\n  \"format\": {format},\n  \"problems\": [")?;
     }
-    let display = Display::start(arguments.work.progress, &job.progress, &watch);
+    let display = Display::start(work.progress, &job.progress, &watch);
     let checked = image.check(&job, &mut |problem| {
         let first = found.total() == 0;
         found.count(problem.kind);
         if unwritten.is_none() && found.total() <= LISTED {
             progress::clear();
-            let written = match arguments.json {
+            let written = match json {
                 true => write_json(&mut out, &problem, first),
                 false => write_line(&mut out, &problem),
             };
@@ -45,7 +46,7 @@ pub fn check(arguments: args::Check) -> Outcome {
     if let Some(failure) = unwritten {
         return Err(failure);
     }
-    if arguments.json {
+    if json {
         let end = if found.total() == 0 { "" } else { "\n  " };
         writeln!(out, "{end}],\n  \"omitted\": {}\n}}", found.omitted())?;
     } else if checked.is_ok() {

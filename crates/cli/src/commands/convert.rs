@@ -29,11 +29,11 @@ pub fn convert(arguments: args::Convert) -> Outcome {
     let converted = request.run(&job);
     drop(display);
     let summary = converted?;
-    if quiet {
-        return Ok(Answer::Yes);
-    }
     for warning in &summary.warnings {
         tell(&format!("warning: {warning}"));
+    }
+    if quiet {
+        return Ok(Answer::Yes);
     }
     let to_stdout = match &request.target {
         Location::Standard => false,
@@ -105,9 +105,9 @@ fn describe(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{} -> {}", human::plain(&source.file), human::plain(&target.file))?;
     let mut lines = Pairs::new();
     lines.add("formats", format!("{} -> {}", kind(source), kind(target)));
-    lines.add("virtual size", human::exact_size(target.virtual_size));
+    lines.add("virtual size", virtual_size(target));
     if source.virtual_size != target.virtual_size {
-        lines.more(format!("the source has {}", human::exact_size(source.virtual_size)));
+        lines.more(format!("the source has {}", virtual_size(source)));
     }
     lines.add("copied", human::size(*copied));
     lines.add("zeros skipped", human::size(*zeros));
@@ -131,6 +131,11 @@ pub(super) fn kind(info: &Info) -> String {
         Some(subformat) if subformat != info.format => format!("{} {subformat}", info.format),
         _ => info.format.to_owned(),
     }
+}
+
+/// The virtual size, where it is known.
+pub(super) fn virtual_size(info: &Info) -> String {
+    info.virtual_size.map_or_else(|| "unknown until it is unpacked".to_owned(), human::exact_size)
 }
 
 /// What its files take together.

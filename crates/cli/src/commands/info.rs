@@ -6,14 +6,14 @@ use diskferry::{
     Backing, Choice, DataFile, Info, Location, OpenOptions, SnapshotInfo, WrappedDisk,
 };
 
-use super::convert::kind;
+use super::convert::{kind, virtual_size};
 use super::{Outcome, Pairs, print_json, print_table, stdout};
 use crate::args;
 use crate::human;
 use crate::outcome::Answer;
 
 /// Says what an image is. A backing file that cannot be opened is a warning here.
-pub fn info(arguments: args::Info) -> Outcome {
+pub fn info(arguments: args::Look) -> Outcome {
     let open = arguments.from.open_options(Backing::Lenient);
     // Of several disks the first is shown, and all are listed.
     let disk = arguments.from.disk.map_or(Choice::First, Choice::Number);
@@ -40,7 +40,7 @@ fn describe(info: &Info, out: &mut impl Write) -> io::Result<()> {
     if let Some(snapshot) = &info.snapshot {
         lines.add("snapshot", snapshot);
     }
-    lines.add("virtual size", human::exact_size(info.virtual_size));
+    lines.add("virtual size", virtual_size(info));
     lines.add("file size", human::exact_size(info.file_size));
     if let Some(allocated) = info.allocated_size {
         lines.add("allocated", human::exact_size(allocated));

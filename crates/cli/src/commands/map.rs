@@ -10,7 +10,7 @@ use crate::human::plain;
 use crate::outcome::{Answer, Failure};
 
 /// Lists extents as they are found: a map may be longer than memory.
-pub fn map(arguments: args::Map) -> Outcome {
+pub fn map(arguments: args::Look) -> Outcome {
     let open = arguments.from.open_options(Backing::Required);
     let image = open.open_image(&Location::from_argument(arguments.image))?;
     let mut out = stdout();

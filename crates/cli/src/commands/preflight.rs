@@ -13,14 +13,21 @@ use crate::outcome::Answer;
 pub fn preflight(arguments: args::Preflight) -> Outcome {
     let job = arguments.work.job(&Watch::default(), &arguments.image)?;
     let open = arguments.from.open_options(Backing::Lenient);
-    let image = open.open_image(&Location::from_argument(&arguments.image))?;
+    let opened = open.open_image(&Location::from_argument(&arguments.image));
     let preflight = Preflight {
         target: arguments.target,
         as_name: arguments.as_name,
         waived: arguments.waive,
         source: arguments.from.words(),
     };
-    let report = preflight.run(&image, &job)?;
+    let report = match opened {
+        Ok(image) => preflight.run(&image, &job)?,
+        // Where it is known to be what the target does not take, that is an answer.
+        Err(error) => match preflight.unopened(&error)? {
+            Some(report) => report,
+            None => return Err(error.into()),
+        },
+    };
     let mut out = stdout();
     if arguments.json {
         print_json(&mut out, &report)?;

@@ -247,6 +247,11 @@ fn the_summary_is_for_people_or_for_scripts_or_nobody() {
     }
     let ended = folder.done(&["convert", "a.raw", "q.qcow2", "-q"]);
     assert_eq!((ended.stdout(), ended.stderr.as_str()), ("", ""));
+    // What may do harm is said all the same.
+    folder.write("odd.raw", &[1; 1024]);
+    let ended = folder.done(&["convert", "odd.raw", "odd.vmdk", "-q"]);
+    assert_eq!(ended.stdout(), "");
+    assert!(ended.stderr.starts_with("diskferry: warning: odd.vmdk: "), "{}", ended.stderr);
     let summary = folder.json(&[
         "convert",
         "a.raw",

@@ -32,7 +32,10 @@ fn every_command_reads_a_wrapped_disk_from_a_file_and_convert_from_a_pipe() {
         assert_eq!(info["disks"], serde_json::json!([]), "{file}");
         assert_eq!(info["file_size"], fs::metadata(folder.path(file)).unwrap().len(), "{file}");
         let known = file != "disk.raw.bz2";
-        assert_eq!(info["virtual_size"], if known { 3 << 20 } else { 0 }, "{file}");
+        let size = if known { serde_json::json!(3 << 20) } else { serde_json::Value::Null };
+        assert_eq!(info["virtual_size"], size, "{file}");
+        let said = folder.done(&["info", file]);
+        assert_eq!(said.stdout().contains("unknown until it is unpacked"), !known, "{file}");
         assert!(folder.done(&["info", file]).stdout().contains("wrapped in"), "{file}");
         folder.done(&["compare", "--strict", file, "disk.raw"]);
         folder.done(&["check", file]);
@@ -94,6 +97,25 @@ fn what_cannot_be_read_in_order_says_how_to_unpack_it() {
     folder
         .run(&["digest", "a.tar.gz"])
         .failed(3, &["a.tar.gz/a.qcow2", "unpack it first: tar -xf a.tar.gz"]);
+    folder.sh("tar -cf a.tar a.qcow2; gzip -kf a.tar");
+    for (file, advice) in [
+        ("a.qcow2.gz", "first: gzip -dc > disk.qcow2"),
+        ("a.tar", "first: tar -xf -"),
+        ("a.tar.gz", "first: gzip -dc | tar -xf -"),
+    ] {
+        let ended = folder.run_with(&["digest", "-"], &folder.read(file)).failed(3, &[advice]);
+        assert!(ended.stderr.trim_end().ends_with(advice), "{}", ended.stderr);
+    }
+    // Whether it is ready is known all the same, where its target takes no such thing.
+    folder.sh("cp a.qcow2 disk.raw; tar --format=oldgnu -czf g.tar.gz disk.raw; rm disk.raw");
+    let ended = folder.run(&["preflight", "--for", "gcp", "g.tar.gz"]).coded(1);
+    for text in ["FAIL     format", "qcow2 is not among: raw", "unpack it first: tar -xf g.tar.gz"]
+    {
+        assert!(ended.stdout().contains(text), "no '{text}' in {}", ended.stdout());
+    }
+    let json = folder.run(&["preflight", "--json", "--for", "gcp", "g.tar.gz"]).coded(1).json();
+    assert_eq!((&json["ready"], &json["convert"]), (&false.into(), &serde_json::Value::Null));
+    folder.run(&["preflight", "--for", "digitalocean", "a.qcow2.gz"]).failed(3, &["gzip -dc"]);
     // Who named a member writes no shell commands for those who copy the advice.
     folder.sh("mv a.qcow2 \"x'; touch PWNED; echo '.qcow2\"; tar -czf 'a b.tgz' x*; rm x*");
     let ended = folder.run(&["digest", "a b.tgz"]).failed(3, &["first: tar -xf 'a b.tgz'"]);
@@ -143,7 +165,16 @@ fn an_ova_that_contradicts_itself_is_told_by_code_and_by_line() {
     folder.sh("tar -xf good.ova; sed -i -E 's/ovf:size=\"[0-9]/ovf:size=\"9/' good.ovf; rm good.mf
         tar --format=ustar -cf odd.ova good.ovf good-disk1.vmdk
         sed -i 's/good-disk1.vmdk/good.ovf/' good.ovf; tar --format=ustar -cf own.ova good.ovf
-        qemu-img create -q -f vhdx a.vhdx 8M");
+        qemu-img create -q -f vhdx a.vhdx 8M
+        tar -xf good.ova good.ovf; sed -i -E 's/ovf:capacity=\"[0-9]+/ovf:capacity=\"7/' good.ovf
+        tar --format=ustar -cf size.ova good.ovf good-disk1.vmdk");
+    // What nobody is known to refuse is a warning.
+    let ended = folder.done(&["preflight", "--for", "vmware", "size.ova"]);
+    let text = "'good.ovf' has the disk in 'good-disk1.vmdk' with 7 bytes; it has 3145728";
+    for text in ["warn  ovf-capacity", text] {
+        assert!(ended.stdout().contains(text), "no '{text}' in {}", ended.stdout());
+    }
+    assert!(folder.run(&["check", "size.ova"]).coded(1).stdout().contains(text));
     let ended = folder.run(&["preflight", "--for", "vmware", "odd.ova"]).coded(1);
     for text in ["FAIL  ovf-sizes", "diskferry convert --for vmware odd.ova odd-vmware.ova"] {
         assert!(ended.stdout().contains(text), "no '{text}' in {}", ended.stdout());

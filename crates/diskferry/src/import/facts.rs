@@ -5,6 +5,7 @@ use diskferry_inspect::Inspection;
 use diskferry_wrap::{Objection, Survey};
 
 use super::glance::Glance;
+use super::rule::is_of_backup;
 
 /// What is known of an image, or planned of one that is yet to be written.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +18,11 @@ pub(crate) struct Facts {
     pub member: Option<String>,
     /// Bytes of the virtual disk.
     pub virtual_size: u64,
-    /// Bytes of the file; `None` for one that is not written.
+    /// Bytes of the file, with all that is around the image; `None` for one that is not written.
     pub file_size: Option<u64>,
+    /// Bytes of the image's own file, without what is around it; `None` for one that is not written, or
+    /// is in a compressed file.
+    pub image_size: Option<u64>,
     /// Files that make the image, without its chain.
     pub files: usize,
     pub has_parent: bool,
@@ -55,6 +59,23 @@ impl Facts {
             Some(subformat) if subformat != self.format => format!("{} {subformat}", self.format),
             _ => self.format.to_owned(),
         }
+    }
+
+    /// Whether a conversion to `size` bytes is to move the backup of a GPT: the disk's end moves, or the
+    /// backup is not there now; and it can be done.
+    pub fn moves_gpt(&self, size: u64) -> bool {
+        let Some(disk) = &self.content else { return false };
+        let is_astray = disk.notes.iter().any(|note| is_of_backup(&note.finding));
+        disk.used_gpt().is_some()
+            && (size != self.virtual_size || is_astray)
+            && disk.resized(size).is_ok()
+    }
+
+    /// Whether the archive has that member with `./` in front of its name.
+    pub fn is_dotted(&self, member: &str) -> bool {
+        let members = self.survey.iter().flat_map(|survey| &survey.members);
+        let mut names = members.filter_map(|name| name.strip_prefix("./"));
+        names.any(|name| name == member)
     }
 
     fn detail(&self, key: &str) -> Option<&Detail> {

@@ -1,6 +1,6 @@
 //! Whether an image is ready for a target: every rule, judged.
 
-use diskferry_block_stream::Result;
+use diskferry_block_stream::{Error, Result};
 use diskferry_engine::Job;
 use serde::Serialize;
 
@@ -8,6 +8,7 @@ use super::ready::Readiness;
 use super::rule::{Certainty, Finding, Rule, Severity, Source};
 use super::{ImportTarget, facts::Facts};
 use crate::open::DiskImage;
+use crate::wrapped::{InOrderOnly, is_compression};
 
 /// A look at an image before it is uploaded.
 #[derive(Clone, Debug)]
@@ -117,7 +118,7 @@ impl Preflight {
         report.ready = report.rules.iter().all(|ruling| ruling.ok);
         let target = readiness.target_name(image.file().name());
         let planned = readiness.planned(&facts, &target).filter(|_| !facts.is_unreadable);
-        let moves = planned.as_ref().is_some_and(|planned| moves_gpt(&facts, planned));
+        let moves = planned.as_ref().is_some_and(|planned| facts.moves_gpt(planned.virtual_size));
         let mut source = self.source.clone();
         source.extend(moves.then(|| "--move-gpt".to_owned()));
         source.extend(untold_size(&facts).map(|size| format!("--size={size}")));
@@ -134,6 +135,41 @@ impl Preflight {
     }
 }
 
+impl Preflight {
+    /// What is known of an image that could not be opened for `error`: that the target does not take its
+    /// format, or what it is wrapped in. `None` where that is not known, or the target takes it.
+    ///
+    /// # Errors
+    /// `Misuse` for a waived rule that the target lacks.
+    pub fn unopened(&self, error: &Error) -> Result<Option<Report>> {
+        let readiness = Readiness::new(self.target, &self.waived)?;
+        let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+        let Some(InOrderOnly { format, wrapping, member, advice, .. }) = cause else {
+            return Ok(None);
+        };
+        let facts = Facts {
+            format: format.name(),
+            wrapping: wrapping.iter().map(|&layer| layer.to_owned()).collect(),
+            member: member.clone(),
+            ..Facts::default()
+        };
+        let judged = self.target.rules().iter().map(|rule| {
+            let mut ruling = ruling(rule, &readiness, &facts);
+            if !rule.check.is_told_by_name(&facts) {
+                (ruling.ok, ruling.verdict) = (true, Verdict::Unknown);
+                "it could not be opened".clone_into(&mut ruling.text);
+            }
+            ruling.fix = (!ruling.ok).then(|| advice.clone());
+            ruling
+        });
+        let rules: Vec<Ruling> = judged.collect();
+        let ready = rules.iter().all(|ruling| ruling.ok);
+        let file = error.place().file.clone().unwrap_or_default();
+        let (target, notes) = (self.target.name(), self.target.notes());
+        Ok((!ready).then_some(Report { file, target, ready, rules, convert: None, notes }))
+    }
+}
+
 /// What a conversion mends, it mends better than the rule's advice.
 fn add_fixes(line: &str, rules: &mut [Ruling], mended: Option<&[Ruling]>) {
     for (ruling, mended) in rules.iter_mut().zip(mended.unwrap_or_default()) {
@@ -147,15 +183,8 @@ fn add_fixes(line: &str, rules: &mut [Ruling], mended: Option<&[Ruling]>) {
 
 /// The size of a disk whose compressed file tells it only at its end: many targets want it before.
 fn untold_size(facts: &Facts) -> Option<u64> {
-    let told = |layer: &String| layer == "tar" || layer == "ova";
-    let untold = facts.wrapping.last().is_some_and(|layer| !told(layer));
+    let untold = facts.wrapping.last().is_some_and(|layer| is_compression(layer));
     (untold && matches!(facts.format, "raw" | "vhd")).then_some(facts.virtual_size)
-}
-
-/// Whether a conversion moves the end of a disk with a GPT.
-fn moves_gpt(facts: &Facts, planned: &Facts) -> bool {
-    facts.virtual_size != planned.virtual_size
-        && facts.content.as_ref().is_some_and(|disk| disk.used_gpt().is_some())
 }
 
 /// Judges every rule; what is broken is to be mended by the rule's own advice.

@@ -12,6 +12,7 @@ use super::facts::Facts;
 use super::ready::Readiness;
 use super::rule::Check;
 use crate::open::DiskImage;
+use crate::wrapped::Archive;
 
 /// Problems of an image that are remembered: nobody reads more.
 const MOST_PROBLEMS: usize = 1000;
@@ -75,25 +76,28 @@ impl Problems {
 }
 
 fn objections(image: &DiskImage, job: &Job) -> Result<Option<Vec<Objection>>> {
-    let Some(package) = image.around().package.as_ref().filter(|package| package.is_ova()) else {
+    let mut archives = image.around().archives.iter();
+    let Some(Archive { package, member }) = archives.find(|archive| archive.package.is_ova())
+    else {
         return Ok(None);
     };
     let mut found = Vec::new();
-    package.object(&job.cancel, &job.progress, &mut |objection| {
+    let mut keep = |objection| {
         if found.len() < MOST_PROBLEMS {
             found.push(objection);
         }
-    })?;
+    };
+    package.object_to_capacity(member, image.disk().size(), &mut keep);
+    package.object(&job.cancel, &job.progress, &mut keep)?;
     Ok(Some(found))
 }
 
 /// Checks the tables, then unpacks what is packed.
 fn check(image: &DiskImage, facts: &Facts, problems: &mut Problems, job: &Job) -> Result<()> {
-    let top = image.top().image();
-    let wrapped = facts.wrapping.iter().any(|layer| layer != "tar" && layer != "ova");
-    if wrapped {
-        return engine::digest(engine::Source::Disk(image.disk().as_ref()), &[], job).map(drop);
+    if image.is_packed() {
+        return image.read_all(job);
     }
+    let top = image.top().image();
     top.check(&mut |problem| problems.push(problem))?;
     // Checking ZVHD and ZVHD2 unpacks them.
     if matches!(facts.format, "zvhd" | "zvhd2") {

@@ -128,9 +128,7 @@ impl Readiness {
         let size = self.size(source.virtual_size);
         let size = size.checked_next_multiple_of(choice.make.unit).unwrap_or(size);
         let mut planned = self.plan(&choice, source, size, name);
-        if let Some(disk) =
-            planned.content.as_mut().filter(|_| planned.virtual_size != source.virtual_size)
-        {
+        if let Some(disk) = planned.content.as_mut().filter(|_| source.moves_gpt(size)) {
             disk.notes.retain(|note| !is_of_backup(&note.finding));
         }
         Some(planned)

@@ -310,6 +310,16 @@ impl Check {
         )
     }
 
+    /// Whether an image's format alone breaks it, or what the image is wrapped in.
+    pub fn is_told_by_name(&self, facts: &Facts) -> bool {
+        match self {
+            // Of which kind it is, nobody knows.
+            Self::Format(accepted) => accepted.iter().all(|it| it.format != facts.format),
+            Self::Wrapping(_) | Self::Member(_) | Self::Not(_) => true,
+            _ => false,
+        }
+    }
+
     /// Judges an image by what is known of it.
     pub fn judge(&self, facts: &Facts) -> Finding {
         match self {
@@ -321,6 +331,9 @@ impl Check {
             Self::Wrapping(ways) => wrapping(ways, facts),
             Self::Member(name) => match facts.member.as_deref() {
                 None => Finding::Holds("not in an archive".into()),
+                Some(own) if facts.is_dotted(own) => {
+                    Finding::Broken(format!("in the archive it is called './{own}', not '{name}'"))
+                }
                 Some(own) => said(
                     own == *name,
                     || format!("the archive has '{own}'"),
@@ -405,9 +418,14 @@ impl Check {
                 },
             ),
             Self::FileSize(bounds) => bounds.judge("the file", facts.file_size),
-            Self::FileOverhead(overhead) => match facts.file_size {
+            Self::FileOverhead(_) if facts.kind() != "vhd fixed" => {
+                Finding::Holds("not a fixed VHD".into())
+            }
+            Self::FileOverhead(overhead) => match facts.image_size {
+                None if facts.file_size.is_some() => Finding::Unknown(
+                    "it is in a compressed file; its own length was not told".into(),
+                ),
                 None => unwritten(),
-                Some(_) if facts.kind() != "vhd fixed" => Finding::Holds("not a fixed VHD".into()),
                 Some(length) => said(
                     facts.virtual_size.checked_add(*overhead) == Some(length),
                     || format!("the file is the disk and {overhead} bytes"),
@@ -620,7 +638,7 @@ fn sound(facts: &Facts) -> Finding {
     // What is wrong with the footers of a VHD is a rule of its own.
     let of_footers = |at: u64| {
         facts.text("footers").is_some_and(|footers| footers != "identical")
-            && (at == 0 || facts.file_size.is_some_and(|length| at + 512 >= length))
+            && (at == 0 || facts.image_size.is_some_and(|length| at + 512 >= length))
     };
     let mut corrupt = problems.iter().filter(|problem| {
         problem.kind == ProblemKind::Corruption && !problem.at.is_some_and(of_footers)
@@ -873,6 +891,12 @@ fn wanted(point: Point) -> &'static str {
         Point::Devices => "the devices in an OVF are Items, as in OVF 1",
         Point::Manifest => "lines of the manifest are of the form SHA256(name)= digest, or SHA1",
         Point::Digest => "the digests in the manifest are those of the files",
+        Point::Unlisted => "a manifest has a digest of each file",
+        Point::Kind => "the digests in the manifest are of the kinds SHA1 and SHA256",
+        Point::Second => "an OVA has one descriptor and one manifest",
+        Point::Capacity => "the disks of an OVF are of the size that it gives them",
+        Point::Resource => "the devices in an OVF lead to disks and files that it lists",
+        Point::Draft => "the format of an OVF's disks is not given as drafts had it",
     }
 }
 

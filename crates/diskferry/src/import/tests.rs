@@ -79,6 +79,7 @@ fn good(target: ImportTarget) -> Facts {
     let mut facts = readiness.planned(&source, "disk").unwrap_or(source);
     facts.problems = Some(Vec::new());
     facts.file_size = Some(if facts.kind() == "vhd fixed" { 10 * GIB + 512 } else { GIB });
+    facts.image_size = facts.file_size;
     facts.ends_in_zeros = Some(true);
     if target.name() == "jdcloud-export" {
         facts.format = "qcow2";
@@ -150,7 +151,7 @@ fn spoil(rule: &Rule, facts: &mut Facts) {
         Check::VirtualSize(bounds) => facts.virtual_size = (bounds.most + 1).next_multiple_of(GIB),
         Check::VirtualUnit(unit) => facts.virtual_size += unit / 2,
         Check::FileSize(bounds) => facts.file_size = Some(bounds.most + 1),
-        Check::FileOverhead(_) => facts.file_size = facts.file_size.map(|size| size + 512),
+        Check::FileOverhead(_) => facts.image_size = facts.image_size.map(|size| size + 512),
         Check::Stored(bounds) => facts.stored = Some(bounds.most + 1),
         Check::WholeGrains(kind) => {
             let kind = kind.unwrap_or("streamOptimized");
@@ -237,6 +238,7 @@ fn each_rule_that_is_broken_alone_is_the_one_that_is_reported() {
             spoil(rule, &mut facts);
             if facts.kind() == "vhd fixed" && !matches!(rule.check, Check::FileOverhead(_)) {
                 facts.file_size = Some(facts.virtual_size + 512);
+                facts.image_size = facts.file_size;
             }
             let is_table_of_both =
                 matches!(rule.check, Check::Table(accepted) if accepted.contains(&TableKind::Gpt));

@@ -33,13 +33,23 @@ pub fn nothing_could_tell(sample: &Sample, format: Format, damage: &Damage) -> b
         // The place and length of the parent's name; the size, where the L1 table is large enough for another.
         "qcow2" => within(8, 20) || within(24, 32) || zero_flag(sample, damage),
         // The bitmaps of a differencing disk, which say whose a sector is.
-        "vhd" => !sample.headers.touches(at as u64, length as u64),
-        // Where the data begins, the size, the bytes between blocks; and which of two kinds of nothing there is.
+        "vhd" => {
+            sample.name.starts_with("differencing")
+                && !sample.headers.touches(at as u64, length as u64)
+        }
+        // Where the data begins, the size, the bytes between blocks; and whose a block is.
         "vdi" => {
-            within(0x158, 0x15c) || within(0x170, 0x178) || within(0x17c, 0x180) || at >= 0x200
+            within(0x158, 0x15c)
+                || within(0x170, 0x178)
+                || within(0x17c, 0x180)
+                || at >= 0x200 && is_map(sample, damage)
         }
         // Descriptors; and tables whose copy is lost already.
-        "vmdk" => is_descriptor(sample) || sample.name.starts_with("redundant-"),
+        "vmdk" => {
+            is_descriptor(sample)
+                || sample.name.starts_with("redundant-")
+                    && !sample.headers.touches(at as u64, length as u64)
+        }
         // The number of the block that a unit is, but for the order.
         "zvhd" => (at..at + length).any(|at| (0x10..0x14).contains(&(at % 4096))),
         _ => false,
@@ -74,6 +84,33 @@ fn zero_flag(sample: &Sample, damage: &Damage) -> bool {
                 || old == new
                 || (old | new) & (OFFSET | COMPRESSED) == 0
         })
+}
+
+/// Whether a VDI's map is one that could be after the change: no two entries have a block, none has one that the
+/// header does not count, and no fewer are in use than were. Which block is whose, and which of two kinds of nothing
+/// an entry has, nothing tells.
+fn is_map(sample: &Sample, damage: &Damage) -> bool {
+    let Damage::Put(at, bytes) = damage else { return false };
+    let mut file = sample.base.to_vec();
+    let before = blocks(&file);
+    file[*at..at + bytes.len()].copy_from_slice(bytes);
+    let (mut after, allocated) = (blocks(&file), number(&file, 0x184));
+    let many = after.len();
+    after.sort_unstable();
+    after.dedup();
+    after.len() == many && many >= before.len() && after.iter().all(|block| *block < allocated)
+}
+
+/// The blocks that a VDI's map has, entry by entry.
+fn blocks(file: &[u8]) -> Vec<u32> {
+    const NOTHING: u32 = !1;
+    let (map, entries) = (number(file, 0x154) as usize, number(file, 0x180) as usize);
+    let entries = (0..entries).map(|entry| number(file, map + entry * 4));
+    entries.filter(|block| *block < NOTHING).collect()
+}
+
+fn number(file: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(file[at..at + 4].try_into().unwrap())
 }
 
 /// A VMDK that is text.

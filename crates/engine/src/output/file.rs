@@ -5,6 +5,7 @@ use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use diskferry_block_stream::{Bytes, Error, Result};
@@ -27,6 +28,8 @@ pub struct FileOutput {
     begun: AtomicU64,
     /// Whether storage is reserved for each large write before it.
     reserves: AtomicBool,
+    /// Whether its file system shares storage between files, once that was tried.
+    clones: OnceLock<bool>,
 }
 
 /// What finishing a file waits for.
@@ -80,6 +83,7 @@ impl FileOutput {
             waiting: AtomicU64::new(0),
             begun: AtomicU64::new(0),
             reserves: AtomicBool::new(reserves),
+            clones: OnceLock::new(),
         })
     }
 
@@ -144,6 +148,13 @@ impl FileOutput {
         if retry_on_intr(|| fallocate(self.file(), flags, at, len)).is_err() {
             self.reserves.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the file system shares storage. Only trying tells; a file without bytes leaves ours as it
+    /// is.
+    fn tries_cloning(&self) -> bool {
+        let empty = self.partial.another().ok();
+        empty.is_some_and(|it| rustix::fs::ioctl_ficlone(self.file(), it).is_ok())
     }
 
     /// Has the kernel begin to write what has come together. Left alone it would wait for much
@@ -250,9 +261,7 @@ impl Output for FileOutput {
         let device = |file: &File| Some(file.metadata().ok()?.dev());
         let together =
             source.file().and_then(device).is_some_and(|it| Some(it) == device(self.file()));
-        // Only trying tells; a file without bytes leaves ours as it is.
-        let empty = || self.partial.another().ok();
-        together && empty().is_some_and(|it| rustix::fs::ioctl_ficlone(self.file(), it).is_ok())
+        together && *self.clones.get_or_init(|| self.tries_cloning())
     }
 
     fn allocate(&self, len: u64) -> Result<()> {

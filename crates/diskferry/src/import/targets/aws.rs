@@ -3,8 +3,8 @@
 use super::super::rule::{Check, Rule, Source, any, at_most, only};
 use super::super::{OVA, Profile, RAW, VHD_DYNAMIC, VHD_FIXED, VMDK_STREAM};
 use super::{
-    BACKUP_GPT, NO_PARENT, NOTHING_BEYOND, ONE_FILE, OVF_DIGESTS, OVF_FILES, OVF_FIRST, OVF_FORMAT,
-    OVF_SIZES, SOUND, TIB, WHOLE, WHOLE_VMDK,
+    BACKUP_GPT, NO_PARENT, NOTHING_BEYOND, ONE_FILE, OVF_CAPACITY, OVF_DIGESTS, OVF_FILES,
+    OVF_FIRST, OVF_FORMAT, OVF_SINGLE, OVF_SIZES, SOUND, TIB, WHOLE, WHOLE_VMDK,
 };
 
 const PREREQUISITES: Source =
@@ -35,6 +35,8 @@ pub(super) static IMPORT: Profile = Profile {
         OVF_SIZES.unverified().code("Unsupported OVA format"),
         OVF_FORMAT.unverified().code("Unsupported OVA format"),
         OVF_DIGESTS.unverified().code("Unsupported OVA format"),
+        OVF_SINGLE,
+        OVF_CAPACITY,
         ONE_FILE,
         NO_PARENT,
         Rule::new("footers", Check::Footers, TROUBLES).code("ClientError: Footers not identical"),

@@ -7,9 +7,9 @@ use super::super::{
     OVA, Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VHD_FIXED, VMDK_SPARSE, VMDK_STREAM,
 };
 use super::{
-    BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, OVF_DIGESTS, OVF_FILES,
-    OVF_FIRST, OVF_FORMAT, OVF_MANIFEST, OVF_ORDER, OVF_SIZES, PARTITIONED, SOUND, TIB, WHOLE,
-    WHOLE_VMDK,
+    BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, OVF_CAPACITY, OVF_DIGESTS,
+    OVF_DRAFT, OVF_FILES, OVF_FIRST, OVF_FORMAT, OVF_KINDS, OVF_LISTED, OVF_MANIFEST, OVF_ORDER,
+    OVF_RESOURCES, OVF_SINGLE, OVF_SIZES, PARTITIONED, SOUND, TIB, WHOLE, WHOLE_VMDK,
 };
 
 const OVF_TOOL: Source =
@@ -46,6 +46,12 @@ pub(super) static VMWARE: Profile = Profile {
             .hint("in VirtualBox, export it as OVF 1.0"),
         OVF_MANIFEST.read_in(VSPHERE).code("Invalid OVF checksum algorithm: SHA256"),
         OVF_DIGESTS,
+        OVF_LISTED,
+        OVF_KINDS,
+        OVF_SINGLE,
+        OVF_CAPACITY,
+        OVF_RESOURCES,
+        OVF_DRAFT,
         OVF_ORDER,
         ONE_FILE,
         NO_PARENT,
@@ -89,6 +95,10 @@ pub(super) static VIRTUALBOX: Profile = Profile {
         OVF_SIZES.unverified(),
         OVF_FORMAT.unverified(),
         OVF_DIGESTS.unverified(),
+        OVF_KINDS,
+        OVF_SINGLE,
+        OVF_CAPACITY,
+        OVF_RESOURCES,
         NO_PARENT,
         Rule::new("whole-grains", Check::WholeGrains(Some("streamOptimized")), MEASURED).measured(),
         // Only of the other kind was it seen that it is refused.
@@ -125,6 +135,8 @@ pub(super) static PROXMOX: Profile = Profile {
         Rule::new("ovf-controllers", Check::Object(Point::Controller), PVE)
             .hint("give the disk a Parent in the descriptor, which is a controller"),
         OVF_FILES.unverified(),
+        OVF_SINGLE,
+        OVF_RESOURCES,
         ONE_FILE.code("multiple children or extents are not allowed!"),
         NO_PARENT.code("backing file not allowed for untrusted image"),
         Rule::new("no-data-file", Check::Lacks(&[("data_file", "external data file")]), PVE)

@@ -78,6 +78,31 @@ const OVF_MANIFEST: Rule = Rule::new("ovf-manifest", Check::Object(Point::Manife
 const OVF_DIGESTS: Rule = Rule::new("ovf-digests", Check::Object(Point::Digest), OVF)
     .hint("export it again: a file was changed or damaged since");
 
+const OVF_LISTED: Rule = Rule::new("ovf-listed", Check::Object(Point::Unlisted), OVF)
+    .unverified()
+    .hint("write the manifest anew, or leave it out");
+
+const OVF_KINDS: Rule = Rule::new("ovf-kinds", Check::Object(Point::Kind), OVF)
+    .unverified()
+    .hint("write the manifest anew, with SHA256");
+
+const OVF_SINGLE: Rule = Rule::new("ovf-single", Check::Object(Point::Second), OVF)
+    .unverified()
+    .hint("pack it again with one descriptor and one manifest");
+
+/// What makes the disk by the one and fills it by the other stops, or cuts it.
+const OVF_CAPACITY: Rule = Rule::new("ovf-capacity", Check::Object(Point::Capacity), OVF)
+    .unverified()
+    .hint("put the disk's real size into the descriptor");
+
+const OVF_RESOURCES: Rule = Rule::new("ovf-resources", Check::Object(Point::Resource), OVF)
+    .unverified()
+    .hint("take the device out of the descriptor, or list what it leads to");
+
+const OVF_DRAFT: Rule = Rule::new("ovf-draft", Check::Object(Point::Draft), OVF).unverified().hint(
+    "the format is http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized",
+);
+
 /// What holds wherever an image goes.
 const EVERYWHERE: Source = Source { title: "what the format itself says", date: "2026-11" };
 

@@ -1,0 +1,166 @@
+//! What the manifest of a package says of its files: its digests, compared with theirs.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use diskferry_block_stream::{Bytes, Cancel, Error, Progress, Result};
+use diskferry_codec::digest::{Algorithm, Digest};
+
+use crate::manifest::{self, Line};
+use crate::objection::{Objection, Point};
+use crate::ovf::OBJECTIONS;
+use crate::package::{Member, Package};
+use crate::part::Part;
+
+/// What a manifest says of the files that a disk is read from.
+#[derive(Default)]
+pub struct Promises {
+    /// The digests that it has of them.
+    pub digests: Vec<Promise>,
+    /// What is not compared, and why.
+    pub note: Option<String>,
+}
+
+/// A digest that a manifest has of a file of the package.
+pub struct Promise {
+    part: Part,
+    algorithm: Algorithm,
+    line: Line,
+}
+
+impl Promise {
+    /// Reads the file and compares its digest; `go_on` is asked every MiB.
+    ///
+    /// # Errors
+    /// `Damaged` where it is another; `Io`; whatever `go_on` fails with.
+    pub fn check(&self, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
+        let found = digest(&self.part, self.algorithm, go_on, &Progress::default())?;
+        self.line.compare(self.algorithm, &found).map_err(|damage| {
+            Error::from(damage).doing("comparing with the manifest").in_file(self.part.name())
+        })
+    }
+}
+
+impl Package {
+    /// What the manifest says of the descriptor, and of the file of the disk that [`disk`](Self::disk)
+    /// has found under that name, or of its chunks. There is nothing where there is no manifest.
+    ///
+    /// A file with holes is not compared: they may be of any length, and cost nothing to convert.
+    ///
+    /// # Errors
+    /// `Limit` for a manifest that is too long, `Io`.
+    pub fn promises(&self, disk: &str) -> Result<Promises> {
+        let mut promises = Promises::default();
+        let Some(listing) = self.manifest() else { return Ok(promises) };
+        let located = |error: Error| error.doing("reading the manifest").in_file(self.name());
+        let text = self.small(listing, manifest::MAX, "a manifest").map_err(located)?;
+        let text = String::from_utf8_lossy(&text);
+        // Of several of a name the first counts, as everywhere.
+        let files = self.files_of(disk).rev().map(|member| (member.name.as_str(), member));
+        let files: HashMap<&str, &Member> = files.collect();
+        let (mut seen, mut compared) = (HashSet::new(), HashSet::new());
+        let mut uncompared = None;
+        for line in manifest::lines(&listing.name, &text) {
+            let Some((&name, member)) = files.get_key_value(line.file.as_str()) else { continue };
+            seen.insert(name);
+            let problem = match line.algorithm {
+                None => "has a digest of an unknown kind in",
+                Some(_) if !member.is_whole() => "has holes, and is not compared with",
+                // Once is enough, however often it is listed.
+                Some(algorithm) if !compared.insert((name, algorithm)) => continue,
+                Some(algorithm) => {
+                    promises.digests.push(Promise { part: self.part(member), algorithm, line });
+                    continue;
+                }
+            };
+            uncompared.get_or_insert((name, problem));
+        }
+        let unlisted = files.keys().copied().filter(|name| !seen.contains(name)).min();
+        let note = uncompared.or(unlisted.map(|name| (name, "is not in")));
+        promises.note = note
+            .map(|(name, problem)| format!("'{name}' {problem} the manifest '{}'", listing.name));
+        Ok(promises)
+    }
+
+    /// Reports what is wrong with the manifest, and what the files have other digests than it says.
+    ///
+    /// # Errors
+    /// `Io` when a member cannot be read, `Limit`, `Cancelled`.
+    pub(crate) fn object_to_manifest(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Objection),
+    ) -> Result<()> {
+        let Some(listing) = self.manifest() else { return Ok(()) };
+        let text = self.small(listing, manifest::MAX, "a manifest")?;
+        // A file is read once for each kind of digest, however often it is listed.
+        let mut digests: HashMap<(usize, Algorithm), String> = HashMap::new();
+        let places = self.places();
+        let (mut listed, mut has_sha512) = (HashSet::new(), false);
+        for line in manifest::lines(&listing.name, &String::from_utf8_lossy(&text)) {
+            let mut object = |point, at, text| report(Objection::new(point, at, text));
+            let file = &line.file;
+            let at = listing.begin();
+            if line.is_spaced {
+                let text = format!("the manifest has a blank before the parenthesis of '{file}'");
+                object(Point::Manifest, at, text);
+            }
+            let Some(&place) = places.get(file.as_str()) else {
+                let text = format!("the manifest lists '{file}', which is not in the archive");
+                object(Point::Digest, at, text);
+                continue;
+            };
+            listed.insert(place);
+            let Some(algorithm) = line.algorithm else {
+                let text = format!("the manifest has a digest of '{file}' of an unknown kind");
+                object(Point::Manifest, at, text);
+                continue;
+            };
+            let member = &self.members()[place];
+            if algorithm == Algorithm::Sha512 && !has_sha512 {
+                has_sha512 = true;
+                object(Point::Kind, at, format!("the manifest has a sha512 of '{file}'"));
+            }
+            let found = match digests.entry((place, algorithm)) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    self.limits().check_virtual_size(member.size)?;
+                    let part = self.part(member);
+                    new.insert(digest(&part, algorithm, &|| cancel.check(), progress)?)
+                }
+            };
+            if let Err(damage) = line.compare(algorithm, found) {
+                object(Point::Digest, member.begin(), damage.to_string());
+            }
+        }
+        for place in self.listed_files().filter(|place| !listed.contains(place)).take(OBJECTIONS) {
+            let name = &self.members()[place].name;
+            let text = format!("the manifest '{}' has no digest of '{name}'", listing.name);
+            report(Objection::new(Point::Unlisted, listing.begin(), text));
+        }
+        Ok(())
+    }
+}
+
+/// The digest of a part, in hexadecimal; `go_on` is asked every MiB.
+pub(crate) fn digest(
+    part: &Part,
+    algorithm: Algorithm,
+    go_on: &dyn Fn() -> Result<()>,
+    progress: &Progress,
+) -> Result<String> {
+    let mut digest = Digest::new(algorithm);
+    let mut buf = vec![0; 1 << 20];
+    let mut at = 0;
+    progress.expect(part.len());
+    while at < part.len() {
+        go_on()?;
+        let count = (part.len() - at).min(buf.len() as u64) as usize;
+        part.read_at(at, &mut buf[..count])?;
+        digest.update(&buf[..count]);
+        progress.pass(count as u64);
+        at += count as u64;
+    }
+    Ok(digest.finish())
+}
