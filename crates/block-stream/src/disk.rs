@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use crate::{Bytes, Description, Error, Problem, Result};
+use crate::{Bytes, Cancel, Description, Error, Problem, Progress, Result};
 
 /// An opened virtual disk, or one layer of it. Immutable, shared by all threads.
 pub trait Disk: Send + Sync {
@@ -155,11 +155,35 @@ pub trait Image: Disk {
         None
     }
 
-    /// Reads every table and reports each problem.
+    /// Reports what opening warned of, then reads every table and reports each problem.
+    ///
+    /// Progress is counted in bytes: of the virtual disk, as far as its tables were looked at, and of what else
+    /// is read.
     ///
     /// # Errors
-    /// `Io` when a table cannot be read, `Limit` when checking would need too much memory.
-    fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()>;
+    /// `Io` when a table cannot be read, `Limit` when checking would need too much memory,
+    /// `Cancelled`.
+    fn check(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()> {
+        self.describe().warnings.into_iter().for_each(&mut *report);
+        self.check_tables(cancel, progress, report)
+    }
+
+    /// The part of [`check`](Self::check) that each format has of its own: it does not tell again what
+    /// [`describe`](Self::describe) warns of.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check).
+    fn check_tables(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()>;
 }
 
 /// The parent (backing file) that an image names. All of it is the image's word: untrusted.

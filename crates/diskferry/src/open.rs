@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Disk, Error, ErrorKind, Image, Limits, ParentRef, Problem, ProblemKind, Result,
+    Bytes, Disk, Error, ErrorKind, Image, Limits, ParentRef, Problem, Result,
 };
-use diskferry_engine::{self as engine, Chain, Job};
+use diskferry_engine::{Chain, Job};
 use diskferry_wrap::Choice;
 
 use crate::beside;
@@ -352,32 +352,19 @@ impl DiskImage {
         &self.warnings
     }
 
-    /// Reads every table of the image itself, without its backing files, and reports each problem.
-    /// Of an OVF package the digests in the manifest are compared, of a compressed file all is read:
-    /// checksums are all that there is to check. Of these two the job's progress tells.
+    /// Reports what opening warned of in the image itself, without its backing files; then reads every
+    /// table of it, and reports each problem. Of an OVF package the digests in the manifest are
+    /// compared, of a compressed file all is read: checksums are all that there is to check.
     ///
     /// # Errors
     /// `Io` when a table cannot be read, `Limit` when checking would need too much memory,
     /// `Cancelled`.
     pub fn check(&self, job: &Job, report: &mut dyn FnMut(Problem)) -> Result<()> {
-        let Some(Wrapped { around, .. }) = &self.wrapped else {
-            return self.top().image.check(report);
-        };
-        if let Some(package) = &around.package {
+        if let Some(package) = &self.around().package {
             let checked = package.check(&job.cancel, &job.progress, report);
             checked.map_err(|error| error.in_file(self.file().name()))?;
         }
-        if !self.is_packed() {
-            return self.top().image.check(report);
-        }
-        match engine::digest(engine::Source::Disk(self.disk.as_ref()), &[], job) {
-            Err(error) if error.kind() == ErrorKind::Damaged => {
-                let text = error.to_string();
-                report(Problem { kind: ProblemKind::Corruption, at: None, text });
-                Ok(())
-            }
-            read => read.map(|_| ()).map_err(|error| error.in_file(self.name())),
-        }
+        self.top().image.check(&job.cancel, &job.progress, report)
     }
 
     /// Whether it is in a compressed file.
@@ -531,7 +518,7 @@ impl Opening<'_> {
         let Neighbours { found, warnings, .. } = neighbours;
         self.warnings.extend(warnings.into_inner());
         let described = image.describe().warnings.into_iter();
-        self.warnings.extend(described.map(|warning| format!("{name}: {warning}")));
+        self.warnings.extend(described.map(|warning| format!("{name}: {}", warning.text)));
         let (assumed, others) = (told.is_none(), found.into_inner());
         self.layers.push(Layer { name, path, format, assumed, image, bytes, id, others });
         Ok(())

@@ -1,8 +1,7 @@
 //! What a differencing disk calls its parent, in the words of several platforms.
 
-use diskferry_block_stream::{Bytes, ParentRef, ProblemKind, Result};
+use diskferry_block_stream::{Bytes, ParentRef, Problem, Result};
 
-use crate::header::Oddity;
 use crate::wire::{LOCATOR, RawHeader, RawLocator, field};
 
 /// A name of the parent as it is in the image.
@@ -75,7 +74,7 @@ pub(crate) fn read(
     bytes: &dyn Bytes,
     at: u64,
     header: &RawHeader,
-    oddities: &mut Vec<Oddity>,
+    oddities: &mut Vec<Problem>,
 ) -> Result<(ParentRef, Vec<Locator>)> {
     let mut locators = Vec::new();
     for (index, raw) in header.locators.iter().enumerate() {
@@ -85,17 +84,16 @@ pub(crate) fn read(
         let field = at + field::LOCATORS + (index * LOCATOR) as u64;
         match locator(bytes, raw)? {
             Some(locator) => locators.push(locator),
-            None => oddities.push(Oddity {
-                kind: ProblemKind::Oddity,
-                at: field,
-                text: format!(
+            None => {
+                let text = format!(
                     "the parent's name for {} of {:#x} bytes at {:#x} is too long or not in the \
                      file",
                     Platform::of(raw.platform),
                     raw.length,
                     raw.offset
-                ),
-            }),
+                );
+                oddities.push(Problem::oddity(field, text));
+            }
         }
     }
     locators.sort_by_key(|locator| locator.platform);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::{cowd, descriptor, model_of, put, se_sparse, to_vec, write, write_files};
 use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, ProblemKind, Result};
-use diskferry_testkit::format::problems;
+use diskferry_testkit::format::{problems, warnings};
 use diskferry_testkit::{Model, Texture, laws};
 use diskferry_vmdk::{Vmdk, probe};
 
@@ -57,7 +57,7 @@ fn an_extent_of_esx_server_alone_is_read_with_a_warning() {
         let image = open(&cowd(&model, 512, flags, parent)).unwrap();
         laws::reading(&image, &model);
         assert_eq!(image.describe().subformat, "vmfsSparse");
-        assert!(image.describe().warnings[0].contains("without its descriptor"));
+        assert!(warnings(&image)[0].contains("without its descriptor"));
         let found = image.parent().map(|parent| parent.names[0].as_str());
         assert_eq!(found, name);
     }
@@ -217,7 +217,7 @@ fn a_damaged_directory_entry_is_mended_by_the_redundant_one() {
         put(&mut file, directory, &value.to_le_bytes());
         let image = open(&file).unwrap();
         laws::reading(&image, &model);
-        let warnings = image.describe().warnings;
+        let warnings = warnings(&image);
         assert!(warnings[0].contains("1 entries"), "{value:#x}: {warnings:?}");
         let found = problems(&image);
         let told = found.iter().any(|problem| {
@@ -312,7 +312,7 @@ fn a_directory_that_is_cut_off_is_replaced_by_the_redundant_one() {
     put(&mut file, 56, &0xFFFF_FFFFu64.to_le_bytes());
     let image = open(&file).unwrap();
     laws::reading(&image, &model);
-    assert!(image.describe().warnings[0].contains("redundant grain directory is used"));
+    assert!(warnings(&image)[0].contains("redundant grain directory is used"));
     put(&mut file, 48, &0xFFFF_FFFFu64.to_le_bytes());
     let error = open(&file).err().unwrap();
     assert!(error.to_string().contains("grain directory of 0x4 bytes at 0x1fffffffe00"), "{error}");

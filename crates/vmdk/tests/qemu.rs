@@ -116,7 +116,7 @@ fn what_qemu_writes_is_read() {
                 let path = convert(dir.path(), &model, &format!("subformat={subformat}{more}"));
                 let image = open(&path);
                 assert_eq!(image.describe().subformat, subformat);
-                assert_eq!(image.describe().warnings, [""; 0], "{subformat}{more}: {model}");
+                assert_eq!(image.describe().warnings, [], "{subformat}{more}: {model}");
                 assert_eq!(problems(&image), [], "{subformat}{more}: {model}");
                 laws::reading(&image, &model);
                 let info = qemu::info(&path, "vmdk");

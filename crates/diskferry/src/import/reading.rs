@@ -94,7 +94,7 @@ fn check(image: &DiskImage, facts: &Facts, problems: &mut Problems, job: &Job) -
     if wrapped {
         return engine::digest(engine::Source::Disk(image.disk().as_ref()), &[], job).map(drop);
     }
-    top.check(&mut |problem| problems.push(problem))?;
+    top.check(&job.cancel, &job.progress, &mut |problem| problems.push(problem))?;
     // Checking ZVHD and ZVHD2 unpacks them.
     if matches!(facts.format, "zvhd" | "zvhd2") {
         return Ok(());
