@@ -1,5 +1,7 @@
 //! A virtual disk: extents that tile it, a cursor to read them, and what lies under it.
 
+use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -189,9 +191,10 @@ pub trait Image: Disk {
 /// The parent (backing file) that an image names. All of it is the image's word: untrusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParentRef {
-    /// The names that the image has for it, the likeliest first. None where the format identifies
-    /// parents by [`id`](Self::id) alone; it is then looked for beside the image.
-    pub names: Vec<String>,
+    /// The names that the image has for it, the likeliest first: bytes, where the format has those. None
+    /// where the format identifies parents by [`id`](Self::id) alone; it is then looked for beside the
+    /// image.
+    pub names: Vec<OsString>,
     /// The format the image says it has, in this project's or its own words.
     pub format: Option<String>,
     /// The [`Image::id`] that the parent must have, where the format knows such.
@@ -200,8 +203,9 @@ pub struct ParentRef {
 
 impl ParentRef {
     /// What to call it in a message.
-    pub fn name(&self) -> &str {
-        self.names.first().or(self.id.as_ref()).map_or("", String::as_str)
+    pub fn name(&self) -> Cow<'_, str> {
+        let id = || self.id.as_deref().unwrap_or_default().into();
+        self.names.first().map_or_else(id, |name| name.to_string_lossy())
     }
 }
 

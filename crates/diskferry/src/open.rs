@@ -1,6 +1,7 @@
 //! Opens an image with all that it needs: its data files, and its backing chain.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Seek;
 use std::os::unix::fs::FileTypeExt;
@@ -570,9 +571,9 @@ impl Opening<'_> {
         let (path, policy) = (child.path.as_deref(), &self.options.policy);
         let allowed = policy.allow.iter().filter(|_| parent.id.is_some());
         let folders: Vec<PathBuf> = allowed.filter_map(|it| it.canonicalize().ok()).collect();
-        let elsewhere = folders.iter().flat_map(|folder| {
-            parent.names.iter().filter_map(|name| Some(folder.join(name).to_str()?.to_owned()))
-        });
+        let elsewhere = folders
+            .iter()
+            .flat_map(|folder| parent.names.iter().map(|name| folder.join(name).into_os_string()));
         let mut refused = None;
         for name in parent.names.iter().cloned().chain(elsewhere) {
             match policy.judge(path, BACKING, &name) {
@@ -670,14 +671,14 @@ pub(crate) fn open_named(
     options: &OpenOptions,
     image: Option<&Path>,
     role: &'static str,
-    name: &str,
+    name: &OsStr,
 ) -> Result<Found> {
     open_permitted(options.policy.judge(image, role, name)?, role, name)
 }
 
-fn open_permitted(permitted: Permitted, role: &'static str, name: &str) -> Result<Found> {
+fn open_permitted(permitted: Permitted, role: &'static str, name: &OsStr) -> Result<Found> {
     let Permitted { path, real, device } = permitted;
-    let shown = path.display().to_string();
+    let (shown, name) = (path.display().to_string(), name.display());
     let opened = file::open_without_links(&real)
         .map_err(|error| Error::new(ErrorKind::Io, format!("{role} '{name}': {error}")))?;
     if matches!(opened.id, FileId::Block(_)) && !device {
@@ -697,8 +698,8 @@ struct Neighbours<'a> {
 }
 
 impl Neighbours<'_> {
-    fn open(&self, role: &'static str, name: &str) -> Result<Arc<dyn Bytes>> {
-        let (shown, opened) = match self.parts.iter().find(|part| part.name == name) {
+    fn open(&self, role: &'static str, name: &OsStr) -> Result<Arc<dyn Bytes>> {
+        let (shown, opened) = match self.parts.iter().find(|part| name == part.name.as_str()) {
             Some(part) => {
                 let file = part.file.try_clone()?;
                 let id = FileId::of(&file.metadata()?);
@@ -716,7 +717,7 @@ impl Neighbours<'_> {
 }
 
 impl OpenNamed for Neighbours<'_> {
-    fn open_named(&self, role: &'static str, name: &str) -> Result<Option<Arc<dyn Bytes>>> {
+    fn open_named(&self, role: &'static str, name: &OsStr) -> Result<Option<Arc<dyn Bytes>>> {
         match self.open(role, name) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if self.options.backing == Backing::Lenient => {

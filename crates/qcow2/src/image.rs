@@ -1,5 +1,6 @@
 //! An opened image: its header, its L1 table, its snapshots.
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
@@ -73,7 +74,7 @@ impl Qcow2 {
 
     /// The name of the external data file that the disk's bytes are in. Until
     /// [`with_data_file`](Self::with_data_file) has it, no byte of the disk can be read.
-    pub fn data_file(&self) -> Option<&str> {
+    pub fn data_file(&self) -> Option<&OsStr> {
         match &self.header.data_file {
             DataFile::Own => None,
             DataFile::External { name, .. } => Some(name),
@@ -238,11 +239,11 @@ impl Image for Qcow2 {
             ("corrupt", Detail::Flag(header.corrupt)),
         ];
         if let DataFile::External { name, raw } = &header.data_file {
-            details.push(("data_file", Detail::Text(name.clone())));
+            details.push(("data_file", Detail::Text(name.to_string_lossy().into_owned())));
             details.push(("data_file_raw", Detail::Flag(*raw)));
         }
         if let Some(parent) = &header.backing {
-            details.push(("backing_file", Detail::Text(parent.name().to_owned())));
+            details.push(("backing_file", Detail::Text(parent.name().into_owned())));
             if let Some(format) = &parent.format {
                 details.push(("backing_format", Detail::Text(format.clone())));
             }

@@ -222,7 +222,8 @@ impl Image for Vhd {
             self.header.blocks.as_ref().and_then(|blocks| blocks.parent.as_ref())
         {
             ids.extend(parent.id.clone().map(|id| ("parent_uuid", id)));
-            details.push(("parent_names", Detail::List(parent.names.clone())));
+            let names = parent.names.iter().map(|name| name.to_string_lossy().into_owned());
+            details.push(("parent_names", Detail::List(names.collect())));
             let locators = locators.iter();
             let locators = locators.map(|found| format!("{}: {}", found.platform, found.text));
             details.push(("parent_locators", Detail::List(locators.collect())));

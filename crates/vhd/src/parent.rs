@@ -1,5 +1,7 @@
 //! What a differencing disk calls its parent, in the words of several platforms.
 
+use std::ffi::OsString;
+
 use diskferry_block_stream::{Bytes, ParentRef, Problem, Result};
 
 use crate::wire::{LOCATOR, RawHeader, RawLocator, field};
@@ -101,7 +103,8 @@ pub(crate) fn read(
     let id = (header.parent_uuid != [0; 16]).then(|| uuid_text(&header.parent_uuid));
     // XenServer's way to name a raw parent is a VHD's id of zeros.
     let format = id.is_some().then(|| "vhd".to_owned());
-    Ok((ParentRef { names: names(&locators, &name), format, id }, locators))
+    let names = names(&locators, &name).into_iter().map(OsString::from).collect();
+    Ok((ParentRef { names, format, id }, locators))
 }
 
 fn locator(bytes: &dyn Bytes, raw: &RawLocator) -> Result<Option<Locator>> {

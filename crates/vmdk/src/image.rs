@@ -1,6 +1,7 @@
 //! An opened image: its extents, and the descriptor that says what they are.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
@@ -96,7 +97,8 @@ impl Vmdk {
             Some(Magic::Hosted) => Self::hosted(bytes, limits),
             Some(Magic::Cowd) => {
                 let (opened, parent) = Sparse::cowd(bytes.as_ref(), limits)?;
-                let names = parent.iter().filter_map(|name| last_component(name));
+                let names =
+                    parent.iter().filter_map(|name| last_component(name)).map(OsString::from);
                 let parent = parent.is_some().then(|| ParentRef {
                     names: names.collect(),
                     format: Some(FORMAT.into()),
@@ -212,7 +214,7 @@ impl Vmdk {
 
     fn with_descriptor(mut self, descriptor: Descriptor) -> Self {
         self.parent = descriptor.parent_cid().map(|cid| ParentRef {
-            names: descriptor.parent_name().map(str::to_owned).into_iter().collect(),
+            names: descriptor.parent_name().map(OsString::from).into_iter().collect(),
             format: Some(FORMAT.into()),
             id: Some(id_text(cid)),
         });

@@ -307,7 +307,8 @@ fn a_delta_link_names_its_parent_and_what_it_has_itself() {
     qemu::io(&child, "vmdk", &["write -P 5 1M 64k"]);
     let (base, child) = (open(&base), open(&child));
     let parent = child.parent().unwrap();
-    assert_eq!((parent.names.as_slice(), &parent.id), (&["disk.vmdk".to_owned()][..], &base.id()));
+    assert_eq!(parent.names, ["disk.vmdk"]);
+    assert_eq!(parent.id, base.id());
     assert_eq!(parent.format.as_deref(), Some("vmdk"));
     assert!(base.parent().is_none());
     let mut cursor = child.cursor().unwrap();

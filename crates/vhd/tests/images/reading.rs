@@ -1,5 +1,6 @@
 //! What is read from every kind of image there is.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
@@ -284,7 +285,7 @@ fn a_parent_is_named_by_what_the_image_knows() {
     assert_eq!(
         image.parent(),
         Some(&ParentRef {
-            names: names.map(str::to_owned).to_vec(),
+            names: names.map(OsString::from).to_vec(),
             format: Some("vhd".into()),
             id: Some(id.into()),
         })
