@@ -158,6 +158,7 @@ fn one_field_changed_is_what_qemu_takes_it_for() {
         ("bit 56 of L1", l1, bit(56), Corrupt, Damaged),
         ("bit 62 of L1", l1, bit(62), Corrupt, Damaged),
         ("bit 0 of L1", l1, bit(0), Corrupt, Damaged),
+        ("COPIED, and no table", l1, Set(COPIED), Corrupt, Damaged),
         ("bit 57 of L2", l2, bit(57), Corrupt, Damaged),
         ("bit 4 of L2", l2, bit(4), Corrupt, Damaged),
         ("bit 61 of nothing", unused, bit(61), Corrupt, Damaged),
@@ -192,7 +193,9 @@ fn one_field_changed_is_what_qemu_takes_it_for() {
         ("a lost flag in an external data file", |it| it.l2 + 8, bit(63), Corrupt, Same),
         ("an unaligned cluster in one", |it| it.l2 + 8, bit(9), Corrupt, Damaged),
     ];
-    let images: &[(&str, &str, &[&[&str]], &[Case])] = &[
+    // Its name, how it is made, what qemu-img does to it then, and what is changed.
+    type Steps<'a> = &'a [&'a [&'a str]];
+    let images: &[(&str, &str, Steps<'_>, &[Case])] = &[
         ("plain", "", &[], plain),
         ("bitmaps", "", &[&["bitmap", "--add", "-g", "512", "IMAGE", "b0"]], bitmaps),
         ("snapshots", "", &[&["snapshot", "-c", "one", "IMAGE"]], snapshots),

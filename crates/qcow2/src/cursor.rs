@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
         // The L1 table covers the disk, as it was checked at opening.
         let l1_entry = self.image.l1.get(index).copied().unwrap_or(0);
         if l1_is_damaged(l1_entry) {
-            return Err(Damage::L1Reserved { index: index as u64, entry: l1_entry }.into());
+            return Err(Damage::L1Bits { index: index as u64, entry: l1_entry }.into());
         }
         let offset = l2_offset(l1_entry);
         if offset == 0 || self.empty_at == Some(offset) {

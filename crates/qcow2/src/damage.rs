@@ -42,8 +42,8 @@ pub(crate) enum Damage {
     SharedTable { at: u64 },
     #[error("L2 entry for {guest:#x} points to {at:#x}, {problem}")]
     L2Entry { guest: u64, at: u64, problem: Problem },
-    #[error("L1 entry {index} is {entry:#018x}, which has reserved bits set")]
-    L1Reserved { index: u64, entry: u64 },
+    #[error("L1 entry {index} is {entry:#018x}: reserved bits, or a flag without a table")]
+    L1Bits { index: u64, entry: u64 },
     #[error("L2 entry for {guest:#x} {bad}")]
     BadEntry { guest: u64, bad: BadEntry },
     #[error("compressed cluster for {guest:#x}, {length} bytes at {at:#x}: {source}")]

@@ -45,9 +45,9 @@ pub(crate) fn l2_offset(l1_entry: u64) -> u64 {
     l1_entry & OFFSET
 }
 
-/// Whether an L1 entry has a reserved bit set.
+/// Whether an L1 entry has a reserved bit set, or a flag and no table: then its offset was lost.
 pub(crate) fn l1_is_damaged(l1_entry: u64) -> bool {
-    l1_entry & L1_RESERVED != 0
+    l1_entry & L1_RESERVED != 0 || l1_entry == COPIED
 }
 
 /// What an L2 entry says about its cluster.
@@ -234,7 +234,8 @@ mod tests {
         let bad = format(true, false).parse(COMPRESSED | 0x5_0000, 1 << 32);
         assert_eq!(bad, Err(BadEntry::CompressedParts(1 << 32)));
         assert!([0, 8, 56, 62].into_iter().all(|bit| l1_is_damaged(0x5_0000 | 1 << bit)));
-        assert!(!l1_is_damaged(COPIED | OFFSET));
+        assert!(l1_is_damaged(COPIED));
+        assert!(!l1_is_damaged(COPIED | OFFSET) && !l1_is_damaged(0));
     }
 
     #[test]

@@ -230,7 +230,8 @@ impl<'a> Check<'a> {
     /// Looks at the L1 entry that is at `field`.
     fn l1_entry(&mut self, field: u64, entry: u64, state: State) -> Result<()> {
         if l1_is_damaged(entry) {
-            let text = format!("L1 entry is {entry:#018x}, which has reserved bits set");
+            let text =
+                format!("L1 entry is {entry:#018x}: reserved bits, or a flag without a table");
             self.corruption(field, text);
         }
         let (what, at) = ("an L2 table", l2_offset(entry));
