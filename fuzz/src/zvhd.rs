@@ -5,7 +5,8 @@ use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
 use diskferry_block_stream::{
-    Bytes, Disk, ErrorKind, Image, Limits, Piece, Plan, Result, Stamp, Stream,
+    Bytes, Cancel, Disk, ErrorKind, Image, Limits, Piece, Plan, Problem, Progress, Result, Stamp,
+    Stream,
 };
 use diskferry_engine::{CopyOptions, Job, Source, copy};
 use diskferry_testkit::fuzz::{Choices, Chosen, any_disk, any_image};
@@ -120,8 +121,13 @@ impl Image for Original {
         self.0.describe()
     }
 
-    fn check(&self, report: &mut dyn FnMut(diskferry_block_stream::Problem)) -> Result<()> {
-        self.0.check(report)
+    fn check_tables(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()> {
+        self.0.check_tables(cancel, progress, report)
     }
 }
 

@@ -17,8 +17,8 @@ pub struct Description {
     pub snapshots: Vec<Snapshot>,
     /// Everything else worth knowing, by a name that scripts may rely on.
     pub details: Vec<(&'static str, Detail)>,
-    /// Things that are odd but do not keep the image from being read.
-    pub warnings: Vec<String>,
+    /// What opening found that is wrong or odd, and does not keep the image from being read.
+    pub warnings: Vec<Problem>,
 }
 
 /// A value of [`Description::details`].
@@ -69,6 +69,23 @@ pub struct Problem {
     pub at: Option<u64>,
     /// What is wrong, with the numbers.
     pub text: String,
+}
+
+impl Problem {
+    /// Guest data is lost, or would be on the next write. `at` is an offset in the file, in bytes.
+    pub fn corruption(at: impl Into<Option<u64>>, text: impl Into<String>) -> Self {
+        Self { kind: ProblemKind::Corruption, at: at.into(), text: text.into() }
+    }
+
+    /// Storage is held that nothing uses.
+    pub fn leak(at: impl Into<Option<u64>>, text: impl Into<String>) -> Self {
+        Self { kind: ProblemKind::Leak, at: at.into(), text: text.into() }
+    }
+
+    /// A field is wrong, and readers ignore it.
+    pub fn oddity(at: impl Into<Option<u64>>, text: impl Into<String>) -> Self {
+        Self { kind: ProblemKind::Oddity, at: at.into(), text: text.into() }
+    }
 }
 
 /// What sort of problem it is, by its consequence.

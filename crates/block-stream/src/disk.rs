@@ -1,9 +1,11 @@
 //! A virtual disk: extents that tile it, a cursor to read them, and what lies under it.
 
+use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use crate::{Bytes, Description, Error, Problem, Result};
+use crate::{Bytes, Cancel, Description, Error, Problem, Progress, Result};
 
 /// An opened virtual disk, or one layer of it. Immutable, shared by all threads.
 pub trait Disk: Send + Sync {
@@ -155,19 +157,44 @@ pub trait Image: Disk {
         None
     }
 
-    /// Reads every table and reports each problem.
+    /// Reports what opening warned of, then reads every table and reports each problem.
+    ///
+    /// Progress is counted in bytes: of the virtual disk, as far as its tables were looked at, and of what else
+    /// is read.
     ///
     /// # Errors
-    /// `Io` when a table cannot be read, `Limit` when checking would need too much memory.
-    fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()>;
+    /// `Io` when a table cannot be read, `Limit` when checking would need too much memory,
+    /// `Cancelled`.
+    fn check(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()> {
+        self.describe().warnings.into_iter().for_each(&mut *report);
+        self.check_tables(cancel, progress, report)
+    }
+
+    /// The part of [`check`](Self::check) that each format has of its own: it does not tell again what
+    /// [`describe`](Self::describe) warns of.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check).
+    fn check_tables(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()>;
 }
 
 /// The parent (backing file) that an image names. All of it is the image's word: untrusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParentRef {
-    /// The names that the image has for it, the likeliest first. None where the format identifies
-    /// parents by [`id`](Self::id) alone; it is then looked for beside the image.
-    pub names: Vec<String>,
+    /// The names that the image has for it, the likeliest first: bytes, where the format has those. None
+    /// where the format identifies parents by [`id`](Self::id) alone; it is then looked for beside the
+    /// image.
+    pub names: Vec<OsString>,
     /// The format the image says it has, in this project's or its own words.
     pub format: Option<String>,
     /// The [`Image::id`] that the parent must have, where the format knows such.
@@ -176,8 +203,9 @@ pub struct ParentRef {
 
 impl ParentRef {
     /// What to call it in a message.
-    pub fn name(&self) -> &str {
-        self.names.first().or(self.id.as_ref()).map_or("", String::as_str)
+    pub fn name(&self) -> Cow<'_, str> {
+        let id = || self.id.as_deref().unwrap_or_default().into();
+        self.names.first().map_or_else(id, |name| name.to_string_lossy())
     }
 }
 

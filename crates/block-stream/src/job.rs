@@ -27,7 +27,8 @@ impl Cancel {
     }
 }
 
-/// How far a job is, counted in bytes of the virtual disk. Polled; it never goes back.
+/// How far a job is, counted in bytes: of the virtual disk, or of the file that is read. Polled; it never goes
+/// back.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<Counters>);
 

@@ -4,7 +4,7 @@
 //! the folders that the caller allows; links, sub-folders and whatever such a file names are left
 //! alone.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -61,7 +61,7 @@ fn missing(id: &str, format: Format, looked_at: &str) -> Error {
 }
 
 /// Names of files, as the image could have called them, in an order that is always the same.
-fn candidates(options: &OpenOptions, image: &Path, format: Format) -> Result<Vec<String>> {
+fn candidates(options: &OpenOptions, image: &Path, format: Format) -> Result<Vec<OsString>> {
     let folder = match image.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -73,17 +73,17 @@ fn candidates(options: &OpenOptions, image: &Path, format: Format) -> Result<Vec
     for allowed in &options.policy.allow {
         let real = allowed.canonicalize().map_err(|error| io(allowed, error))?;
         let inside = files(&real, format).map_err(|error| io(allowed, error))?;
-        names.extend(inside.iter().filter_map(|name| Some(real.join(name).to_str()?.to_owned())));
+        names.extend(inside.iter().map(|name| real.join(name).into_os_string()));
     }
     Ok(names)
 }
 
 /// The names of a folder's regular files with an extension of the format, sorted.
-fn files(folder: &Path, format: Format) -> io::Result<Vec<String>> {
+fn files(folder: &Path, format: Format) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
+        let name = entry.file_name();
         let extension = Path::new(&name).extension().and_then(OsStr::to_str);
         let fits = |known: &&str| extension.is_some_and(|it| it.eq_ignore_ascii_case(known));
         if format.extensions().iter().any(fits) && entry.file_type()?.is_file() {
@@ -111,7 +111,7 @@ fn identity(options: &OpenOptions, found: &Found, format: Format) -> Option<Stri
 struct NoFiles;
 
 impl OpenNamed for NoFiles {
-    fn open_named(&self, _role: &'static str, _name: &str) -> Result<Option<Arc<dyn Bytes>>> {
+    fn open_named(&self, _role: &'static str, _name: &OsStr) -> Result<Option<Arc<dyn Bytes>>> {
         Ok(None)
     }
 }

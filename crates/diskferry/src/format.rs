@@ -15,6 +15,7 @@ mod zvhd2;
 
 pub(crate) use self::vhd::FixedDisk;
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -316,7 +317,7 @@ pub(crate) struct Context<'a> {
 pub(crate) trait OpenNamed {
     /// The file called `name`, which the image needs as its `role` ("data file"). `None` where it
     /// cannot be had and the caller goes without.
-    fn open_named(&self, role: &'static str, name: &str) -> Result<Option<Arc<dyn Bytes>>>;
+    fn open_named(&self, role: &'static str, name: &OsStr) -> Result<Option<Arc<dyn Bytes>>>;
 }
 
 /// What a target is called, in itself and outside.

@@ -152,7 +152,7 @@ impl DiskImage {
             error: None,
         });
         let missing = self.missing().map(|missing| ChainLink {
-            file: missing.parent.name().to_owned(),
+            file: missing.parent.name().into_owned(),
             format: missing.parent.format.clone(),
             virtual_size: None,
             error: Some(missing.error.clone()),

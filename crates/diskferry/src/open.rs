@@ -1,6 +1,7 @@
 //! Opens an image with all that it needs: its data files, and its backing chain.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Seek;
 use std::os::unix::fs::FileTypeExt;
@@ -8,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Disk, Error, ErrorKind, Image, Limits, ParentRef, Problem, ProblemKind, Result,
+    Bytes, Disk, Error, ErrorKind, Image, Limits, ParentRef, Problem, Result,
 };
-use diskferry_engine::{self as engine, Chain, Job};
+use diskferry_engine::{Chain, Job};
 use diskferry_wrap::Choice;
 
 use crate::beside;
@@ -361,40 +362,22 @@ impl DiskImage {
         &self.warnings
     }
 
-    /// Reads every table of the image itself, without its backing files, and reports each problem.
-    /// Of an OVF package the digests in the manifest are compared, of a compressed file all is read:
-    /// checksums are all that there is to check. Of these two the job's progress tells.
+    /// Reports what opening warned of in the image itself, without its backing files; then reads every
+    /// table of it, and reports each problem. Of an OVF package the digests in the manifest are
+    /// compared, of a compressed file all is read: checksums are all that there is to check.
     ///
     /// # Errors
     /// `Io` when a table cannot be read, `Limit` when checking would need too much memory,
     /// `Cancelled`.
     pub fn check(&self, job: &Job, report: &mut dyn FnMut(Problem)) -> Result<()> {
-        let Some(Wrapped { around, .. }) = &self.wrapped else {
-            return self.top().image.check(report);
-        };
-        for Archive { package, member } in &around.archives {
+        for Archive { package, member } in &self.around().archives {
             package.object_to_capacity(member, self.disk.size(), &mut |objection| {
                 objection.into_problem().into_iter().for_each(&mut *report);
             });
             let checked = package.check(&job.cancel, &job.progress, report);
             checked.map_err(|error| error.in_file(self.file().name()))?;
         }
-        if !self.is_packed() {
-            return self.top().image.check(report);
-        }
-        match self.read_all(job) {
-            Err(error) if error.kind() == ErrorKind::Damaged => {
-                let text = error.to_string();
-                report(Problem { kind: ProblemKind::Corruption, at: None, text });
-                Ok(())
-            }
-            read => read.map_err(|error| error.in_file(self.name())),
-        }
-    }
-
-    /// Reads all of the disk: of what is compressed, only that tells whether its checksums are right.
-    pub(crate) fn read_all(&self, job: &Job) -> Result<()> {
-        engine::digest(engine::Source::Disk(self.disk.as_ref()), &[], job).map(drop)
+        self.top().image.check(&job.cancel, &job.progress, report)
     }
 
     /// Whether it is in a compressed file.
@@ -549,7 +532,7 @@ impl Opening<'_> {
         let Neighbours { found, warnings, .. } = neighbours;
         self.warnings.extend(warnings.into_inner());
         let described = image.describe().warnings.into_iter();
-        self.warnings.extend(described.map(|warning| format!("{name}: {warning}")));
+        self.warnings.extend(described.map(|warning| format!("{name}: {}", warning.text)));
         let (assumed, others) = (told.is_none(), found.into_inner());
         self.layers.push(Layer { name, path, format, assumed, image, bytes, id, others });
         Ok(())
@@ -601,9 +584,9 @@ impl Opening<'_> {
         let (path, policy) = (child.path.as_deref(), &self.options.policy);
         let allowed = policy.allow.iter().filter(|_| parent.id.is_some());
         let folders: Vec<PathBuf> = allowed.filter_map(|it| it.canonicalize().ok()).collect();
-        let elsewhere = folders.iter().flat_map(|folder| {
-            parent.names.iter().filter_map(|name| Some(folder.join(name).to_str()?.to_owned()))
-        });
+        let elsewhere = folders
+            .iter()
+            .flat_map(|folder| parent.names.iter().map(|name| folder.join(name).into_os_string()));
         let mut refused = None;
         for name in parent.names.iter().cloned().chain(elsewhere) {
             match policy.judge(path, BACKING, &name) {
@@ -701,14 +684,14 @@ pub(crate) fn open_named(
     options: &OpenOptions,
     image: Option<&Path>,
     role: &'static str,
-    name: &str,
+    name: &OsStr,
 ) -> Result<Found> {
     open_permitted(options.policy.judge(image, role, name)?, role, name)
 }
 
-fn open_permitted(permitted: Permitted, role: &'static str, name: &str) -> Result<Found> {
+fn open_permitted(permitted: Permitted, role: &'static str, name: &OsStr) -> Result<Found> {
     let Permitted { path, real, device } = permitted;
-    let shown = path.display().to_string();
+    let (shown, name) = (path.display().to_string(), name.display());
     let opened = file::open_without_links(&real)
         .map_err(|error| Error::new(ErrorKind::Io, format!("{role} '{name}': {error}")))?;
     if matches!(opened.id, FileId::Block(_)) && !device {
@@ -728,8 +711,8 @@ struct Neighbours<'a> {
 }
 
 impl Neighbours<'_> {
-    fn open(&self, role: &'static str, name: &str) -> Result<Arc<dyn Bytes>> {
-        let (shown, opened) = match self.parts.iter().find(|part| part.name == name) {
+    fn open(&self, role: &'static str, name: &OsStr) -> Result<Arc<dyn Bytes>> {
+        let (shown, opened) = match self.parts.iter().find(|part| name == part.name.as_str()) {
             Some(part) => {
                 let file = part.file.try_clone()?;
                 let id = FileId::of(&file.metadata()?);
@@ -747,7 +730,7 @@ impl Neighbours<'_> {
 }
 
 impl OpenNamed for Neighbours<'_> {
-    fn open_named(&self, role: &'static str, name: &str) -> Result<Option<Arc<dyn Bytes>>> {
+    fn open_named(&self, role: &'static str, name: &OsStr) -> Result<Option<Arc<dyn Bytes>>> {
         match self.open(role, name) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if self.options.backing == Backing::Lenient => {

@@ -42,10 +42,12 @@ impl Policy {
         &self,
         image: Option<&Path>,
         role: &'static str,
-        name: &str,
+        name: &OsStr,
     ) -> Result<Permitted> {
-        let refuse =
-            |refusal: Refusal| Error::unsupported(Refused { role, name: name.to_owned(), refusal });
+        let refuse = |refusal: Refusal| {
+            let name = name.to_string_lossy().into_owned();
+            Error::unsupported(Refused { role, name, refusal })
+        };
         let Some(image) = image else { return Err(refuse(Refusal::NoFolder)) };
         never_a_file(name).map_or(Ok(()), |refusal| Err(refuse(refusal)))?;
         let not_plain = not_plain(name);
@@ -114,16 +116,17 @@ enum Refusal {
 }
 
 /// Names that mean no file, whatever the caller allows.
-fn never_a_file(name: &str) -> Option<Refusal> {
+fn never_a_file(name: &OsStr) -> Option<Refusal> {
+    let bytes = name.as_encoded_bytes();
     let protocol = || {
-        let colon = name.find(':')?;
-        (!name[..colon].contains('/')).then_some(Refusal::Protocol)
+        let colon = bytes.iter().position(|byte| *byte == b':')?;
+        (!bytes[..colon].contains(&b'/')).then_some(Refusal::Protocol)
     };
-    if name.is_empty() {
+    if bytes.is_empty() {
         Some(Refusal::Empty)
-    } else if name.contains('\0') {
+    } else if bytes.contains(&0) {
         Some(Refusal::Nul)
-    } else if name.starts_with("json:") {
+    } else if bytes.starts_with(b"json:") {
         Some(Refusal::Json)
     } else {
         protocol()
@@ -131,22 +134,24 @@ fn never_a_file(name: &str) -> Option<Refusal> {
 }
 
 /// Why a name is no plain name of a file beside the image, where it is none.
-fn not_plain(name: &str) -> Option<Refusal> {
+fn not_plain(name: &OsStr) -> Option<Refusal> {
     let mut components = Path::new(name).components();
     match (components.next(), components.next()) {
-        (Some(Component::Normal(only)), None) if only == OsStr::new(name) => None,
+        (Some(Component::Normal(only)), None) if only == name => None,
         (Some(Component::RootDir), _) => Some(Refusal::Absolute),
         _ => Some(Refusal::Elsewhere),
     }
 }
 
-fn missing(role: &'static str, name: &str, error: io::Error) -> Error {
+fn missing(role: &'static str, name: &OsStr, error: io::Error) -> Error {
+    let name = name.display();
     Error::new(ErrorKind::Io, format!("{role} '{name}': {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
@@ -179,7 +184,8 @@ mod tests {
             ("sub/../base.raw", Refusal::Elsewhere),
             ("base.raw/", Refusal::Elsewhere),
         ] {
-            let error = Policy::default().judge(Some(image), "backing file", name).unwrap_err();
+            let judged = Policy::default().judge(Some(image), "backing file", name.as_ref());
+            let error = judged.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{name:?}");
             assert!(error.to_string().contains(&refusal.to_string()), "{name:?}: {error}");
         }
@@ -188,8 +194,9 @@ mod tests {
     #[test]
     fn what_would_allow_a_name_is_said() {
         for name in ["/etc/passwd", "../base.raw"] {
-            let error =
-                Policy::default().judge(Some(Path::new("a")), "data file", name).unwrap_err();
+            let error = Policy::default()
+                .judge(Some(Path::new("a")), "data file", name.as_ref())
+                .unwrap_err();
             assert!(error.to_string().contains("--allow-path DIR"), "{error}");
         }
     }
@@ -200,10 +207,30 @@ mod tests {
         let base = folder.path().join("base.raw");
         fs::write(&base, b"").unwrap();
         let image = folder.path().join("a.qcow2");
-        let permitted = Policy::default().judge(Some(&image), "backing file", "base.raw").unwrap();
+        let permitted =
+            Policy::default().judge(Some(&image), "backing file", "base.raw".as_ref()).unwrap();
         assert_eq!(permitted.path, base);
         assert_eq!(permitted.real, base.canonicalize().unwrap());
         assert!(!permitted.device);
+    }
+
+    #[test]
+    fn a_name_is_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = OsStr::from_bytes(b"M\xfcnchen.raw");
+        fs::write(folder.path().join(name), b"").unwrap();
+        let image = folder.path().join("a.qcow2");
+        let judge = |name: &[u8]| {
+            let name = OsStr::from_bytes(name);
+            Policy::default().judge(Some(&image), "backing file", name)
+        };
+        let permitted = judge(b"M\xfcnchen.raw").unwrap();
+        assert_eq!(permitted.path, folder.path().join(name));
+        for name in
+            [&b"../M\xfcnchen.raw"[..], b"/M\xfcnchen.raw", b"\xfc:M", b"\xfc\0", b"json:\xfc"]
+        {
+            assert_eq!(judge(name).unwrap_err().kind(), ErrorKind::Unsupported, "{name:?}");
+        }
     }
 
     #[test]
@@ -215,7 +242,8 @@ mod tests {
         }
         symlink("base.raw", folder.path().join("inside")).unwrap();
         symlink(outside.path().join("secret"), folder.path().join("outside")).unwrap();
-        let judge = |policy: &Policy, name| policy.judge(Some(&image), "backing file", name);
+        let judge =
+            |policy: &Policy, name: &str| policy.judge(Some(&image), "backing file", name.as_ref());
         assert!(judge(&Policy::default(), "inside").is_ok());
         let error = judge(&Policy::default(), "outside").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
@@ -233,13 +261,13 @@ mod tests {
         let image = path("a.qcow2");
         for name in ["fifo", "socket", "folder", "link"] {
             for policy in [Policy::default(), allowing(&[folder.path()])] {
-                let error = policy.judge(Some(&image), "backing file", name).unwrap_err();
+                let error = policy.judge(Some(&image), "backing file", name.as_ref()).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}: {error}");
                 assert!(error.to_string().contains("neither a file nor"), "{name}: {error}");
             }
         }
         let devices = allowing(&[Path::new("/dev")]);
-        let error = devices.judge(Some(&image), "backing file", "/dev/null").unwrap_err();
+        let error = devices.judge(Some(&image), "backing file", "/dev/null".as_ref()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     }
 
@@ -254,7 +282,7 @@ mod tests {
         fs::write(root.path().join("secret"), b"").unwrap();
         symlink("../secret", bases.join("link")).unwrap();
         let (image, policy) = (images.join("a.qcow2"), allowing(&[&bases]));
-        let judge = |name: &str| policy.judge(Some(&image), "backing file", name);
+        let judge = |name: &str| policy.judge(Some(&image), "backing file", name.as_ref());
         let absolute = |name: &str| bases.join(name).display().to_string();
         for name in [&absolute("base.raw"), &absolute("sub/../base.raw"), "../bases/base.raw"] {
             assert_eq!(judge(name).unwrap().real, base.canonicalize().unwrap(), "{name}");
@@ -268,7 +296,8 @@ mod tests {
     fn a_file_that_is_not_there_is_an_error_of_input_naming_it() {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("a.qcow2");
-        let error = Policy::default().judge(Some(&image), "backing file", "gone.raw").unwrap_err();
+        let error =
+            Policy::default().judge(Some(&image), "backing file", "gone.raw".as_ref()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io);
         assert!(error.to_string().contains("backing file 'gone.raw'"), "{error}");
     }

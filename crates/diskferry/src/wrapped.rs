@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Disk, Error, Image, Limits, Order, Piece, Problem, Result, Stream,
+    Bytes, Cancel, Cursor, Description, Disk, Error, ErrorKind, Image, Limits, Order, Piece,
+    Problem, Progress, Result, Stream,
 };
 use diskferry_engine::Rewinding;
 use diskferry_wrap::{
@@ -232,16 +233,20 @@ impl Packed {
         }
         let name = arrived.stream.name().to_owned();
         let (format, innermost) = (arrived.format, arrived.around.layers.last().copied());
+        let packed = self.clone();
         let begin = move || Ok(self.begin(&Arc::default())?.stream);
         let disk = Rewinding::new(name, size, Box::new(begin));
         let compression = innermost.filter(|layer| is_compression(layer));
-        Ok((arrived, PackedImage { disk, format, compression }))
+        Ok((arrived, PackedImage { packed, disk, format, compression }))
     }
 }
 
+/// Bytes of a stream that are read at a time.
+const STEP: usize = 256 << 10;
+
 /// How long a stream is, to its end.
 fn measure(stream: &mut dyn Stream) -> Result<u64> {
-    let mut buf = vec![0; 256 << 10];
+    let mut buf = vec![0; STEP];
     let mut size = 0u64;
     loop {
         size = match stream.next(&mut buf)? {
@@ -495,6 +500,7 @@ impl Stream for RawStream {
 
 /// A disk in a compressed file as an image.
 pub(crate) struct PackedImage {
+    packed: Packed,
     disk: Rewinding,
     format: Format,
     compression: Option<&'static str>,
@@ -535,9 +541,41 @@ impl Image for PackedImage {
         }
     }
 
-    /// There are no tables; whoever reads all of it checks the checksums.
-    fn check(&self, _report: &mut dyn FnMut(Problem)) -> Result<()> {
-        Ok(())
+    /// There are none; checksums are all that there is to check, and what is odd shows at the end. So all of
+    /// it is read.
+    fn check_tables(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()> {
+        progress.expect(self.size());
+        match self.read_through(cancel, progress) {
+            Ok(warnings) => {
+                warnings.into_iter().for_each(|text| report(Problem::oddity(None, text)));
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                report(Problem::corruption(None, error.to_string()));
+                Ok(())
+            }
+            Err(error) => Err(error.in_file(self.packed.bytes.name())),
+        }
+    }
+}
+
+impl PackedImage {
+    /// Reads all of the disk, and returns what was odd about it.
+    fn read_through(&self, cancel: &Cancel, progress: &Progress) -> Result<Vec<String>> {
+        let mut stream = self.packed.begin(&Arc::default())?.stream;
+        let mut buf = vec![0; STEP];
+        loop {
+            cancel.check()?;
+            match stream.next(&mut buf)? {
+                Piece::End => return Ok(stream.warnings()),
+                piece => progress.pass(length(piece)),
+            }
+        }
     }
 }
 

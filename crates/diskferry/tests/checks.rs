@@ -4,11 +4,14 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use diskferry::{Backing, Job, Location, OpenOptions, ProblemKind};
+use diskferry::{
+    Backing, DiskImage, ErrorKind, Input, Job, Location, OpenOptions, ProblemKind, Result,
+};
 use diskferry_testkit::qemu;
 use flate2::read::GzDecoder;
+use tempfile::TempDir;
 
 /// What a check comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,18 +51,8 @@ fn agree(name: &str, hostile: bool, theirs: Finding, ours: Finding) -> bool {
 
 #[test]
 fn check_agrees_with_qemu() {
-    let folder = tempfile::tempdir().unwrap();
-    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
+    let (_folder, images) = images();
     let (mut wrong, mut met) = (Vec::new(), [0; 4]);
-    for part in ["", "hostile"] {
-        unpack(&testdata.join(part), &folder.path().join(part));
-    }
-    let mut images: Vec<_> = ["", "hostile"]
-        .iter()
-        .flat_map(|part| fs::read_dir(folder.path().join(part)).unwrap())
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    images.sort();
     for path in images {
         let format = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
         // QEMU opens files that name themselves until it has no memory left.
@@ -78,6 +71,258 @@ fn check_agrees_with_qemu() {
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
     assert!(met.iter().all(|count| *count > 0), "{met:?}");
+}
+
+#[test]
+fn check_tells_what_opening_warned_of() {
+    let (_folder, images) = images();
+    let mut met = Vec::new();
+    for path in images {
+        let Ok(image) = open(&path) else { continue };
+        let mut told = Vec::new();
+        let checked = image.check(&Job::new(1).unwrap(), &mut |problem| told.push(problem.text));
+        if checked.is_err() {
+            continue;
+        }
+        for warning in image.warnings() {
+            let text = warning.strip_prefix(&format!("{}: ", image.name())).unwrap();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let times = told.iter().filter(|told| *told == text).count();
+            assert_eq!(times, 1, "{name}: {text}: {told:?}");
+            met.push(image.format().name());
+        }
+    }
+    for format in ["qcow2", "vhd", "vmdk", "raw"] {
+        assert!(met.contains(&format), "{format}: {met:?}");
+    }
+}
+
+#[test]
+fn a_check_tells_how_far_it_is_and_ends_when_it_is_asked_to() {
+    let (folder, _) = images();
+    for name in [
+        "real-disk.qcow2",
+        "snapshots.qcow2",
+        "dynamic.vdi",
+        "dynamic.vhd",
+        "differencing.vhd",
+        "sparse.vmdk",
+        "stream.vmdk",
+        "split-flat.vmdk",
+    ] {
+        let image = open(&folder.path().join(name)).unwrap();
+        let job = Job::new(1).unwrap();
+        image.check(&job, &mut |_| {}).unwrap();
+        let (passed, total) = (job.progress.passed(), job.progress.total());
+        assert_eq!(passed, total, "{name}");
+        assert!(total > 0 || name == "differencing.vhd", "{name}");
+        job.cancel.cancel();
+        let error = image.check(&job, &mut |_| {}).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled, "{name}");
+    }
+}
+
+/// A change to eight bytes of a qcow2 image.
+#[derive(Clone, Copy)]
+enum Change {
+    /// These bits are flipped.
+    Flip(u64),
+    Set(u64),
+}
+
+use Change::{Flip, Set};
+
+/// How the disk of a changed image reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Same,
+    Damaged,
+}
+
+use Reading::{Damaged, Same};
+
+#[test]
+fn one_field_changed_is_what_qemu_takes_it_for() {
+    const COPIED: u64 = 1 << 63;
+    let bit = |bit: u32| Flip(1 << bit);
+    type Place = fn(&Tables<'_>) -> u64;
+    type Case = (&'static str, Place, Change, Finding, Reading);
+    // An L1 entry, an L2 entry that is used, and one that is not.
+    let l1: Place = |it| it.l1;
+    let l2: Place = |it| it.l2;
+    let unused: Place = |it| it.l2 + 8 * 15;
+    let table: Place = |it| it.word(48);
+    let bitmap: Place = |it| it.bitmap;
+    let plain: &[Case] = &[
+        ("nothing", l1, Flip(0), Clean, Same),
+        ("bit 56 of L1", l1, bit(56), Corrupt, Damaged),
+        ("bit 62 of L1", l1, bit(62), Corrupt, Damaged),
+        ("bit 0 of L1", l1, bit(0), Corrupt, Damaged),
+        ("COPIED, and no table", l1, Set(COPIED), Corrupt, Damaged),
+        ("bit 57 of L2", l2, bit(57), Corrupt, Damaged),
+        ("bit 4 of L2", l2, bit(4), Corrupt, Damaged),
+        ("bit 61 of nothing", unused, bit(61), Corrupt, Damaged),
+        ("COPIED, and nothing", unused, Set(COPIED), Clean, Same),
+        ("bit 0 of the refcount table", table, bit(0), Corrupt, Same),
+        ("bit 8 of the refcount table", table, bit(8), Corrupt, Same),
+    ];
+    let bitmaps: &[Case] = &[
+        ("bit 1 of a bitmap table", |it| it.word(it.bitmap), bit(1), Corrupt, Same),
+        ("bit 56 of a bitmap table", |it| it.word(it.bitmap), bit(56), Corrupt, Same),
+        ("all bits are set", |it| it.word(it.bitmap), Set(1), Clean, Same),
+        ("a bitmap's flags", |it| it.bitmap + 8, bit(3), Corrupt, Same),
+        ("a bitmap's type", |it| it.bitmap + 16, bit(57), Corrupt, Same),
+        ("a bitmap's granularity", |it| it.bitmap + 16, bit(53), Corrupt, Same),
+        ("a bitmap's table", bitmap, bit(9), Corrupt, Same),
+    ];
+    let snapshots: &[Case] = &[
+        ("bit 56 of a snapshot's L1", |it| it.word(it.word(64)), bit(56), Corrupt, Same),
+        ("a snapshot's extra data", |it| it.word(64) + 32, Set(0), Corrupt, Same),
+    ];
+    let compressed: &[Case] = &[
+        ("COPIED, compressed", l2, bit(63), Corrupt, Same),
+        ("compressed", l1, Flip(0), Clean, Same),
+    ];
+    let extended: &[Case] = &[
+        ("bit 57 of an extended L2 entry", l2, bit(57), Corrupt, Damaged),
+        ("two things at once", |it| it.l2 + 8, bit(32), Corrupt, Damaged),
+    ];
+    let packed_extended: &[Case] =
+        &[("parts of a compressed cluster", |it| it.l2 + 8, bit(32), Corrupt, Damaged)];
+    let data_file: &[Case] = &[
+        ("a lost flag in an external data file", |it| it.l2 + 8, bit(63), Corrupt, Same),
+        ("an unaligned cluster in one", |it| it.l2 + 8, bit(9), Corrupt, Damaged),
+    ];
+    // Its name, how it is made, what qemu-img does to it then, and what is changed.
+    type Steps<'a> = &'a [&'a [&'a str]];
+    let images: &[(&str, &str, Steps<'_>, &[Case])] = &[
+        ("plain", "", &[], plain),
+        ("bitmaps", "", &[&["bitmap", "--add", "-g", "512", "IMAGE", "b0"]], bitmaps),
+        ("snapshots", "", &[&["snapshot", "-c", "one", "IMAGE"]], snapshots),
+        ("compressed", "-c", &[], compressed),
+        ("extended", "extended_l2=on", &[], extended),
+        ("packed extended", "-c,extended_l2=on", &[], packed_extended),
+        ("data file", "data_file=image.data", &[], data_file),
+    ];
+    let folder = qemu::temp_dir();
+    let mut wrong = Vec::new();
+    for (name, options, steps, cases) in images {
+        let path = make(folder.path(), options, steps);
+        let good = fs::read(&path).unwrap();
+        let disk = digest(&path).unwrap();
+        for (what, place, change, finding, reading) in *cases {
+            let tables = Tables::of(&good);
+            let at = place(&tables);
+            let value = match change {
+                Flip(bits) => tables.word(at) ^ bits,
+                Set(value) => *value,
+            };
+            let mut bytes = good.clone();
+            bytes[at as usize..][..8].copy_from_slice(&value.to_be_bytes());
+            fs::write(&path, bytes).unwrap();
+            let (theirs, said) = qemus(&path, "qcow2");
+            let (ours, problems) = ours(&path);
+            let read = match digest(&path) {
+                Ok(found) if found == disk => Same,
+                Ok(_) => panic!("{name}, {what}: it reads as another disk"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Damaged, "{name}, {what}: {error}");
+                    Damaged
+                }
+            };
+            if (ours, read) != (*finding, *reading) || !agree(name, false, theirs, ours) {
+                wrong.push(format!(
+                    "{name}, {what}: {read:?}, QEMU {theirs:?} ({said}), we {ours:?} {problems:?}"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// A small image by qemu-img, with data at its start.
+fn make(folder: &Path, options: &str, steps: &[&[&str]]) -> PathBuf {
+    let (raw, path) = (folder.join("disk.raw"), folder.join("image.qcow2"));
+    fs::write(&raw, [[7; 192 << 10].as_slice(), &[0; 832 << 10]].concat()).unwrap();
+    let _ = fs::remove_file(&path);
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let mut args: Vec<String> = ["convert", "-f", "raw", "-O", "qcow2"].map(str::to_owned).into();
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option.split_once('=') {
+            None => args.push(option.to_owned()),
+            Some(("data_file", name)) => {
+                // qemu-img finds it beside itself, and everybody else beside the image.
+                let data = folder.join(name);
+                fs::write(&data, b"").unwrap();
+                args.extend(["-o".to_owned(), format!("data_file={}", text(&data))]);
+            }
+            Some(_) => args.extend(["-o".to_owned(), option.to_owned()]),
+        }
+    }
+    args.extend([text(&raw), text(&path)]);
+    qemu::img(&args);
+    for step in steps {
+        let own = text(&path);
+        let step: Vec<&str> =
+            step.iter().map(|word| if *word == "IMAGE" { own.as_str() } else { word }).collect();
+        qemu::img(&step);
+    }
+    path
+}
+
+/// Where tables are in a qcow2 image.
+struct Tables<'a> {
+    bytes: &'a [u8],
+    l1: u64,
+    l2: u64,
+    /// The first entry of the bitmap directory; 0 where there is none.
+    bitmap: u64,
+}
+
+impl<'a> Tables<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let mut tables = Self { bytes, l1: 0, l2: 0, bitmap: 0 };
+        tables.l1 = tables.word(40);
+        tables.l2 = tables.word(tables.l1) & 0x00ff_ffff_ffff_fe00;
+        let kind = 0x2385_2875_u32.to_be_bytes();
+        let header = &bytes[..4096];
+        if let Some(at) = header.windows(4).position(|word| word == kind) {
+            tables.bitmap = tables.word(at as u64 + 24);
+        }
+        tables
+    }
+
+    fn word(&self, at: u64) -> u64 {
+        u64::from_be_bytes(self.bytes[at as usize..][..8].try_into().unwrap())
+    }
+}
+
+fn digest(path: &Path) -> Result<String> {
+    // The data file has an absolute name: whoever makes images says where it is.
+    let allow = vec![path.parent().unwrap().to_owned()];
+    let policy = diskferry::Policy { allow };
+    let options = OpenOptions { policy, ..OpenOptions::default() };
+    let image = options.open_image(&Location::from(path))?;
+    let algorithms = [diskferry::Algorithm::Sha256];
+    let (_, digests) = Input::Image(image).digest(&algorithms, &Job::new(1)?)?;
+    Ok(digests[0].1.clone())
+}
+
+/// The images of `testdata/`, in a folder of their own.
+fn images() -> (TempDir, Vec<PathBuf>) {
+    let folder = tempfile::tempdir().unwrap();
+    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
+    for part in ["", "hostile"] {
+        unpack(&testdata.join(part), &folder.path().join(part));
+    }
+    let mut images: Vec<_> = ["", "hostile"]
+        .iter()
+        .flat_map(|part| fs::read_dir(folder.path().join(part)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    images.sort();
+    (folder, images)
 }
 
 /// Copies a folder's files, those that are kept packed unpacked.
@@ -116,9 +361,15 @@ fn qemus(path: &Path, format: &str) -> (Finding, String) {
     }
 }
 
+fn open(path: &Path) -> Result<DiskImage> {
+    let allow = vec![path.parent().unwrap().to_owned()];
+    let policy = diskferry::Policy { allow };
+    let options = OpenOptions { backing: Backing::Ignored, policy, ..OpenOptions::default() };
+    options.open_image(&Location::from(path))
+}
+
 fn ours(path: &Path) -> (Finding, Vec<String>) {
-    let options = OpenOptions { backing: Backing::Ignored, ..OpenOptions::default() };
-    let image = match options.open_image(&Location::from(path)) {
+    let image = match open(path) {
         Ok(image) => image,
         Err(error) => return (Refused, vec![error.to_string()]),
     };

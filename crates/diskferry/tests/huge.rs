@@ -1,5 +1,5 @@
 //! Honest disks of 64 TiB, or as large as their format has them, open, map and check within the default limits:
-//! empty ones of every format, and a full qcow2.
+//! empty ones of every format, and a full qcow2 and VDI.
 //!
 //! A test binary of its own: the allocator counts for the whole process.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
@@ -51,6 +51,11 @@ fn a_full_qcow2_of_64_tib_opens_maps_and_checks() {
     look("qcow2, full", Arc::new(FullQcow2), SIZE, |kind| matches!(kind, Kind::Plain { .. }));
 }
 
+#[test]
+fn a_full_vdi_of_64_tib_opens_maps_and_checks() {
+    look("vdi, full", Arc::new(FullVdi::new()), SIZE, |kind| matches!(kind, Kind::Plain { .. }));
+}
+
 /// Opens, maps and checks an image; it must be of this size, without a problem, and all of this kind.
 fn look(name: &str, bytes: Arc<dyn Bytes>, size: u64, is: impl Fn(Kind) -> bool) {
     within(Duration::from_secs(60), name, || {
@@ -71,6 +76,56 @@ fn look(name: &str, bytes: Arc<dyn Bytes>, size: u64, is: impl Fn(Kind) -> bool)
         let job = Job::new(1).unwrap();
         image.check(&job, &mut |problem| panic!("{name}: {}", problem.text)).unwrap();
     });
+}
+
+/// A VDI image of 64 TiB of which every block, of 1 MiB, is stored, in the disk's order. Its map has 256 MiB,
+/// which is all that the limits let through.
+struct FullVdi {
+    header: Vec<u8>,
+    /// Where the map begins, and the data.
+    map: u64,
+    data: u64,
+}
+
+impl FullVdi {
+    const BLOCKS: u64 = SIZE >> 20;
+
+    fn new() -> Self {
+        let plan = diskferry_vdi::plan(Some(SIZE), &Default::default(), &STAMP).unwrap();
+        let empty = format::write(plan, &Model::empty(SIZE, 1 << 20)).unwrap();
+        let mut header = vec![0; 0x200];
+        empty.read_at(0, &mut header).unwrap();
+        let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap()).into();
+        let (map, data) = (word(0x154), word(0x158));
+        header[0x184..0x188].copy_from_slice(&(Self::BLOCKS as u32).to_le_bytes());
+        Self { header, map, data }
+    }
+
+    fn byte(&self, at: u64) -> u8 {
+        match at {
+            _ if at < self.header.len() as u64 => self.header[at as usize],
+            _ if (self.map..self.map + 4 * Self::BLOCKS).contains(&at) => {
+                let at = at - self.map;
+                (at / 4).to_le_bytes()[at as usize % 4]
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl Bytes for FullVdi {
+    fn name(&self) -> &str {
+        "full.vdi"
+    }
+
+    fn len(&self) -> u64 {
+        self.data + SIZE
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> Result<()> {
+        (at..).zip(buf).for_each(|(at, byte)| *byte = self.byte(at));
+        Ok(())
+    }
 }
 
 /// A qcow2 image of 64 TiB of which every cluster, of 2 MiB, is stored; its tables are worked out as they are read.

@@ -1,7 +1,9 @@
 //! Images over parents: by name, by id, and when the parent is not the one they were made over.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -63,6 +65,33 @@ fn disks(block: usize) -> (Vec<u8>, Vec<u8>) {
     let mut top = vec![0; SIZE as usize];
     top[block..2 * block].fill(0x77);
     (base, top)
+}
+
+mod qcow2 {
+    use super::*;
+
+    #[test]
+    fn a_name_may_be_any_bytes() {
+        let folder = qemu::temp_dir();
+        let at = |name: &[u8]| folder.path().join(OsStr::from_bytes(name));
+        let (base, top) = (at(b"M_nchen.raw"), at(b"top.qcow2"));
+        let disk = Model::random(1, SIZE, 4096).whole();
+        fs::write(&base, &disk).unwrap();
+        let (name, path) = (base.to_str().unwrap(), top.to_str().unwrap());
+        let name = name.rsplit('/').next().unwrap();
+        qemu::img(&["create", "-q", "-f", "qcow2", "-F", "raw", "-b", name, path]);
+        // As a program of the days before UTF-8 would have called it.
+        fs::rename(&base, at(b"M\xfcnchen.raw")).unwrap();
+        patch(&top, |bytes| {
+            let place = bytes.windows(7).position(|name| name == b"M_nchen").unwrap();
+            bytes[place + 1] = 0xfc;
+        });
+        let image = open(&top).unwrap();
+        assert!(read(&image) == disk);
+        assert_eq!(image.info().chain[1].file, at(b"M\xfcnchen.raw").display().to_string());
+        fs::remove_file(at(b"M\xfcnchen.raw")).unwrap();
+        refused(&top, ErrorKind::Io, &["'M\u{fffd}nchen.raw'"]);
+    }
 }
 
 mod vhd {

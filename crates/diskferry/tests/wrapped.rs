@@ -7,7 +7,7 @@ use std::process::Command;
 
 use diskferry::{
     Algorithm, Choice, Convert, DiskImage, ErrorKind, Format, Identity, Info, Input, Job, Limits,
-    Location, OpenOptions, Result, Summary, Uuid, Verify,
+    Location, OpenOptions, ProblemKind, Result, Summary, Uuid, Verify,
 };
 use diskferry_testkit::qemu;
 
@@ -182,6 +182,20 @@ fn what_is_odd_about_a_stream_is_told_at_its_end() {
             summary.warnings.iter().any(|text| text.contains("4 bytes follow the last page"));
         assert_eq!(told, warns, "{:?}", summary.warnings);
     }
+}
+
+#[test]
+fn what_is_odd_at_the_end_of_a_compressed_image_is_told_by_a_check() {
+    let folder = Folder::with_disk();
+    let (raw, zvhd) = (folder.path("disk.raw"), folder.path("disk.zvhd"));
+    Convert::new(raw.as_path(), zvhd.as_path()).run(&job()).unwrap();
+    folder.sh("head -c 5000 /dev/zero >> disk.zvhd; gzip disk.zvhd");
+    let mut problems = Vec::new();
+    let image = image(&folder.path("disk.zvhd.gz"));
+    image.check(&job(), &mut |problem| problems.push(problem)).unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].kind, ProblemKind::Oddity);
+    assert!(problems[0].text.contains("5000 bytes follow the last page"), "{problems:?}");
 }
 
 #[test]

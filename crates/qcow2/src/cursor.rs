@@ -6,7 +6,7 @@ use diskferry_codec::{CodecError, Inflater, ZstdUnpacker, zeros};
 use crate::damage::{Damage, Problem};
 use crate::header::Compression;
 use crate::image::Qcow2;
-use crate::table::{BadEntry, Entry, EntryFormat, SUBCLUSTERS, l2_offset};
+use crate::table::{Entry, EntryFormat, SUBCLUSTERS, l1_is_damaged, l2_offset};
 use crate::wire;
 
 /// One thread's reader: it holds the one L2 table it is in.
@@ -102,6 +102,9 @@ impl<'a> Reader<'a> {
         let index = (at / span) as usize;
         // The L1 table covers the disk, as it was checked at opening.
         let l1_entry = self.image.l1.get(index).copied().unwrap_or(0);
+        if l1_is_damaged(l1_entry) {
+            return Err(Damage::L1Bits { index: index as u64, entry: l1_entry }.into());
+        }
         let offset = l2_offset(l1_entry);
         if offset == 0 || self.empty_at == Some(offset) {
             return Ok(Lookup::NoTable);
@@ -145,13 +148,7 @@ impl<'a> Reader<'a> {
             (wire::entry(&self.table, index), 0)
         };
         let guest = at - at % self.cluster;
-        self.format.parse(entry, bitmap).map_err(|bad| {
-            Error::from(match bad {
-                BadEntry::ZeroInV2 => Damage::ZeroInV2 { guest },
-                BadEntry::Bitmap(bitmap) => Damage::Bitmap { guest, bitmap },
-                BadEntry::CompressedInDataFile => Damage::CompressedInDataFile { guest },
-            })
-        })
+        self.format.parse(entry, bitmap).map_err(|bad| Damage::BadEntry { guest, bad }.into())
     }
 
     /// How the disk reads at `at`, and for how many bytes at least, within one cluster.
@@ -215,7 +212,9 @@ impl<'a> Reader<'a> {
                 let mut length = span - at % span;
                 // Whole L2 tables that are missing cost nothing to skip.
                 let mut index = (at / span) as usize + 1;
-                let empty = |l1: &u64| [Some(0), self.empty_at].contains(&Some(l2_offset(*l1)));
+                let empty = |l1: &u64| {
+                    [Some(0), self.empty_at].contains(&Some(l2_offset(*l1))) && !l1_is_damaged(*l1)
+                };
                 while length < limit && self.image.l1.get(index).is_none_or(empty) {
                     length += span;
                     index += 1;

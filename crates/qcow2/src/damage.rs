@@ -3,6 +3,8 @@
 use diskferry_block_stream::Error;
 use thiserror::Error as ThisError;
 
+use crate::table::BadEntry;
+
 /// A contradiction, with the numbers. Offsets are bytes of the file.
 #[derive(Debug, ThisError)]
 pub(crate) enum Damage {
@@ -40,14 +42,10 @@ pub(crate) enum Damage {
     SharedTable { at: u64 },
     #[error("L2 entry for {guest:#x} points to {at:#x}, {problem}")]
     L2Entry { guest: u64, at: u64, problem: Problem },
-    #[error("L2 entry for {guest:#x} is a zero cluster, which version 2 does not have")]
-    ZeroInV2 { guest: u64 },
-    #[error("L2 entry for {guest:#x} is compressed, in an image with an external data file")]
-    CompressedInDataFile { guest: u64 },
-    #[error(
-        "L2 entry for {guest:#x} has subcluster bitmap {bitmap:#018x}, which says two things at once"
-    )]
-    Bitmap { guest: u64, bitmap: u64 },
+    #[error("L1 entry {index} is {entry:#018x}: reserved bits, or a flag without a table")]
+    L1Bits { index: u64, entry: u64 },
+    #[error("L2 entry for {guest:#x} {bad}")]
+    BadEntry { guest: u64, bad: BadEntry },
     #[error("compressed cluster for {guest:#x}, {length} bytes at {at:#x}: {source}")]
     Compressed { guest: u64, at: u64, length: u64, source: diskferry_codec::CodecError },
     #[error(

@@ -1,5 +1,8 @@
 //! The header as a type that cannot be wrong.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
 use diskferry_block_stream::{Bytes, Error, ParentRef, Result};
 
 use crate::damage::Damage;
@@ -101,7 +104,7 @@ pub(crate) enum DataFile {
     /// In the image itself.
     Own,
     /// In a file of this name; `raw` says that it is a raw disk by itself.
-    External { name: String, raw: bool },
+    External { name: OsString, raw: bool },
 }
 
 /// The persistent bitmaps' directory.
@@ -296,22 +299,21 @@ fn backing(
     }
     let mut name = vec![0; length as usize];
     bytes.read_at(at, &mut name)?;
-    let name = text(name, "backing file field")?;
-    Ok(Some(ParentRef { names: vec![name], format, id: None }))
+    Ok(Some(ParentRef { names: vec![OsString::from_vec(name)], format, id: None }))
 }
 
-/// A name in the header. The format has any bytes for one; here it is UTF-8.
-fn text(bytes: Vec<u8>, what: &str) -> Result<String> {
-    String::from_utf8(bytes).map_err(|error| {
-        let name = error.as_bytes().escape_ascii().to_string();
-        Error::unsupported(format!("the name in the {what}, '{name}', is not in UTF-8"))
+/// The name of a format. Those that are known are in ASCII.
+fn format_name(bytes: &[u8]) -> Result<String> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| {
+        let name = bytes.escape_ascii();
+        Error::unsupported(format!("the name of the backing format, '{name}', is not in UTF-8"))
     })
 }
 
 #[derive(Default)]
 struct Extensions {
     backing_format: Option<String>,
-    data_file: Option<String>,
+    data_file: Option<OsString>,
     bitmaps: Option<Bitmaps>,
     feature_names: Vec<(u8, u8, String)>,
     unknown: Vec<u32>,
@@ -348,10 +350,9 @@ impl Extensions {
     }
 
     fn take(&mut self, kind: u32, data: &[u8]) -> Result<()> {
-        let text = |what| text(data.to_vec(), what);
         match kind {
-            EXTENSION_BACKING_FORMAT => self.backing_format = Some(text("backing format")?),
-            EXTENSION_DATA_FILE => self.data_file = Some(text("data file field")?),
+            EXTENSION_BACKING_FORMAT => self.backing_format = Some(format_name(data)?),
+            EXTENSION_DATA_FILE => self.data_file = Some(OsString::from_vec(data.to_vec())),
             EXTENSION_FEATURE_NAMES => {
                 let entries = data.chunks_exact(FEATURE_NAME);
                 self.feature_names = entries.map(wire::feature_name).collect();
@@ -378,9 +379,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_is_not_in_utf_8_is_legal_and_not_served() {
-        let error = text(b"M\xfcnchen.qcow2".to_vec(), "backing file field").unwrap_err();
+    fn a_format_that_is_not_in_utf_8_is_none_that_is_known() {
+        let error = format_name(b"M\xfcnchen").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains(r"'M\xfcnchen.qcow2'"), "{error}");
+        assert!(error.to_string().contains(r"'M\xfcnchen'"), "{error}");
     }
 }

@@ -1,10 +1,11 @@
 //! An opened image: its header, its L1 table, its snapshots.
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, ParentRef, Problem,
-    Result, Snapshot,
+    Bytes, Cancel, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, ParentRef,
+    Problem, Progress, Result, Snapshot,
 };
 
 use crate::check;
@@ -31,6 +32,9 @@ pub struct Qcow2 {
     /// The image, and its external data file when there is one.
     pub(crate) files: Vec<Arc<dyn Bytes>>,
 }
+
+/// Offset in the header of the incompatible features.
+const FEATURES_FIELD: u64 = 72;
 
 /// QEMU refuses larger L1 tables.
 pub(crate) const L1_MAX: u64 = 32 << 20;
@@ -70,7 +74,7 @@ impl Qcow2 {
 
     /// The name of the external data file that the disk's bytes are in. Until
     /// [`with_data_file`](Self::with_data_file) has it, no byte of the disk can be read.
-    pub fn data_file(&self) -> Option<&str> {
+    pub fn data_file(&self) -> Option<&OsStr> {
         match &self.header.data_file {
             DataFile::Own => None,
             DataFile::External { name, .. } => Some(name),
@@ -122,6 +126,11 @@ impl Qcow2 {
     /// Index of the file that the disk's clusters are in.
     pub(crate) fn data_index(&self) -> usize {
         usize::from(self.header.data_file != DataFile::Own)
+    }
+
+    /// Length in bytes of the external data file, where there is one and it is opened.
+    pub(crate) fn data_end(&self) -> Option<u64> {
+        self.files.get(1).map(|file| file.len())
     }
 
     pub(crate) fn entry_format(&self) -> EntryFormat {
@@ -230,11 +239,11 @@ impl Image for Qcow2 {
             ("corrupt", Detail::Flag(header.corrupt)),
         ];
         if let DataFile::External { name, raw } = &header.data_file {
-            details.push(("data_file", Detail::Text(name.clone())));
+            details.push(("data_file", Detail::Text(name.to_string_lossy().into_owned())));
             details.push(("data_file_raw", Detail::Flag(*raw)));
         }
         if let Some(parent) = &header.backing {
-            details.push(("backing_file", Detail::Text(parent.name().to_owned())));
+            details.push(("backing_file", Detail::Text(parent.name().into_owned())));
             if let Some(format) = &parent.format {
                 details.push(("backing_format", Detail::Text(format.clone())));
             }
@@ -252,18 +261,18 @@ impl Image for Qcow2 {
         }
         let mut warnings = Vec::new();
         if header.dirty {
-            warnings.push(
+            warnings.push(Problem::oddity(
+                FEATURES_FIELD,
                 "the image is marked dirty: it was not closed cleanly, its refcounts may be stale; \
-                 its data is read as it stands"
-                    .into(),
-            );
+                 its data is read as it stands",
+            ));
         }
         if header.corrupt {
-            warnings.push(
+            warnings.push(Problem::oddity(
+                FEATURES_FIELD,
                 "the image is marked corrupt by the program that used it; its data is read as it \
-                 stands, check it with `diskferry check`"
-                    .into(),
-            );
+                 stands, check it with `diskferry check`",
+            ));
         }
         Description {
             subformat: subformat.into(),
@@ -279,7 +288,13 @@ impl Image for Qcow2 {
         self.header.backing.as_ref()
     }
 
-    fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
-        check::check(self, report).map_err(|error| error.in_file(self.files[0].name()))
+    fn check_tables(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()> {
+        check::check(self, cancel, progress, report)
+            .map_err(|error| error.in_file(self.files[0].name()))
     }
 }

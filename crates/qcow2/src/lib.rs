@@ -10,7 +10,6 @@ mod damage;
 mod header;
 mod image;
 mod options;
-mod references;
 mod snapshot;
 mod table;
 mod wire;

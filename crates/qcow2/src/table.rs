@@ -5,15 +5,19 @@
 //! L2 entry   bits 9-55: offset of the cluster   bit 0: reads as zeros   bit 63: COPIED
 //!   or       bit 62: compressed; below bit 62-(cluster bits-8): offset in bytes; above it: how many
 //!            sectors of 512 bytes follow the first
-//! extended   a second word: bits 0-31 say which subclusters are stored, bits 32-63 which are zeros
+//! extended   a second word: bits 0-31 say which subclusters are stored, bits 32-63 which are zeros;
+//!            0 for a compressed cluster. Bit 0 of the first word is reserved
 //! ```
+//!
+//! The other bits are reserved, and zero. An entry that has one set is damaged, and what else it says is not
+//! believed; QEMU reads it, and its check calls it a corruption.
 //!
 //! Source: QEMU, `docs/interop/qcow2.rst`.
 
 use crate::header::{ClusterBits, Version};
 
-/// Offsets in L1 and L2 entries.
-const OFFSET: u64 = 0x00FF_FFFF_FFFF_FE00;
+/// Offsets in the entries of L1, L2 and bitmap tables.
+pub(crate) const OFFSET: u64 = 0x00FF_FFFF_FFFF_FE00;
 
 /// Exactly one reference leads here.
 pub(crate) const COPIED: u64 = 1 << 63;
@@ -24,6 +28,12 @@ pub(crate) const COMPRESSED: u64 = 1 << 62;
 /// The cluster reads as zeros.
 const ZERO: u64 = 1;
 
+/// What L1 entries have reserved.
+const L1_RESERVED: u64 = !(OFFSET | COPIED);
+
+/// What L2 entries have reserved that are not compressed.
+const L2_RESERVED: u64 = !(OFFSET | COPIED | COMPRESSED | ZERO);
+
 /// Subclusters of a cluster in an image with extended L2 entries.
 pub(crate) const SUBCLUSTERS: u64 = 32;
 
@@ -33,6 +43,11 @@ pub(crate) const SECTOR: u64 = 512;
 /// The offset of the L2 table that an L1 entry names; 0 when there is none.
 pub(crate) fn l2_offset(l1_entry: u64) -> u64 {
     l1_entry & OFFSET
+}
+
+/// Whether an L1 entry has a reserved bit set, or a flag and no table: then its offset was lost.
+pub(crate) fn l1_is_damaged(l1_entry: u64) -> bool {
+    l1_entry & L1_RESERVED != 0 || l1_entry == COPIED
 }
 
 /// What an L2 entry says about its cluster.
@@ -56,6 +71,28 @@ pub(crate) enum BadEntry {
     ZeroInV2,
     Bitmap(u64),
     CompressedInDataFile,
+    /// The whole entry, which has a reserved bit set.
+    Reserved(u64),
+    /// The subcluster bitmap of a compressed cluster, which has no subclusters.
+    CompressedParts(u64),
+}
+
+impl std::fmt::Display for BadEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ZeroInV2 => f.write_str("is a zero cluster, which version 2 does not have"),
+            Self::Bitmap(bitmap) => {
+                write!(f, "has subcluster bitmap {bitmap:#018x}, which says two things at once")
+            }
+            Self::CompressedInDataFile => {
+                f.write_str("is compressed, in an image with an external data file")
+            }
+            Self::Reserved(entry) => write!(f, "is {entry:#018x}, which has reserved bits set"),
+            Self::CompressedParts(bitmap) => {
+                write!(f, "is compressed, with subcluster bitmap {bitmap:#018x}, which must be 0")
+            }
+        }
+    }
 }
 
 /// How an image's L2 entries read.
@@ -74,8 +111,15 @@ impl EntryFormat {
             if self.external_data {
                 return Err(BadEntry::CompressedInDataFile);
             }
+            if bitmap != 0 {
+                return Err(BadEntry::CompressedParts(bitmap));
+            }
             let (offset, length) = compressed_place(self.cluster_bits, entry);
             return Ok(Entry::Compressed { offset, length });
+        }
+        let reserved = if self.extended { L2_RESERVED | ZERO } else { L2_RESERVED };
+        if entry & reserved != 0 {
+            return Err(BadEntry::Reserved(entry));
         }
         let offset = entry & OFFSET;
         // In an external data file a cluster may well be at offset 0; the flag tells.
@@ -88,6 +132,19 @@ impl EntryFormat {
             (true, _) => Ok(Entry::Zero { offset }),
             (false, true) => Ok(Entry::Plain { offset }),
             (false, false) => Ok(Entry::Absent),
+        }
+    }
+
+    /// The cluster that an entry leads to, whatever is wrong with it: what a check counts.
+    pub fn cluster(self, entry: u64) -> Entry {
+        match entry & OFFSET {
+            _ if entry & COMPRESSED != 0 && self.external_data => Entry::Absent,
+            _ if entry & COMPRESSED != 0 => {
+                let (offset, length) = compressed_place(self.cluster_bits, entry);
+                Entry::Compressed { offset, length }
+            }
+            0 => Entry::Absent,
+            offset => Entry::Plain { offset },
         }
     }
 
@@ -162,6 +219,33 @@ mod tests {
         assert_eq!(format(false, true).parse(COMPRESSED, 0), Err(BadEntry::CompressedInDataFile));
         let v2 = EntryFormat { version: Version::V2, ..plain };
         assert_eq!(v2.parse(1, 0), Err(BadEntry::ZeroInV2));
+    }
+
+    #[test]
+    fn a_reserved_bit_is_damage() {
+        for (extended, bits) in [(false, [1, 4, 8, 56, 57, 61]), (true, [0, 1, 8, 56, 57, 61])] {
+            for bit in bits {
+                for entry in [1 << bit, COPIED | 0x5_0000 | 1 << bit] {
+                    let parsed = format(extended, false).parse(entry, 0);
+                    assert_eq!(parsed, Err(BadEntry::Reserved(entry)), "bit {bit}");
+                }
+            }
+        }
+        let bad = format(true, false).parse(COMPRESSED | 0x5_0000, 1 << 32);
+        assert_eq!(bad, Err(BadEntry::CompressedParts(1 << 32)));
+        assert!([0, 8, 56, 62].into_iter().all(|bit| l1_is_damaged(0x5_0000 | 1 << bit)));
+        assert!(l1_is_damaged(COPIED));
+        assert!(!l1_is_damaged(COPIED | OFFSET) && !l1_is_damaged(0));
+    }
+
+    #[test]
+    fn a_damaged_entry_still_leads_somewhere() {
+        let cluster = |entry| format(false, false).cluster(entry);
+        assert_eq!(cluster(0x5_0000 | 1 << 57), Entry::Plain { offset: 0x5_0000 });
+        assert_eq!(cluster(1 << 57), Entry::Absent);
+        let compressed = Entry::Compressed { offset: 0x5_0000, length: SECTOR };
+        assert_eq!(cluster(COMPRESSED | 0x5_0000), compressed);
+        assert_eq!(format(false, true).cluster(COMPRESSED | 0x5_0000), Entry::Absent);
     }
 
     #[test]

@@ -217,12 +217,35 @@ impl RawBitmaps {
 /// The fixed part of a bitmap directory's entry.
 pub(crate) const BITMAP: usize = 24;
 
-/// Offset and entries of the bitmap's table, and the whole length of its directory entry.
-pub(crate) fn bitmap(bytes: &[u8; BITMAP]) -> (u64, u32, u64) {
-    let name = u64::from(BigEndian::read_u16(&bytes[18..]));
-    let extra = u64::from(BigEndian::read_u32(&bytes[20..]));
-    let length = (BITMAP as u64 + name + extra).next_multiple_of(8);
-    (BigEndian::read_u64(bytes), BigEndian::read_u32(&bytes[8..]), length)
+/// A bitmap directory's entry without its variable parts.
+pub(crate) struct RawBitmap {
+    /// Offset of the bitmap's table.
+    pub table: u64,
+    /// Entries of the table.
+    pub entries: u32,
+    pub flags: u32,
+    pub kind: u8,
+    pub granularity_bits: u8,
+    pub name_length: u16,
+    /// Bytes of the whole entry.
+    pub length: u64,
+}
+
+impl RawBitmap {
+    pub fn parse(bytes: &[u8; BITMAP]) -> Self {
+        let name_length = BigEndian::read_u16(&bytes[18..]);
+        let extra_length = u64::from(BigEndian::read_u32(&bytes[20..]));
+        let length = BITMAP as u64 + u64::from(name_length) + extra_length;
+        Self {
+            table: BigEndian::read_u64(bytes),
+            entries: BigEndian::read_u32(&bytes[8..]),
+            flags: BigEndian::read_u32(&bytes[12..]),
+            kind: bytes[16],
+            granularity_bits: bytes[17],
+            name_length,
+            length: length.next_multiple_of(8),
+        }
+    }
 }
 
 /// Entry `index` of a table of 64-bit entries.

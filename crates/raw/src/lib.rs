@@ -12,8 +12,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Disk, Error, Extent, Flat, Image, Kind, OptionSpec, Plan,
-    Preallocation, Problem, Result,
+    Bytes, Cancel, Cursor, Description, Disk, Error, Extent, Flat, Image, Kind, OptionSpec, Plan,
+    Preallocation, Problem, Progress, Result,
 };
 
 /// An opened raw image.
@@ -55,17 +55,23 @@ impl Image for Raw {
     fn describe(&self) -> Description {
         let mut warnings = Vec::new();
         if !self.size().is_multiple_of(SECTOR) {
-            warnings.push(format!(
+            let text = format!(
                 "the size of {} bytes is not a whole number of {SECTOR}-byte sectors; the image may \
                  have been cut short",
                 self.size()
-            ));
+            );
+            warnings.push(Problem::oddity(None, text));
         }
         Description { subformat: "raw".to_owned(), warnings, ..Description::default() }
     }
 
-    /// There are no tables, so there is nothing to find.
-    fn check(&self, _report: &mut dyn FnMut(Problem)) -> Result<()> {
+    /// There are none, so there is nothing to find.
+    fn check_tables(
+        &self,
+        _cancel: &Cancel,
+        _progress: &Progress,
+        _report: &mut dyn FnMut(Problem),
+    ) -> Result<()> {
         Ok(())
     }
 }

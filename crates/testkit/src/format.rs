@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Image, Plan, Problem, Result};
+use diskferry_block_stream::{Bytes, Cancel, Disk, Image, Plan, Problem, Progress, Result};
 use diskferry_engine::{CopyOptions, Job, Slice, Source, copy};
 
 use crate::Recorder;
@@ -53,7 +53,20 @@ pub fn asked_for(image: impl Disk + 'static, size: u64, unit: u64) -> Result<Arc
 /// When the check fails.
 pub fn problems(image: &dyn Image) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let checked = image.check(&mut |problem| problems.push(problem));
+    let checked = check(image, &mut |problem| problems.push(problem));
     checked.unwrap_or_else(|error| panic!("checking: {error}"));
     problems
+}
+
+/// A check that nobody stops or follows.
+///
+/// # Errors
+/// Whatever the check reports.
+pub fn check(image: &dyn Image, report: &mut dyn FnMut(Problem)) -> Result<()> {
+    image.check(&Cancel::default(), &Progress::default(), report)
+}
+
+/// What opening an image warns of, as text.
+pub fn warnings(image: &dyn Image) -> Vec<String> {
+    image.describe().warnings.into_iter().map(|problem| problem.text).collect()
 }

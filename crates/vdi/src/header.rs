@@ -6,8 +6,9 @@ use diskferry_block_stream::{Bytes, Error, Result};
 
 use crate::damage::Damage;
 use crate::wire::{
-    END_0, END_1, END_1_PLUS, ENTRY, HEADER_1_PLUS, PREHEADER, RawGeometry, RawHeader, RawUuid,
-    SIGNATURE, SIGNATURE_AT, TYPE_DIFFERENCING, TYPE_DYNAMIC, TYPE_STATIC, TYPE_UNDO,
+    END_0, END_1, END_1_PLUS, ENTRY, FIELDS_0, FIELDS_1, Fields, HEADER_1_PLUS, PREHEADER,
+    RawGeometry, RawHeader, RawUuid, SIGNATURE, SIGNATURE_AT, TYPE_DIFFERENCING, TYPE_DYNAMIC,
+    TYPE_STATIC, TYPE_UNDO,
 };
 
 /// What an image says about itself, checked.
@@ -191,6 +192,11 @@ impl Header {
             parent,
             parent_modification: Uuid::new(raw.parent_modification),
         })
+    }
+
+    /// Where in the file its fields are.
+    pub fn fields(&self) -> Fields {
+        if self.version.major == 0 { FIELDS_0 } else { FIELDS_1 }
     }
 
     /// Bytes from one block in the file to the next.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Detail, Disk, Image, Limits, ParentRef, Problem, Result,
+    Bytes, Cancel, Cursor, Description, Detail, Disk, Image, Limits, ParentRef, Problem, Progress,
+    Result,
 };
 
 use crate::check;
@@ -112,9 +113,14 @@ impl Image for Vdi {
         self.header.creation.map(|uuid| uuid.to_string())
     }
 
-    fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
-        check::check(self, report);
-        Ok(())
+    fn check_tables(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()> {
+        check::check(self, cancel, progress, report)
+            .map_err(|error| error.doing("checking").in_file(self.file().name()))
     }
 }
 
@@ -152,17 +158,23 @@ fn details(header: &Header) -> Vec<(&'static str, Detail)> {
     details
 }
 
-fn warnings(header: &Header) -> Vec<String> {
-    let mut warnings = Vec::new();
+fn warnings(header: &Header) -> Vec<Problem> {
+    let (fields, mut warnings) = (header.fields(), Vec::new());
     if header.stated_size != header.size {
-        warnings.push(format!(
+        let text = format!(
             "the size of {} bytes is not a whole number of 512-byte sectors; it reads as {}, the \
              rest zeros, as QEMU has it (VirtualBox leaves out the last part of a sector)",
             header.stated_size, header.size
-        ));
+        );
+        warnings.push(Problem::oddity(fields.size, text));
     }
-    if header.creation.is_none() || header.modification.is_none() {
-        warnings.push("a uuid of the image is null; VirtualBox refuses it".into());
+    if header.creation.is_none() {
+        let text = "the uuid is null; VirtualBox refuses it";
+        warnings.push(Problem::oddity(fields.creation, text));
+    }
+    if header.modification.is_none() {
+        let text = "the modification uuid is null; VirtualBox refuses it";
+        warnings.push(Problem::oddity(fields.modification, text));
     }
     warnings
 }

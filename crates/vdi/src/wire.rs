@@ -57,6 +57,39 @@ pub(crate) const ZERO: u32 = !1;
 /// Bytes of a map entry.
 pub(crate) const ENTRY: u64 = 4;
 
+/// Offsets of header fields that problems are about.
+#[derive(Clone, Copy)]
+pub(crate) struct Fields {
+    /// Version 0 has none.
+    pub header_size: u64,
+    pub flags: u64,
+    pub size: u64,
+    pub blocks: u64,
+    pub allocated: u64,
+    pub creation: u64,
+    pub modification: u64,
+}
+
+pub(crate) const FIELDS_0: Fields = Fields {
+    header_size: 0,
+    flags: 0x4c,
+    size: 0x160,
+    blocks: 0x16c,
+    allocated: 0x170,
+    creation: 0x174,
+    modification: 0x184,
+};
+
+pub(crate) const FIELDS_1: Fields = Fields {
+    header_size: 0x48,
+    flags: 0x50,
+    size: 0x170,
+    blocks: 0x180,
+    allocated: 0x184,
+    creation: 0x188,
+    modification: 0x198,
+};
+
 const TEXT: usize = 64;
 const COMMENT: usize = 256;
 

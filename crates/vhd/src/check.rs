@@ -1,8 +1,8 @@
-//! Checking: the copies of the footer, every table entry, the blocks' places, the sector bitmaps.
+//! Checking: every table entry, the blocks' places, the sector bitmaps.
 
 use std::iter::Peekable;
 
-use diskferry_block_stream::{Bytes, Disk, Error, Problem, ProblemKind, Result};
+use diskferry_block_stream::{Bytes, Cancel, Disk, Error, Problem, ProblemKind, Progress, Result};
 use diskferry_codec::zeros::is_zero;
 
 use crate::footer::{Copy, DiskType};
@@ -10,10 +10,17 @@ use crate::header::Blocks;
 use crate::image::Vhd;
 use crate::wire::{self, ENTRY, FOOTER, HEADER, SECTOR, UNUSED};
 
-/// Reports each problem of the image's file.
-pub(crate) fn check(image: &Vhd, report: &mut dyn FnMut(Problem)) -> Result<()> {
-    let mut check = Check { image, file: image.file(), report };
-    check.header();
+/// Reports each problem of the image's file, but for those of its footers and its header, which opening
+/// tells.
+///
+/// Progress is what the blocks map: where the bitmaps are looked at, so is most of the file.
+pub(crate) fn check(
+    image: &Vhd,
+    cancel: &Cancel,
+    progress: &Progress,
+    report: &mut dyn FnMut(Problem),
+) -> Result<()> {
+    let mut check = Check { image, file: image.file(), cancel, progress, report };
     let Some(blocks) = &image.header.blocks else { return Ok(()) };
     check.places(blocks)?;
     check.entries_beyond(blocks)?;
@@ -26,6 +33,8 @@ pub(crate) fn check(image: &Vhd, report: &mut dyn FnMut(Problem)) -> Result<()> 
 struct Check<'a> {
     image: &'a Vhd,
     file: &'a dyn Bytes,
+    cancel: &'a Cancel,
+    progress: &'a Progress,
     report: &'a mut dyn FnMut(Problem),
 }
 
@@ -82,12 +91,6 @@ impl Check<'_> {
         (self.report)(Problem { kind, at: Some(at), text });
     }
 
-    fn header(&mut self) {
-        for oddity in &self.image.header.oddities {
-            self.say(oddity.kind, oddity.at, oddity.text.clone());
-        }
-    }
-
     /// Compares the places of all blocks and structures with each other, and with the file's end.
     fn places(&mut self, blocks: &Blocks) -> Result<()> {
         let mut structures = self.structures(blocks);
@@ -111,6 +114,7 @@ impl Check<'_> {
             }
             placed.push((*entry, index as u32));
         }
+        self.cancel.check()?;
         placed.sort_unstable();
         structures.sort_by_key(|piece| (piece.at, piece.end));
         let pieces = || {
@@ -192,6 +196,7 @@ impl Check<'_> {
         let mut index = blocks.entries;
         let (mut buf, mut entries) = (Vec::new(), Vec::new());
         while index < end {
+            self.cancel.check()?;
             buf.resize((STEP.min(end - index) * ENTRY) as usize, 0);
             entries.clear();
             self.file.read_at(blocks.table_offset + index * ENTRY, &mut buf)?;
@@ -212,11 +217,13 @@ impl Check<'_> {
     fn bitmaps(&mut self, blocks: &Blocks) -> Result<()> {
         let block = blocks.block;
         let mut bitmap = vec![0; block.bitmap() as usize];
+        self.progress.expect(self.image.size());
         for index in 0..blocks.entries {
+            let bytes = block.bytes().min(self.image.size() - index * block.bytes());
+            self.progress.pass(bytes);
             // Blocks in wrong places are told already.
             let Ok(Some(at)) = self.image.block(blocks, index) else { continue };
             self.file.read_at(at, &mut bitmap)?;
-            let bytes = block.bytes().min(self.image.size() - index * block.bytes());
             let (mut sector, sectors) = (0, (bytes / SECTOR) as usize);
             while sector < sectors {
                 let (set, length) = wire::bit_run(&bitmap, sector, sectors);
@@ -241,6 +248,7 @@ impl Check<'_> {
         let mut buf = vec![0; STEP.min(length) as usize];
         let mut done = 0;
         while done < length {
+            self.cancel.check()?;
             let part = &mut buf[..STEP.min(length - done) as usize];
             self.file.read_at(from + done, part)?;
             if !is_zero(part) {

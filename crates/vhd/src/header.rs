@@ -1,6 +1,6 @@
 //! Footer and header as types that cannot be wrong, and what is odd about them.
 
-use diskferry_block_stream::{Bytes, Error, ParentRef, ProblemKind, Result};
+use diskferry_block_stream::{Bytes, Error, ParentRef, Problem, Result};
 
 use crate::damage::Damage;
 use crate::footer::{Copy, DiskType, Footer, SizeBy};
@@ -16,15 +16,7 @@ pub(crate) struct Header {
     /// How the disk is stored in blocks; `None` where it is stored whole.
     pub blocks: Option<Blocks>,
     /// What is wrong, and does not matter for reading.
-    pub oddities: Vec<Oddity>,
-}
-
-/// What is wrong, and where it is in the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Oddity {
-    pub kind: ProblemKind,
-    pub at: u64,
-    pub text: String,
+    pub oddities: Vec<Problem>,
 }
 
 /// The header of a dynamic disk, checked.
@@ -139,7 +131,7 @@ impl FixedDisk {
 }
 
 impl Blocks {
-    fn read(bytes: &dyn Bytes, footer: &Footer, oddities: &mut Vec<Oddity>) -> Result<Self> {
+    fn read(bytes: &dyn Bytes, footer: &Footer, oddities: &mut Vec<Problem>) -> Result<Self> {
         let at = footer.raw.header_offset;
         within(bytes, "dynamic disk header", at, HEADER as u64)?;
         let mut header = [0; HEADER];
@@ -187,26 +179,25 @@ fn within(bytes: &dyn Bytes, what: &'static str, at: u64, length: u64) -> Result
 }
 
 /// Checks that a fixed disk is all there, and says what else is.
-fn odd_rest(footer: &Footer) -> Result<Option<Oddity>> {
+fn odd_rest(footer: &Footer) -> Result<Option<Problem>> {
     let (size, end) = (footer.size, footer.end);
     let Some(rest) = end.checked_sub(size) else {
         return Err(Damage::FixedCut { size, end }.into());
     };
     // By its geometry a disk is mostly smaller than what was made for it; that is told elsewhere.
     let odd = rest >= SECTOR && footer.size_by == SizeBy::CurrentSize;
-    Ok(odd.then(|| Oddity {
-        kind: ProblemKind::Oddity,
-        at: size,
-        text: format!(
+    Ok(odd.then(|| {
+        let text = format!(
             "the disk has {size} bytes by its footer, which begins only after {end}; the {rest} \
              bytes between are left out"
-        ),
+        );
+        Problem::oddity(size, text)
     }))
 }
 
 /// What is odd about the copies of the footer. One that is lost is one too few for the next
 /// accident, and some programs refuse the image by it; so this is more than an oddity to others.
-fn odd_copies(footer: &Footer) -> Vec<Oddity> {
+fn odd_copies(footer: &Footer) -> Vec<Problem> {
     let copies = footer.copies;
     let end = ("at the end of the file", footer.end, copies.end, "the copy at its start");
     let start =
@@ -225,17 +216,17 @@ fn odd_copies(footer: &Footer) -> Vec<Oddity> {
                  programs refuse such an image"
             ),
         };
-        oddities.push(Oddity { kind: ProblemKind::Corruption, at, text });
+        oddities.push(Problem::corruption(at, text));
     }
     oddities
 }
 
 /// What is odd about the footer's fields.
-fn odd_fields(footer: &Footer) -> Vec<Oddity> {
+fn odd_fields(footer: &Footer) -> Vec<Problem> {
     let raw = &footer.raw;
     let mut oddities = Vec::new();
     let mut odd = |field: u64, text: String| {
-        oddities.push(Oddity { kind: ProblemKind::Oddity, at: footer.at + field, text });
+        oddities.push(Problem::oddity(footer.at + field, text));
     };
     if raw.version != wire::VERSION {
         odd(field::VERSION, format!("the version is {:#010x}, not 1.0", raw.version));

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Detail, Disk, Image, Limits, ParentRef, Problem, Result,
+    Bytes, Cancel, Cursor, Description, Detail, Disk, Image, Limits, ParentRef, Problem, Progress,
+    Result,
 };
 
 use crate::check;
@@ -221,7 +222,8 @@ impl Image for Vhd {
             self.header.blocks.as_ref().and_then(|blocks| blocks.parent.as_ref())
         {
             ids.extend(parent.id.clone().map(|id| ("parent_uuid", id)));
-            details.push(("parent_names", Detail::List(parent.names.clone())));
+            let names = parent.names.iter().map(|name| name.to_string_lossy().into_owned());
+            details.push(("parent_names", Detail::List(names.collect())));
             let locators = locators.iter();
             let locators = locators.map(|found| format!("{}: {}", found.platform, found.text));
             details.push(("parent_locators", Detail::List(locators.collect())));
@@ -231,7 +233,7 @@ impl Image for Vhd {
             creator: Some(self.creator()),
             ids,
             details,
-            warnings: self.header.oddities.iter().map(|oddity| oddity.text.clone()).collect(),
+            warnings: self.header.oddities.clone(),
             ..Description::default()
         }
     }
@@ -246,8 +248,13 @@ impl Image for Vhd {
         (*uuid != [0; 16]).then(|| uuid_text(uuid))
     }
 
-    fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
-        check::check(self, report)
+    fn check_tables(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()> {
+        check::check(self, cancel, progress, report)
             .map_err(|error| error.doing("checking").in_file(self.file().name()))
     }
 }

@@ -1,8 +1,9 @@
 //! What a differencing disk calls its parent, in the words of several platforms.
 
-use diskferry_block_stream::{Bytes, ParentRef, ProblemKind, Result};
+use std::ffi::OsString;
 
-use crate::header::Oddity;
+use diskferry_block_stream::{Bytes, ParentRef, Problem, Result};
+
 use crate::wire::{LOCATOR, RawHeader, RawLocator, field};
 
 /// A name of the parent as it is in the image.
@@ -75,7 +76,7 @@ pub(crate) fn read(
     bytes: &dyn Bytes,
     at: u64,
     header: &RawHeader,
-    oddities: &mut Vec<Oddity>,
+    oddities: &mut Vec<Problem>,
 ) -> Result<(ParentRef, Vec<Locator>)> {
     let mut locators = Vec::new();
     for (index, raw) in header.locators.iter().enumerate() {
@@ -85,17 +86,16 @@ pub(crate) fn read(
         let field = at + field::LOCATORS + (index * LOCATOR) as u64;
         match locator(bytes, raw)? {
             Some(locator) => locators.push(locator),
-            None => oddities.push(Oddity {
-                kind: ProblemKind::Oddity,
-                at: field,
-                text: format!(
+            None => {
+                let text = format!(
                     "the parent's name for {} of {:#x} bytes at {:#x} is too long or not in the \
                      file",
                     Platform::of(raw.platform),
                     raw.length,
                     raw.offset
-                ),
-            }),
+                );
+                oddities.push(Problem::oddity(field, text));
+            }
         }
     }
     locators.sort_by_key(|locator| locator.platform);
@@ -103,7 +103,8 @@ pub(crate) fn read(
     let id = (header.parent_uuid != [0; 16]).then(|| uuid_text(&header.parent_uuid));
     // XenServer's way to name a raw parent is a VHD's id of zeros.
     let format = id.is_some().then(|| "vhd".to_owned());
-    Ok((ParentRef { names: names(&locators, &name), format, id }, locators))
+    let names = names(&locators, &name).into_iter().map(OsString::from).collect();
+    Ok((ParentRef { names, format, id }, locators))
 }
 
 fn locator(bytes: &dyn Bytes, raw: &RawLocator) -> Result<Option<Locator>> {

@@ -88,7 +88,7 @@ fn what_is_written_has_no_problems_and_is_recognised() {
             assert!(Vhd::probe(&head, &tail), "{text}: {model}");
             let image = Vhd::open(bytes, &Limits::default()).unwrap();
             assert_eq!(problems(&image), [], "{text}: {model}");
-            assert_eq!(image.describe().warnings, [] as [&str; 0], "{text}: {model}");
+            assert_eq!(image.describe().warnings, [], "{text}: {model}");
         }
     }
 }

@@ -1,19 +1,31 @@
 //! Checking: every table read, every grain looked for, and that no two share their place.
 
-use diskferry_block_stream::{Bytes, Error, Problem, ProblemKind, Result};
+use diskferry_block_stream::{Bytes, Cancel, Error, Problem, ProblemKind, Progress, Result};
 
 use crate::cursor::{head_of, packed_max, packed_size};
 use crate::header::Packing;
-use crate::image::{Store, Vmdk};
+use crate::image::{Store, Vmdk, in_file};
 use crate::sparse::{Grain, Sparse, Table};
 use crate::wire::{self, SECTOR};
 
 /// Reports each problem of the image and its extents.
-pub(crate) fn check(image: &Vmdk, report: &mut dyn FnMut(Problem)) -> Result<()> {
+///
+/// Progress is the bytes that the extents have of the disk.
+pub(crate) fn check(
+    image: &Vmdk,
+    cancel: &Cancel,
+    progress: &Progress,
+    report: &mut dyn FnMut(Problem),
+) -> Result<()> {
+    progress.expect(image.extents.iter().map(|extent| extent.length).sum());
     let several = image.files.len() > 1;
     for extent in &image.extents {
+        cancel.check()?;
         let (file, store) = match &extent.store {
-            Store::Zero => continue,
+            Store::Zero => {
+                progress.pass(extent.length);
+                continue;
+            }
             Store::Elsewhere => {
                 let missing = Error::misuse("the files of the extents are not opened");
                 return Err(missing.in_file(image.files[0].name()));
@@ -21,20 +33,24 @@ pub(crate) fn check(image: &Vmdk, report: &mut dyn FnMut(Problem)) -> Result<()>
             Store::Flat { file, .. } | Store::Sparse { file, .. } => (*file, &extent.store),
         };
         let bytes = image.files[file].as_ref();
-        let mut in_file = |problem: Problem| {
-            let Problem { kind, at, text } = problem;
-            let text = if several { format!("{}: {text}", bytes.name()) } else { text };
-            report(Problem { kind, at, text });
+        let mut report = |problem: Problem| {
+            report(if several { in_file(bytes, problem) } else { problem });
         };
         match store {
-            Store::Flat { offset, .. } => flat(bytes, *offset, extent.length, &mut in_file),
+            Store::Flat { offset, .. } => {
+                flat(bytes, *offset, extent.length, &mut report);
+                progress.pass(extent.length);
+            }
             Store::Sparse { sparse, .. } => Check {
                 bytes,
                 sparse,
                 start: extent.start,
                 table: Vec::new(),
                 spans: Vec::new(),
-                report: &mut in_file,
+                cancel,
+                progress,
+                left: extent.length,
+                report: &mut report,
             }
             .run()
             .map_err(|error| error.doing("checking").in_file(bytes.name()))?,
@@ -51,7 +67,7 @@ fn flat(bytes: &dyn Bytes, offset: u64, length: u64, report: &mut dyn FnMut(Prob
             "a flat extent of {length:#x} bytes at {offset:#x} runs past the end of the file \
              ({end:#x})"
         );
-        report(Problem { kind: ProblemKind::Corruption, at: Some(offset), text });
+        report(Problem::corruption(offset, text));
     }
 }
 
@@ -64,6 +80,10 @@ struct Check<'a> {
     table: Vec<u8>,
     /// What is used of the file.
     spans: Vec<Span>,
+    cancel: &'a Cancel,
+    progress: &'a Progress,
+    /// Bytes of the disk in tables that were not looked at yet.
+    left: u64,
     report: &'a mut dyn FnMut(Problem),
 }
 
@@ -88,9 +108,20 @@ impl Check<'_> {
             self.use_bytes(at, directory)?;
         }
         for index in 0..sparse.tables() {
+            self.cancel.check()?;
             self.table(index)?;
+            self.pass(sparse.span());
         }
-        self.sharing()
+        self.sharing()?;
+        // Where the descriptor gives the disk more than the tables map.
+        self.pass(u64::MAX);
+        Ok(())
+    }
+
+    fn pass(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.left);
+        self.left -= bytes;
+        self.progress.pass(bytes);
     }
 
     fn say(&mut self, kind: ProblemKind, at: u64, text: String) {
@@ -266,6 +297,7 @@ impl Check<'_> {
         let marked = sparse.packing() == Packing::Deflate { marked: true };
         let mut used_to = 0;
         for Span { at, end: span_end } in spans {
+            self.cancel.check()?;
             if at < used_to {
                 let shared = span_end.min(used_to);
                 let text = format!("{at:#x} to {shared:#x} of the file is used more than once");

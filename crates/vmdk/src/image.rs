@@ -1,11 +1,12 @@
 //! An opened image: its extents, and the descriptor that says what they are.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, ParentRef, Problem,
-    Result,
+    Bytes, Cancel, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, ParentRef,
+    Problem, Progress, Result,
 };
 
 use crate::check;
@@ -14,7 +15,7 @@ use crate::damage::Damage;
 use crate::descriptor::{Access, Descriptor, ExtentKind, ExtentLine};
 use crate::header::{Header, Magic, Packing};
 use crate::sparse::{Encoding, Opened, Sparse};
-use crate::wire::SECTOR;
+use crate::wire::{SECTOR, field};
 
 /// An opened VMDK: one layer, of one file or of a descriptor and the files that it names.
 pub struct Vmdk {
@@ -27,7 +28,8 @@ pub struct Vmdk {
     /// The files that [`with_extents`](Self::with_extents) is to bring.
     needed: Vec<ExtentName>,
     parent: Option<ParentRef>,
-    warnings: Vec<String>,
+    /// What was odd at opening.
+    warnings: Vec<Problem>,
 }
 
 /// A file that a descriptor names. The name is the image's word: untrusted.
@@ -95,7 +97,8 @@ impl Vmdk {
             Some(Magic::Hosted) => Self::hosted(bytes, limits),
             Some(Magic::Cowd) => {
                 let (opened, parent) = Sparse::cowd(bytes.as_ref(), limits)?;
-                let names = parent.iter().filter_map(|name| last_component(name));
+                let names =
+                    parent.iter().filter_map(|name| last_component(name)).map(OsString::from);
                 let parent = parent.is_some().then(|| ParentRef {
                     names: names.collect(),
                     format: Some(FORMAT.into()),
@@ -145,7 +148,7 @@ impl Vmdk {
         let said = lines.first().map(|line| line.sectors);
         let mut image = Self { header: Some(header), ..Self::bare(bytes) };
         if descriptor.is_empty() {
-            image.warnings.push("it has no descriptor".into());
+            image.warnings.push(Problem::oddity(field::DESCRIPTOR, "it has no descriptor"));
         } else {
             image = image.with_descriptor(descriptor);
         }
@@ -211,18 +214,20 @@ impl Vmdk {
 
     fn with_descriptor(mut self, descriptor: Descriptor) -> Self {
         self.parent = descriptor.parent_cid().map(|cid| ParentRef {
-            names: descriptor.parent_name().map(str::to_owned).into_iter().collect(),
+            names: descriptor.parent_name().map(OsString::from).into_iter().collect(),
             format: Some(FORMAT.into()),
             id: Some(id_text(cid)),
         });
         if self.parent.is_none() && descriptor.parent_name().is_some() {
-            self.warnings.push("it names a parent, but no content id of one: it has none".into());
+            let text = "it names a parent, but no content id of one: it has none";
+            self.warnings.push(Problem::oddity(None, text));
         }
         if let Some(encoding) = descriptor.unknown_encoding() {
-            self.warnings.push(format!(
+            let text = format!(
                 "its descriptor is in the encoding '{encoding}', which is unknown here; it is read \
                  as UTF-8"
-            ));
+            );
+            self.warnings.push(Problem::oddity(None, text));
         }
         self.descriptor = Some(descriptor);
         self
@@ -234,14 +239,13 @@ impl Vmdk {
         let Opened { sparse, warnings } = opened;
         self.warnings.extend(warnings);
         if self.header.is_none() {
-            self.warnings.push(
-                "it is an extent without its descriptor, which may name a parent; what is not in \
-                 this file reads as zeros"
-                    .into(),
-            );
+            let text = "it is an extent without its descriptor, which may name a parent; what is not in \
+                        this file reads as zeros";
+            self.warnings.push(Problem::oddity(None, text));
         }
         if self.header.as_ref().is_some_and(|header| header.unclean) {
-            self.warnings.push("it was not closed cleanly; it is read as it stands".into());
+            let text = "it was not closed cleanly; it is read as it stands";
+            self.warnings.push(Problem::oddity(field::UNCLEAN, text));
         }
         let capacity = sparse.capacity;
         // Some writers round the header's capacity up to whole grains, and tell the disk's size in
@@ -255,9 +259,10 @@ impl Vmdk {
                 exact
             }
             Some(exact) => {
-                self.warnings.push(format!(
+                let text = format!(
                     "the header says {capacity} bytes, and is believed; the descriptor says {exact}"
-                ));
+                );
+                self.warnings.push(Problem::oddity(field::CAPACITY, text));
                 capacity
             }
             None => capacity,
@@ -298,7 +303,7 @@ impl Vmdk {
             let bytes = self.files[file].as_ref();
             let (store, warnings) = open_extent(line, file, bytes, limits)
                 .map_err(|error| error.doing("opening").in_file(bytes.name()))?;
-            let named = warnings.into_iter().map(|text| format!("{}: {text}", bytes.name()));
+            let named = warnings.into_iter().map(|problem| in_file(bytes, problem));
             self.warnings.extend(named);
             extent.store = store;
         }
@@ -417,13 +422,19 @@ fn refuse_unreadable(line: &ExtentLine) -> Result<()> {
     }
 }
 
+/// A problem of one file of several, which it names.
+pub(crate) fn in_file(bytes: &dyn Bytes, problem: Problem) -> Problem {
+    let text = format!("{}: {}", bytes.name(), problem.text);
+    Problem { text, ..problem }
+}
+
 /// Opens a file as the extent that the line says it is.
 fn open_extent(
     line: &ExtentLine,
     file: usize,
     bytes: &dyn Bytes,
     limits: &Limits,
-) -> Result<(Store, Vec<String>)> {
+) -> Result<(Store, Vec<Problem>)> {
     if matches!(line.kind, ExtentKind::Flat | ExtentKind::Vmfs) {
         // The descriptor's parser has seen to it that this is within 64 bits.
         return Ok((Store::Flat { file, offset: line.offset * SECTOR }, Vec::new()));
@@ -440,7 +451,8 @@ fn open_extent(
         return Err(Damage::ExtentSize { name: line.name.clone(), has, says }.into());
     }
     if has.saturating_mul(SECTOR).div_ceil(sparse.grain) > (says * SECTOR).div_ceil(sparse.grain) {
-        warnings.push(format!("it has {has} sectors, of which the descriptor uses {says}"));
+        let text = format!("it has {has} sectors, of which the descriptor uses {says}");
+        warnings.push(Problem::oddity(field::CAPACITY, text));
     }
     Ok((Store::Sparse { file, sparse }, warnings))
 }
@@ -518,8 +530,13 @@ impl Image for Vmdk {
         self.descriptor.as_ref().and_then(Descriptor::cid).map(id_text)
     }
 
-    fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
-        check::check(self, report)
+    fn check_tables(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()> {
+        check::check(self, cancel, progress, report)
     }
 }
 

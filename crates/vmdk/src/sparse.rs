@@ -12,7 +12,7 @@
 //!
 //! Sources as for `wire.rs`.
 
-use diskferry_block_stream::{Bytes, Error, ErrorKind, Limits, Result};
+use diskferry_block_stream::{Bytes, Error, ErrorKind, Limits, Problem as Odd, Result};
 
 use crate::damage::{Damage, Problem};
 use crate::header::{self, Directory, Header, Packing, read_sector};
@@ -72,7 +72,7 @@ pub(crate) enum Grain {
 /// A sparse extent that was opened, and what was odd about it.
 pub(crate) struct Opened {
     pub sparse: Sparse,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Odd>,
 }
 
 impl Sparse {
@@ -291,21 +291,24 @@ impl Sparse {
             (Ok(mut first), Some(Ok(second))) => {
                 let mended = self.mend(bytes, &mut first, &second);
                 if mended > 0 {
-                    warnings.push(format!(
+                    let text = format!(
                         "{mended} entries of the grain directory are damaged; those of the \
                          redundant one are used"
-                    ));
+                    );
+                    // A check tells each of them.
+                    warnings.push(Odd::oddity(self.directory_at, text));
                 }
                 redundant = second;
                 first
             }
             (Ok(first), Some(Err(error))) => {
-                warnings.push(format!("the redundant grain directory is not used: {error}"));
-                self.redundant_at = None;
+                let text = format!("the redundant grain directory is not used: {error}");
+                warnings.push(Odd::corruption(self.redundant_at.take(), text));
                 first
             }
             (Err(error), Some(Ok(second))) => {
-                warnings.push(format!("the redundant grain directory is used: {error}"));
+                let text = format!("the redundant grain directory is used: {error}");
+                warnings.push(Odd::corruption(self.directory_at, text));
                 self.directory_at = self.redundant_at.take().unwrap_or(self.directory_at);
                 second
             }

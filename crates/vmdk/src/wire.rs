@@ -68,6 +68,13 @@ pub(crate) const NEWLINES: [u8; 4] = *b"\n \r\n";
 /// RFC 1950.
 pub(crate) const DEFLATE: u16 = 1;
 
+/// Offsets of the header's fields that problems are about.
+pub(crate) mod field {
+    pub const CAPACITY: u64 = 12;
+    pub const DESCRIPTOR: u64 = 28;
+    pub const UNCLEAN: u64 = 72;
+}
+
 /// A hosted sparse extent's header, or footer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RawHeader {

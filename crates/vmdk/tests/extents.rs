@@ -6,8 +6,10 @@ mod common;
 use std::sync::Arc;
 
 use common::{cowd, descriptor, model_of, put, se_sparse, to_vec, write, write_files};
-use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, ProblemKind, Result};
-use diskferry_testkit::format::problems;
+use diskferry_block_stream::{
+    Bytes, Disk, ErrorKind, Image, Kind, Limits, Problem, ProblemKind, Result,
+};
+use diskferry_testkit::format::{problems, warnings};
 use diskferry_testkit::{Model, Texture, laws};
 use diskferry_vmdk::{Vmdk, probe};
 
@@ -57,9 +59,9 @@ fn an_extent_of_esx_server_alone_is_read_with_a_warning() {
         let image = open(&cowd(&model, 512, flags, parent)).unwrap();
         laws::reading(&image, &model);
         assert_eq!(image.describe().subformat, "vmfsSparse");
-        assert!(image.describe().warnings[0].contains("without its descriptor"));
-        let found = image.parent().map(|parent| parent.names[0].as_str());
-        assert_eq!(found, name);
+        assert!(warnings(&image)[0].contains("without its descriptor"));
+        let found = image.parent().map(|parent| parent.name().into_owned());
+        assert_eq!(found.as_deref(), name);
     }
 }
 
@@ -217,7 +219,7 @@ fn a_damaged_directory_entry_is_mended_by_the_redundant_one() {
         put(&mut file, directory, &value.to_le_bytes());
         let image = open(&file).unwrap();
         laws::reading(&image, &model);
-        let warnings = image.describe().warnings;
+        let warnings = warnings(&image);
         assert!(warnings[0].contains("1 entries"), "{value:#x}: {warnings:?}");
         let found = problems(&image);
         let told = found.iter().any(|problem| {
@@ -312,10 +314,30 @@ fn a_directory_that_is_cut_off_is_replaced_by_the_redundant_one() {
     put(&mut file, 56, &0xFFFF_FFFFu64.to_le_bytes());
     let image = open(&file).unwrap();
     laws::reading(&image, &model);
-    assert!(image.describe().warnings[0].contains("redundant grain directory is used"));
+    let text = "redundant grain directory is used";
+    assert!(warnings(&image)[0].contains(text));
+    let found = problems(&image);
+    let tells = |problem: &Problem| {
+        problem.kind == ProblemKind::Corruption
+            && problem.at == Some(0xFFFF_FFFF * 512)
+            && problem.text.contains(text)
+    };
+    assert!(found.iter().any(tells), "{found:?}");
     put(&mut file, 48, &0xFFFF_FFFFu64.to_le_bytes());
     let error = open(&file).err().unwrap();
     assert!(error.to_string().contains("grain directory of 0x4 bytes at 0x1fffffffe00"), "{error}");
+}
+
+#[test]
+fn a_redundant_directory_that_is_lost_is_told_by_a_check() {
+    let model = Model::random(5, 4 << 20, 65536);
+    let mut file = to_vec(&write("subformat=monolithicSparse", &model));
+    put(&mut file, 48, &0xFFFF_FFFFu64.to_le_bytes());
+    let image = open(&file).unwrap();
+    laws::reading(&image, &model);
+    let found = problems(&image);
+    let (kind, at) = (ProblemKind::Corruption, Some(0xFFFF_FFFF * 512));
+    assert!(found.iter().any(|it| (it.kind, it.at) == (kind, at)), "{found:?}");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn what_qemu_writes_is_read() {
                 let path = convert(dir.path(), &model, &format!("subformat={subformat}{more}"));
                 let image = open(&path);
                 assert_eq!(image.describe().subformat, subformat);
-                assert_eq!(image.describe().warnings, [""; 0], "{subformat}{more}: {model}");
+                assert_eq!(image.describe().warnings, [], "{subformat}{more}: {model}");
                 assert_eq!(problems(&image), [], "{subformat}{more}: {model}");
                 laws::reading(&image, &model);
                 let info = qemu::info(&path, "vmdk");
@@ -307,7 +307,8 @@ fn a_delta_link_names_its_parent_and_what_it_has_itself() {
     qemu::io(&child, "vmdk", &["write -P 5 1M 64k"]);
     let (base, child) = (open(&base), open(&child));
     let parent = child.parent().unwrap();
-    assert_eq!((parent.names.as_slice(), &parent.id), (&["disk.vmdk".to_owned()][..], &base.id()));
+    assert_eq!(parent.names, ["disk.vmdk"]);
+    assert_eq!(parent.id, base.id());
     assert_eq!(parent.format.as_deref(), Some("vmdk"));
     assert!(base.parent().is_none());
     let mut cursor = child.cursor().unwrap();

@@ -10,6 +10,7 @@ use common::{
     zvhd2,
 };
 use diskferry_block_stream::{Error, ErrorKind, Limits, Piece, Problem, ProblemKind};
+use diskferry_testkit::format;
 
 /// Blocks of text, packed in each way that these tests need.
 struct Blocks {
@@ -83,9 +84,7 @@ fn places(file: &[u8]) -> Vec<usize> {
 
 fn problems(format: Format, file: &[u8]) -> Vec<Problem> {
     let image = format.open(Arc::new(file.to_vec()), &Limits::default()).unwrap();
-    let mut problems = Vec::new();
-    image.check(&mut |problem| problems.push(problem)).unwrap();
-    problems
+    format::problems(image.as_ref())
 }
 
 fn complains(name: &str, error: &Error, kind: ErrorKind, text: &str) {
@@ -711,7 +710,7 @@ fn what_is_odd_about_the_end_of_a_zvhd_file_is_a_warning() {
         assert!(Format::Zvhd.read(&file).unwrap() == content(), "{name}");
         assert!(Format::Zvhd.read_stream(&file).unwrap() == content(), "{name}");
         let image = Format::Zvhd.open(Arc::new(file.clone()), &Limits::default()).unwrap();
-        let warnings = image.describe().warnings;
+        let warnings = format::warnings(image.as_ref());
         assert!(warnings.len() == 1 && warnings[0].contains(text), "{name}: {warnings:?}");
         let mut stream = Format::Zvhd.stream(file.clone(), &Limits::default()).unwrap();
         let mut buf = vec![0; 1 << 20];

@@ -10,6 +10,7 @@ use common::{BLOCK, Format, chained, headed, zvhd};
 use diskferry_block_stream::{Bytes, Disk, Limits, Order, Result};
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{CopyOptions, Job, Source, compare, copy, digest};
+use diskferry_testkit::format::problems;
 use diskferry_testkit::{Model, Random, Recorder, Texture, laws};
 use diskferry_zvhd::zvhd::{self, Zvhd};
 
@@ -181,9 +182,7 @@ fn a_check_of_a_chain_that_breaks_reads_it_once() {
     let model = model(30);
     let mut file = image(&model, 6, &[30]);
     let image = open(Arc::new(file.clone()));
-    let mut problems = Vec::new();
-    diskferry_block_stream::Image::check(&image, &mut |problem| problems.push(problem)).unwrap();
-    assert_eq!(problems, []);
+    assert_eq!(problems(&image), []);
     // The third unit.
     let mut at = 4096;
     for _ in 0..2 {
@@ -194,7 +193,7 @@ fn a_check_of_a_chain_that_breaks_reads_it_once() {
     let bytes = Counted::new(file);
     let image = open(Arc::clone(&bytes) as Arc<dyn Bytes>);
     bytes.take();
-    diskferry_block_stream::Image::check(&image, &mut |problem| problems.push(problem)).unwrap();
+    let problems = problems(&image);
     assert_eq!(problems.len(), 28, "{problems:?}");
     assert!(problems[1].text.contains("block 2 before it is damaged"), "{:?}", problems[1]);
     let read = bytes.take();

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Disk, ErrorKind, Image, Kind, Limits, Order, Plan, Problem, Result, Stamp,
+    Bytes, Disk, ErrorKind, Image, Kind, Limits, Order, Plan, Result, Stamp,
 };
 use diskferry_engine::{CopyOptions, Job, Slice, Source, copy};
+use diskferry_testkit::format::problems;
 use diskferry_testkit::{Model, Recorder, StreamSize, Texture, laws};
 use diskferry_zvhd::zvhd::{self, Zvhd};
 use diskferry_zvhd::zvhd2::{self, Zvhd2};
@@ -72,12 +73,6 @@ impl Way {
     }
 }
 
-fn problems(image: &dyn Image) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    image.check(&mut |problem| problems.push(problem)).unwrap();
-    problems
-}
-
 fn passes_the_laws_of_writing(way: Way) {
     for model in Model::gallery(2 << 20) {
         let size = model.size();
@@ -139,7 +134,7 @@ fn what_is_written_has_no_problems_and_is_read_in_parallel() {
         for model in Model::gallery(2 << 20) {
             let image = way.image(way.write(&model)).unwrap();
             assert_eq!(problems(image.as_ref()), [], "{way:?}: {model}");
-            assert_eq!(image.describe().warnings, [""; 0], "{way:?}: {model}");
+            assert_eq!(image.describe().warnings, [], "{way:?}: {model}");
             assert_eq!(image.order(), Order::Grains, "{way:?}: {model}");
             assert_eq!(image.size(), model.size().next_multiple_of(GIB), "{way:?}: {model}");
             let original = Some(model.size().next_multiple_of(512));

@@ -1,5 +1,6 @@
 //! The qcow2 format's row.
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Image, Plan, Result};
@@ -24,7 +25,7 @@ pub(super) static ROW: Row = Row {
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
     let mut image = qcow2::Qcow2::open(bytes, context.limits)?;
-    if let Some(name) = image.data_file().map(str::to_owned)
+    if let Some(name) = image.data_file().map(OsStr::to_owned)
         && let Some(data) = context.named.open_named("data file", &name)?
     {
         image = image.with_data_file(data);

@@ -95,10 +95,10 @@ fn objections(image: &DiskImage, job: &Job) -> Result<Option<Vec<Objection>>> {
 /// Checks the tables, then unpacks what is packed.
 fn check(image: &DiskImage, facts: &Facts, problems: &mut Problems, job: &Job) -> Result<()> {
     if image.is_packed() {
-        return image.read_all(job);
+        return engine::digest(engine::Source::Disk(image.disk().as_ref()), &[], job).map(drop);
     }
     let top = image.top().image();
-    top.check(&mut |problem| problems.push(problem))?;
+    top.check(&job.cancel, &job.progress, &mut |problem| problems.push(problem))?;
     // Checking ZVHD and ZVHD2 unpacks them.
     if matches!(facts.format, "zvhd" | "zvhd2") {
         return Ok(());

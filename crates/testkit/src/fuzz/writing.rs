@@ -6,6 +6,7 @@ use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, 
 use diskferry_engine::{CopyOptions, Job, Source, Zeros, copy};
 
 use super::Choices;
+use crate::format::problems;
 use crate::{Copying, Model, Random, Recorded, Recorder, StreamSize, Texture};
 
 /// A way to write that an input has chosen.
@@ -54,9 +55,7 @@ pub fn any_disk(
     let limits = Limits::default();
     let image = open(file, &limits).unwrap_or_else(|error| panic!("{model}, {way:?}: {error}"));
     same(image.as_ref(), &model, chosen.unit, &way);
-    let mut problems = Vec::new();
-    let checked = image.check(&mut |problem| problems.push(problem));
-    checked.unwrap_or_else(|error| panic!("{model}, {way:?}: checking: {error}"));
+    let problems = problems(image.as_ref());
     assert!(problems.is_empty(), "{model}, {way:?}: {problems:?}");
 }
 

@@ -114,7 +114,7 @@ fn what_qemu_writes_is_read_to_the_byte() {
                 let what = format!("{options}: {model}");
                 assert_eq!(image.size(), virtual_size(&path), "{what}");
                 assert_eq!(image.describe().subformat, subformat, "{what}");
-                assert_eq!(image.describe().warnings, [] as [&str; 0], "{what}");
+                assert_eq!(image.describe().warnings, [], "{what}");
                 assert_eq!(format::problems(&image), [], "{what}");
                 let mut expected = model.whole();
                 expected.resize(image.size() as usize, 0);

@@ -1,11 +1,13 @@
 //! What is read from every kind of image there is.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
     Bytes, Detail, Disk, ErrorKind, Image, Kind, Limits, ParentRef, Result, Run,
 };
 use diskferry_engine::Chain;
+use diskferry_testkit::format::{problems, warnings};
 use diskferry_testkit::{Model, Random, laws};
 use diskferry_vhd::Vhd;
 
@@ -53,7 +55,7 @@ fn a_fixed_disk_ends_before_its_footer() {
     assert!(read(&image) == disk);
     assert_eq!(extents(&image), [(0, 2048, Kind::Plain { file: 0, offset: 0 })]);
     assert_eq!(image.describe().subformat, "fixed");
-    assert_eq!(image.describe().warnings, [] as [&str; 0]);
+    assert_eq!(image.describe().warnings, []);
     assert_eq!(image.id().unwrap(), "74686520-6469-736b-2069-7473656c6621");
 }
 
@@ -71,7 +73,7 @@ fn what_is_behind_a_fixed_disk_is_left_out_and_told() {
     let fixture = Fixture { disk_type: FIXED, size: 2048, ..Fixture::default() };
     let image = open(fixture.fixed(&[7; 4096])).unwrap();
     assert!(read(&image) == [7; 2048]);
-    let warnings = image.describe().warnings;
+    let warnings = warnings(&image);
     assert!(warnings[0].contains("the 2048 bytes between are left out"), "{warnings:?}");
 }
 
@@ -116,7 +118,7 @@ fn a_footer_of_511_bytes_is_a_footer() {
     bytes.pop();
     let image = open(bytes).unwrap();
     assert_eq!(sectors(&read(&image)), "........xxxxxxxx........");
-    assert_eq!(image.describe().warnings, [] as [&str; 0]);
+    assert_eq!(image.describe().warnings, []);
 }
 
 #[test]
@@ -283,7 +285,7 @@ fn a_parent_is_named_by_what_the_image_knows() {
     assert_eq!(
         image.parent(),
         Some(&ParentRef {
-            names: names.map(str::to_owned).to_vec(),
+            names: names.map(OsString::from).to_vec(),
             format: Some("vhd".into()),
             id: Some(id.into()),
         })
@@ -291,7 +293,7 @@ fn a_parent_is_named_by_what_the_image_knows() {
     let Detail::List(locators) = detail(&image, "parent_locators") else { panic!("no list") };
     assert_eq!(locators[0], r"W2ru: ..\vm\relative.vhd");
     assert!(image.describe().ids.contains(&("parent_uuid", id.into())));
-    assert_eq!(image.describe().warnings, [] as [&str; 0]);
+    assert_eq!(image.describe().warnings, []);
 }
 
 #[test]
@@ -346,11 +348,10 @@ fn a_copy_of_the_footer_stands_in_for_the_other() {
     ] {
         let image = open(bytes).unwrap();
         assert_eq!(sectors(&read(&image)), "........xxxxxxxx........");
-        let warnings = image.describe().warnings;
+        let warnings = warnings(&image);
         assert!(warnings.iter().any(|warning| warning.contains(word)), "{word}: {warnings:?}");
-        let mut told = Vec::new();
-        image.check(&mut |problem| told.push(problem.text)).unwrap();
-        assert!(told.iter().any(|text| text.contains(word)), "{word}: {told:?}");
+        let told = problems(&image);
+        assert!(told.iter().any(|problem| problem.text.contains(word)), "{word}: {told:?}");
     }
 }
 
@@ -377,7 +378,7 @@ fn what_is_odd_about_a_footer_is_a_warning() {
             put(&mut image, at + field, bytes);
             seal_footer(&mut image, at);
         }
-        let warnings = open(image).unwrap().describe().warnings;
+        let warnings = warnings(&open(image).unwrap());
         assert_eq!(warnings.len(), 1, "{word}");
         assert!(warnings[0].contains(word), "{warnings:?}");
     }
@@ -471,6 +472,6 @@ fn what_xenserver_keeps_behind_the_table_is_no_concern() {
     let fixture = Fixture { creator: *b"tap\0", gap, ..Fixture::default() };
     let image = open(fixture.with_block(0, b'x').build()).unwrap();
     assert_eq!(sectors(&read(&image)), "xxxxxxxx................");
-    assert_eq!(diskferry_testkit::format::problems(&image), []);
+    assert_eq!(problems(&image), []);
     assert_eq!(TABLE, 1536);
 }

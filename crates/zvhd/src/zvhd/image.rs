@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, Problem, Result,
+    Bytes, Cancel, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, Problem,
+    Progress, Result,
 };
 use diskferry_codec::{HISTORY, OpenInflater};
 
@@ -19,7 +20,7 @@ use crate::wire::{BLOCK, UNIT_HEAD};
 pub struct Zvhd {
     header: Header,
     pub(super) units: Vec<Unit>,
-    pub(super) oddities: Vec<(u64, String)>,
+    oddities: Vec<Problem>,
     /// Whether a block, of those that were tried, refers back into the one before it.
     dependent: bool,
     /// One file, in the form that [`Disk::files`] gives out.
@@ -113,7 +114,7 @@ impl Image for Zvhd {
         description.subformat = "zvhd".into();
         description.details.push(("blocks_stored", Detail::Number(self.units.len() as u64)));
         description.details.push(("dependent_blocks", Detail::Flag(self.dependent)));
-        description.warnings = self.oddities.iter().map(|(_, text)| text.clone()).collect();
+        description.warnings = self.oddities.clone();
         description
     }
 
@@ -121,8 +122,13 @@ impl Image for Zvhd {
         Some(self.header.original)
     }
 
-    fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
-        check::check(self, report)
+    fn check_tables(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()> {
+        check::check(self, cancel, progress, report)
             .map_err(|error: Error| error.doing("checking").in_file(self.file().name()))
     }
 }

@@ -1,6 +1,6 @@
 //! From unit to unit: where all of them are, without unpacking any.
 
-use diskferry_block_stream::{Bytes, Limits, Result};
+use diskferry_block_stream::{Bytes, Limits, Problem, Result};
 
 use crate::damage::Damage;
 use crate::header::Flavour;
@@ -11,8 +11,8 @@ use crate::wire::{DEFINED, Defined, PAGE, UNIT_END, UNIT_HEAD, unit_head};
 pub(super) struct Scan {
     /// In the order of their blocks, which is that of the file.
     pub units: Vec<Unit>,
-    /// What is odd about the end of the file, and where.
-    pub oddities: Vec<(u64, String)>,
+    /// What is odd about the end of the file.
+    pub oddities: Vec<Problem>,
 }
 
 /// Walks from the unit after the first page, whose defined bytes are `first`, to the last page of a
@@ -117,17 +117,17 @@ impl Window {
 
 /// What the last page, which begins at `at` with the bytes `last`, has other than the first one; and
 /// what follows it. From `at` on there are `left` bytes.
-pub(super) fn oddities(at: u64, last: &[u8], left: u64, first: &Defined) -> Vec<(u64, String)> {
+pub(super) fn oddities(at: u64, last: &[u8], left: u64, first: &Defined) -> Vec<Problem> {
     let mut oddities = Vec::new();
     if last != &first[..last.len()] {
-        oddities.push((at, "the last page differs from the first".to_owned()));
+        oddities.push(Problem::oddity(at, "the last page differs from the first"));
     }
     if left < PAGE {
-        oddities.push((at, format!("the last page has {left} bytes of {PAGE}")));
+        oddities.push(Problem::oddity(at, format!("the last page has {left} bytes of {PAGE}")));
     }
     if left > PAGE {
         let text = format!("{} bytes follow the last page; they are ignored", left - PAGE);
-        oddities.push((at + PAGE, text));
+        oddities.push(Problem::oddity(at + PAGE, text));
     }
     oddities
 }

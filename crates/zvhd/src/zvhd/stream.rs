@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use diskferry_block_stream::{ErrorKind, Limits, Piece, Result, Stream};
+use diskferry_block_stream::{ErrorKind, Limits, Piece, Problem, Result, Stream};
 use diskferry_codec::{HISTORY, OpenInflater};
 
 use super::scan::oddities;
@@ -24,7 +24,7 @@ pub struct ZvhdStream<R> {
     tail: Vec<u8>,
     /// The first page, as far as it means something.
     first: Defined,
-    oddities: Vec<(u64, String)>,
+    oddities: Vec<Problem>,
 }
 
 impl<R: Read + Send> ZvhdStream<R> {
@@ -137,6 +137,6 @@ impl<R: Read + Send> Stream for ZvhdStream<R> {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.oddities.iter().map(|(_, text)| format!("{}: {text}", self.source.name)).collect()
+        self.oddities.iter().map(|odd| format!("{}: {}", self.source.name, odd.text)).collect()
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, Problem, Result,
+    Bytes, Cancel, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, Problem,
+    Progress, Result,
 };
 
 use super::check;
@@ -117,8 +118,13 @@ impl Image for Zvhd2 {
         Some(self.header.original)
     }
 
-    fn check(&self, report: &mut dyn FnMut(Problem)) -> Result<()> {
-        check::check(self, report)
+    fn check_tables(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+        report: &mut dyn FnMut(Problem),
+    ) -> Result<()> {
+        check::check(self, cancel, progress, report)
             .map_err(|error: Error| error.doing("checking").in_file(self.file().name()))
     }
 }

@@ -107,11 +107,6 @@ impl References {
         self.look(cluster).0
     }
 
-    /// What uses a cluster.
-    pub fn uses(&self, cluster: u64) -> Uses {
-        self.look(cluster).1
-    }
-
     /// The first cluster from this one on that may be referred to.
     pub fn next_used(&self, cluster: u64) -> u64 {
         let mut page = (cluster / PAGE as u64) as usize;
@@ -186,7 +181,7 @@ mod tests {
             assert_eq!(references.count(cluster), times, "{cluster}");
             assert!(references.add(cluster, 1, Use::Metadata).unwrap().has_other(Use::Metadata));
             assert_eq!(references.count(cluster), times + 1, "{cluster}");
-            let uses = references.uses(cluster);
+            let uses = references.look(cluster).1;
             assert!(uses.has(Use::Data) && uses.has(Use::Metadata));
             assert_eq!(references.count(cluster + 10), 0);
         }
