@@ -363,15 +363,7 @@ impl Walk<'_> {
             }
             Kind::Vdi => match layer.id {
                 None => vec![0; SIZE],
-                Some(id) => {
-                    let parent =
-                        self.layers.iter().position(|it| it.kind == Kind::Vdi && it.index == id)?;
-                    self.parent(
-                        &self.place.folder.join(self.layers[parent].name()),
-                        Some("vdi"),
-                        None,
-                    )?
-                }
+                Some(id) => self.parent(&self.by_id(Kind::Vdi, id)?, Some("vdi"), None)?,
             },
             Kind::Qcow2 => match layer.parent.as_deref() {
                 // A name of no bytes is none.
@@ -387,11 +379,17 @@ impl Walk<'_> {
                 Some(name) => {
                     // Without the folders that it was once in.
                     let name = name.rsplit('/').next().unwrap_or_default();
-                    let elsewhere =
-                        self.place.policy().allow.into_iter().filter(|_| layer.id.is_some());
-                    let mut names = std::iter::once(name.to_owned())
-                        .chain(elsewhere.map(|folder| folder.join(name).display().to_string()));
-                    let file = names.find_map(|name| self.place.file(&name))?;
+                    let file = match (name, layer.id) {
+                        ("" | "." | "..", Some(id)) => self.by_id(Kind::Vhd, id)?,
+                        (name, id) => {
+                            let allowed = self.place.policy().allow.into_iter();
+                            let elsewhere =
+                                allowed.filter(|_| id.is_some()).map(|it| it.join(name));
+                            let mut names = std::iter::once(name.to_owned())
+                                .chain(elsewhere.map(|path| path.display().to_string()));
+                            names.find_map(|name| self.place.file(&name))?
+                        }
+                    };
                     self.parent(&file, layer.id.map(|_| "vpc"), layer.id)?
                 }
             },
@@ -401,6 +399,12 @@ impl Walk<'_> {
             disk[block * BLOCK..][..BLOCK].fill(layer.fill());
         }
         Some(disk)
+    }
+
+    /// The image beside it that has this id.
+    fn by_id(&self, kind: Kind, id: u8) -> Option<PathBuf> {
+        let found = self.layers.iter().find(|it| it.kind == kind && it.index == id)?;
+        Some(self.place.folder.join(found.name()))
     }
 
     fn parent(&mut self, file: &Path, stated: Option<&str>, id: Option<u8>) -> Option<Vec<u8>> {
