@@ -38,6 +38,8 @@ pub fn chain(input: &[u8]) {
         symlink(to, place.folder.join(link)).expect("a link");
     }
     let expected = Walk { place: &place, layers: &layers, seen: Vec::new() }.image(0, None);
+    // What is missing in a file matters where it shows.
+    let expected: Option<Vec<u8>> = expected.and_then(|disk| disk.into_iter().collect());
     let options = OpenOptions { policy: place.policy(), ..OpenOptions::default() };
     let path = place.folder.join(layers[0].name());
     let opened = options.open_image(&Location::from(path)).and_then(|image| {
@@ -342,32 +344,31 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The disk that an image of the folder is, with those under it.
-    fn image(mut self, index: usize, stated: Option<&str>) -> Option<Vec<u8>> {
+    /// The disk that an image of the folder is, with those under it; where bytes are missing in a file, `None`.
+    fn image(mut self, index: usize, stated: Option<&str>) -> Option<Vec<Option<u8>>> {
         let layer = &self.layers[index];
         self.seen.push(self.place.folder.join(layer.name()));
         if stated == Some("raw") {
-            return Some(layer.bytes());
+            return Some(known(layer.bytes()));
         }
         if stated.is_some_and(|stated| stated != layer.kind.word()) {
             return None;
         }
         let mut disk = match layer.kind {
-            Kind::Raw => return Some(layer.bytes()),
+            Kind::Raw => return Some(known(layer.bytes())),
             Kind::Vmdk => {
                 let file = self.place.file(layer.parent.as_deref()?)?;
-                return fs::read(file).ok().filter(|bytes| bytes.len() >= SIZE).map(|mut bytes| {
-                    bytes.truncate(SIZE);
-                    bytes
-                });
+                let mut bytes = known(fs::read(file).ok()?);
+                bytes.resize(SIZE, None);
+                return Some(bytes);
             }
             Kind::Vdi => match layer.id {
-                None => vec![0; SIZE],
+                None => vec![Some(0); SIZE],
                 Some(id) => self.parent(&self.by_id(Kind::Vdi, id)?, Some("vdi"), None)?,
             },
             Kind::Qcow2 => match layer.parent.as_deref() {
                 // A name of no bytes is none.
-                None | Some("") => vec![0; SIZE],
+                None | Some("") => vec![Some(0); SIZE],
                 Some(name) => {
                     let stated =
                         layer.stated.map(|stated| if stated == "file" { "raw" } else { stated });
@@ -375,7 +376,7 @@ impl Walk<'_> {
                 }
             },
             Kind::Vhd => match layer.parent.as_deref() {
-                None => vec![0; SIZE],
+                None => vec![Some(0); SIZE],
                 Some(name) => {
                     // Without the folders that it was once in.
                     let name = name.rsplit('/').next().unwrap_or_default();
@@ -394,9 +395,9 @@ impl Walk<'_> {
                 }
             },
         };
-        disk.resize(SIZE, 0);
+        disk.resize(SIZE, Some(0));
         for block in layer.blocks() {
-            disk[block * BLOCK..][..BLOCK].fill(layer.fill());
+            disk[block * BLOCK..][..BLOCK].fill(Some(layer.fill()));
         }
         Some(disk)
     }
@@ -407,13 +408,18 @@ impl Walk<'_> {
         Some(self.place.folder.join(found.name()))
     }
 
-    fn parent(&mut self, file: &Path, stated: Option<&str>, id: Option<u8>) -> Option<Vec<u8>> {
+    fn parent(
+        &mut self,
+        file: &Path,
+        stated: Option<&str>,
+        id: Option<u8>,
+    ) -> Option<Vec<Option<u8>>> {
         if self.seen.iter().any(|seen| seen == file) {
             return None;
         }
         let index = self.layers.iter().position(|it| self.place.folder.join(it.name()) == file);
         let Some(index) = index else {
-            return matches!(stated, None | Some("raw")).then(|| vec![SECRET; SIZE]);
+            return matches!(stated, None | Some("raw")).then(|| vec![Some(SECRET); SIZE]);
         };
         let layer = &self.layers[index];
         if let Some(id) = id
@@ -425,4 +431,8 @@ impl Walk<'_> {
         let seen = self.seen.clone();
         Walk { place: self.place, layers: self.layers, seen }.image(index, stated)
     }
+}
+
+fn known(bytes: Vec<u8>) -> Vec<Option<u8>> {
+    bytes.into_iter().map(Some).collect()
 }
