@@ -75,8 +75,7 @@ impl Search<'_> {
             if let Some(found) = likely(&mut self.archive, &entry, self.judge)? {
                 disks.push(found);
                 if disks.len() == meant {
-                    let alone = self.choice == Choice::Only;
-                    return Ok(self.inside(entry, disks, alone, false));
+                    return Ok(self.inside(entry, disks, false));
                 }
                 self.archive.skip(entry.rest)?;
                 continue;
@@ -84,7 +83,7 @@ impl Search<'_> {
             self.limits.spend("an archive's list", entry.name.len() as u64 + 128)?;
             others.push(Found { name: entry.name.clone(), size: Some(entry.size), format: None });
             if others.len() == meant {
-                held = Some(self.whole(&entry)?);
+                held = Some(whole(&mut self.archive, &entry)?);
             } else {
                 self.archive.skip(entry.rest)?;
             }
@@ -106,14 +105,7 @@ impl Search<'_> {
 
     /// Looks for the disk that the descriptor, whose data come next, tells.
     fn by_descriptor(mut self, descriptor: &Entry, passed: &[Found]) -> Result<Inside> {
-        if descriptor.size > ovf::MAX {
-            return Err(Error::limit(format!("an OVF descriptor of {} bytes", descriptor.size)));
-        }
-        let text = self.whole(descriptor)?;
-        let files = ovf::read(&descriptor.name, &text, self.limits)?.disks;
-        let found =
-            |file: &Listed| Found { name: file.href.clone(), size: file.size, format: None };
-        let disks: Vec<Found> = files.iter().map(found).collect();
+        let (files, disks) = told(&mut self.archive, descriptor, self.limits)?;
         let wanted = &files[self.choice.pick(&disks)?];
         if wanted.in_chunks {
             return Err(Error::unsupported(format!(
@@ -131,34 +123,49 @@ impl Search<'_> {
         }
         while let Some(entry) = self.headers.next(&mut self.archive)? {
             if entry.is_file && wanted.is(&entry.name, "") {
-                return Ok(self.inside(entry, disks, false, true));
+                return Ok(self.inside(entry, disks, true));
             }
             self.archive.skip(entry.rest)?;
         }
         Err(missing(&descriptor.name, &wanted.href))
     }
 
-    fn inside(self, entry: Entry, disks: Vec<Found>, alone: bool, is_ova: bool) -> Inside {
-        let Self { archive, headers, judge, .. } = self;
+    fn inside(self, entry: Entry, disks: Vec<Found>, is_ova: bool) -> Inside {
+        let Self { archive, headers, choice, judge, limits } = self;
         let next_header = archive.at().saturating_add(entry.rest);
         let Entry { name, size, segments, .. } = entry;
-        let alone = alone.then(|| (name.clone(), judge));
-        let numbered = !is_ova && matches!(self.choice, Choice::Number(_));
-        let rest = Rest { headers, next_header, alone, numbered };
+        let limits = limits.clone();
+        let rest = Rest { headers, next_header, name: name.clone(), choice, judge, limits, is_ova };
         let content = Content { archive, segments, next: 0, at: 0, size, rest: Some(rest) };
         Inside { name, size, disks, is_ova, content: Peek::new(content) }
     }
+}
 
-    /// All bytes of a member that is short.
-    fn whole(&mut self, entry: &Entry) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; entry.size as usize];
-        let begun = self.archive.at();
-        for segment in &entry.segments {
-            self.archive.fill(&mut bytes[segment.at as usize..segment.end() as usize])?;
-        }
-        self.archive.skip(entry.rest - (self.archive.at() - begun))?;
-        Ok(bytes)
+/// All bytes of a member that is short.
+fn whole(archive: &mut Peek, entry: &Entry) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; entry.size as usize];
+    let begun = archive.at();
+    for segment in &entry.segments {
+        archive.fill(&mut bytes[segment.at as usize..segment.end() as usize])?;
     }
+    archive.skip(entry.rest - (archive.at() - begun))?;
+    Ok(bytes)
+}
+
+/// The disks that a descriptor, whose data come next, tells.
+fn told(
+    archive: &mut Peek,
+    descriptor: &Entry,
+    limits: &Limits,
+) -> Result<(Vec<Listed>, Vec<Found>)> {
+    if descriptor.size > ovf::MAX {
+        return Err(Error::limit(format!("an OVF descriptor of {} bytes", descriptor.size)));
+    }
+    let text = whole(archive, descriptor)?;
+    let files = ovf::read(&descriptor.name, &text, limits)?.disks;
+    let found = |file: &Listed| Found { name: file.href.clone(), size: file.size, format: None };
+    let disks = files.iter().map(found).collect();
+    Ok((files, disks))
 }
 
 /// A member that is taken for a disk, by its length or by its first bytes, which come next.
@@ -186,10 +193,34 @@ struct Rest {
     headers: Headers,
     /// Where the next header is.
     next_header: u64,
-    /// The name of the disk, where there must be no other.
-    alone: Option<(String, Judge)>,
-    /// The disk was chosen by its number among the members, so that no descriptor may come now.
-    numbered: bool,
+    /// The name of the disk, and how it was chosen.
+    name: String,
+    choice: Choice,
+    judge: Judge,
+    limits: Limits,
+    /// Whether a descriptor has told it.
+    is_ova: bool,
+}
+
+impl Rest {
+    /// Whether a descriptor that comes after the disk tells that it is the one.
+    fn agree(&self, archive: &mut Peek, descriptor: &Entry) -> Result<()> {
+        let late = |which: &str| {
+            let name = &descriptor.name;
+            Error::unsupported(format!(
+                "the descriptor '{name}', {which}, comes after them; unpack the archive first"
+            ))
+        };
+        if matches!(self.choice, Choice::Number(_)) {
+            return Err(late("which numbers the disks"));
+        }
+        let (files, disks) = told(archive, descriptor, &self.limits)?;
+        let wanted = &files[self.choice.pick(&disks)?];
+        match wanted.is(&self.name, "") {
+            true => Ok(()),
+            false => Err(late("which tells which of the members is the disk")),
+        }
+    }
 }
 
 impl Content {
@@ -230,26 +261,26 @@ impl Content {
 
     /// Reads the rest of the archive: what it is in may have a checksum at its end.
     fn end(&mut self) -> Result<()> {
-        let Some(Rest { mut headers, next_header, alone, numbered }) = self.rest.take() else {
-            return Ok(());
-        };
+        let Some(mut rest) = self.rest.take() else { return Ok(()) };
         let archive = &mut self.archive;
-        archive.skip(next_header - archive.at())?;
-        while let Some(entry) = headers.next(archive)? {
-            if numbered && entry.is_file && is_descriptor(&entry.name) {
-                return Err(Error::unsupported(format!(
-                    "the descriptor '{}', which numbers the disks, comes after them; unpack the \
-                     archive first",
-                    entry.name
-                )));
+        archive.skip(rest.next_header - archive.at())?;
+        while let Some(entry) = rest.headers.next(archive)? {
+            if rest.is_ova || !entry.is_file {
+                archive.skip(entry.rest)?;
+                continue;
             }
-            if let Some((name, judge)) = &alone
-                && entry.is_file
+            if is_descriptor(&entry.name) {
+                rest.agree(archive, &entry)?;
+                rest.is_ova = true;
+                continue;
+            }
+            if rest.choice == Choice::Only
                 && entry.size > 0
                 && !goes_with_disks(&entry.name)
-                && let Some(other) = likely(archive, &entry, *judge)?
+                && let Some(other) = likely(archive, &entry, rest.judge)?
             {
-                let first = Found { name: name.clone(), size: Some(self.size), format: None };
+                let name = rest.name.clone();
+                let first = Found { name, size: Some(self.size), format: None };
                 Choice::Only.pick(&[first, other])?;
             }
             archive.skip(entry.rest)?;
