@@ -5,15 +5,25 @@ use std::sync::{Arc, LazyLock};
 use diskferry_block_stream::{Cancel, Progress};
 use diskferry_inspect::{Inspection, Patch, TableKind, inspect, usage};
 use diskferry_raw::Raw;
-use diskferry_testkit::fuzz::Choices;
+use diskferry_testkit::fuzz::{Choices, put};
+use systems::SYSTEMS;
+
+#[path = "systems.rs"]
+mod systems;
 
 /// The input chooses a disk, and what is put on it.
 pub fn disk(input: &[u8]) {
     let mut choices = Choices::new(input);
     let mut disk = DISKS[usize::from(choices.byte()) % DISKS.len()].clone();
     let mends = choices.byte();
+    if let Some(system) = usize::from(mends >> 1 & 31).checked_sub(1).and_then(|at| SYSTEMS.get(at))
+    {
+        // In one of the partitions that some of the disks have, or on the whole disk.
+        let start = [0x2_0000, 0x1_0000, 0, 0x2_0000][usize::from(mends >> 6)];
+        system.iter().for_each(|(at, bytes)| put(&mut disk, start + at, bytes));
+    }
     while !choices.is_over() {
-        put(&mut disk, &mut choices);
+        change(&mut disk, &mut choices);
     }
     // Otherwise every change of a GPT is a wrong checksum, and nothing else.
     if mends & 1 == 1 {
@@ -102,7 +112,7 @@ fn look(disk: &Arc<Vec<u8>>) -> Inspection {
 const MOST: u64 = 1 << 20;
 
 /// Replaces a few bytes, near a place where something stands, or ends the disk.
-fn put(disk: &mut Vec<u8>, choices: &mut Choices<'_>) {
+fn change(disk: &mut Vec<u8>, choices: &mut Choices<'_>) {
     let end = disk.len();
     let place = choices.byte();
     let offset = usize::from(choices.short());
@@ -120,9 +130,7 @@ fn put(disk: &mut Vec<u8>, choices: &mut Choices<'_>) {
     if offset == 0xFFFF {
         disk.truncate(usize::from(choices.short()) * 16);
     }
-    if let Some(target) = disk.get_mut(at..at + bytes.len()) {
-        target.copy_from_slice(&bytes);
-    }
+    put(disk, at, &bytes);
 }
 
 /// Where tables, superblocks and folders stand.

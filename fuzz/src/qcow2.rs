@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use diskferry_block_stream::{Bytes, Disk, Image, Limits, Result};
 use diskferry_engine::{CopyOptions, Job, Source, copy};
 use diskferry_qcow2::{Options, Qcow2, plan};
-use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image};
+use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image, put};
 use diskferry_testkit::{Model, Recorder, Texture};
 
 /// The input is an image.
@@ -103,20 +103,12 @@ fn patch(image: &mut Vec<u8>, choices: &mut Choices<'_>) {
         0..0x80 => {
             let at = if kind < 0x40 { field(image, place) } else { first_fields(image, place) };
             let value = value(image, kind, choices);
-            if let Some(entry) = image.get_mut(at..at + 8) {
-                entry.copy_from_slice(&value.to_be_bytes());
-            }
+            put(image, at, &value.to_be_bytes());
         }
         // The header, whose fields are of all sizes.
-        0x80..0xc0 => put_byte(image, place % 128, choices.byte()),
-        0xc0..0xf0 => put_byte(image, place, choices.byte()),
+        0x80..0xc0 => put(image, place % 128, &[choices.byte()]),
+        0xc0..0xf0 => put(image, place, &[choices.byte()]),
         _ => image.truncate(place),
-    }
-}
-
-fn put_byte(image: &mut [u8], at: usize, value: u8) {
-    if let Some(byte) = image.get_mut(at) {
-        *byte = value;
     }
 }
 

@@ -1,12 +1,22 @@
 //! What is done with an input for archives and compressed files.
 
 use std::io::{Cursor, Read};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use diskferry_block_stream::{Bytes, Cancel, ErrorKind, Limits, Problem, Progress, Result};
+use diskferry_block_stream::{
+    Bytes, Cancel, Error, ErrorKind, Image, Limits, Plan, Problem, Progress, Result,
+};
+use diskferry_testkit::format::{STAMP, options};
+use diskferry_testkit::fuzz::{Choices, Chosen, any_disk};
+use diskferry_vmdk::Vmdk;
+use diskferry_wrap::ova::{self, Names, Options};
 use diskferry_wrap::{
     Choice, Forward, Package, Part, Peek, Unpacking, Wrapping, find_disk, survey,
 };
+use packages::package;
+
+#[path = "packages.rs"]
+mod packages;
 
 /// The input is a file, after a byte that says what is wanted of it. Whatever it is, it is refused,
 /// or its disk is the same whether it is read anywhere or in order.
@@ -17,6 +27,59 @@ pub fn unwrap(input: &[u8]) {
     if wanted & 1 == 1 {
         file.chunks_exact_mut(512).for_each(sum);
     }
+    judge_file(*wanted, file);
+}
+
+/// The input says what is wanted, and of what the file is put together.
+pub fn packages(input: &[u8]) {
+    let mut choices = Choices::new(input);
+    let wanted = choices.byte();
+    judge_file(wanted, package(&mut choices, &DISKS));
+}
+
+/// The input is a disk, and the way it is written into an OVA.
+pub fn roundtrip(input: &[u8]) {
+    any_disk(input, choose, open_ova);
+}
+
+/// Options as an input chooses them.
+fn choose(choices: &mut Choices<'_>) -> Chosen {
+    let text = choices.pick(&[
+        "",
+        "adapter_type=ide,memory=4G",
+        "manifest=sha1,name=a & b",
+        "firmware=efi",
+    ]);
+    let chunk = 64 << 10;
+    let plan = move |size: Option<u64>| -> Result<Plan> {
+        let chosen = options(text, Options::set);
+        let Some(size) = size else { return Err(Error::misuse("an OVA of unknown size")) };
+        let disk = diskferry_vmdk::plan(Some(size), &Default::default(), &STAMP, Some("d.vmdk"))?;
+        let Plan::Packed(disk) = disk else { panic!("a streamOptimized VMDK is packed") };
+        let names = Names::new(&chosen, Some("a.ova"));
+        ova::plan(disk, size, chosen, names, &STAMP)
+    };
+    Chosen { chunk, unit: chunk, most: chunk << 16, most_stored: 6 * chunk, plan: Box::new(plan) }
+}
+
+/// The disk, once the manifest was found right.
+fn open_ova(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Box<dyn Image>> {
+    let package = Package::open("a.ova", bytes, limits)?;
+    assert!(package.is_ova());
+    let report = &mut |problem: Problem| panic!("{}", problem.text);
+    package.check(&Cancel::default(), &Progress::default(), report)?;
+    let (part, disks) = package.disk(Choice::Only, &|_| Ok(None))?;
+    assert_eq!(disks.len(), 1);
+    Ok(Box::new(Vmdk::open(Arc::new(part), limits)?))
+}
+
+/// Short, so that a fuzzer has many. Sparse members may be as long as they like.
+static DISKS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let text = (0..2000_u32).flat_map(u32::to_le_bytes).collect();
+    vec![b"a disk".to_vec(), text, Vec::new(), vec![7; 700]]
+});
+
+fn judge_file(wanted: u8, file: Vec<u8>) {
     let choice = match wanted >> 1 & 3 {
         0 => Choice::Only,
         1 => Choice::First,
@@ -29,12 +92,16 @@ pub fn unwrap(input: &[u8]) {
         (Ok(Some(anywhere)), Ok(in_order)) => {
             assert!(anywhere == in_order, "two disks in one file")
         }
+        // Anywhere, what is not the disk is looked at, too.
+        (Err(error), Ok(disk)) if error.kind() != ErrorKind::Limit => {
+            panic!("{} bytes in order, and anywhere: {error}", disk.len())
+        }
         (Err(error), _) | (_, Err(error)) => refused(&error),
         _ => {}
     }
 }
 
-fn refused(error: &diskferry_block_stream::Error) {
+fn refused(error: &Error) {
     let kind = error.kind();
     let fair = [ErrorKind::Damaged, ErrorKind::Limit, ErrorKind::Misuse, ErrorKind::Unsupported];
     assert!(fair.contains(&kind), "{kind:?}: {error}");

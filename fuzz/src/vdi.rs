@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use diskferry_block_stream::{Bytes, Image, Limits, Stamp};
-use diskferry_testkit::format::options;
-use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image};
+use diskferry_block_stream::{Bytes, Limits};
+use diskferry_testkit::format::{STAMP, options};
+use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image, put, view};
 use diskferry_testkit::{Model, Texture};
 use diskferry_vdi::{Options, Vdi, plan};
 
@@ -35,7 +35,6 @@ pub fn roundtrip(input: &[u8]) {
 
 /// Options as an input chooses them.
 fn choose(choices: &mut Choices<'_>) -> Chosen {
-    const STAMP: Stamp = Stamp { uuid: *b"0123456789abcdef", seconds: 1_700_000_000 };
     let chosen = options(choices.pick(&["", "", "subformat=static"]), Options::set);
     let chunk = 1 << 20;
     Chosen {
@@ -48,7 +47,7 @@ fn choose(choices: &mut Choices<'_>) -> Chosen {
 }
 
 fn views(bytes: Arc<dyn Bytes>, limits: &Limits) -> Views {
-    vec![Vdi::open(bytes, limits).map(|image| Box::new(image) as Box<dyn Image>)]
+    view(Vdi::open(bytes, limits))
 }
 
 /// Good images of all kinds and versions, small enough that a change is likely to matter.
@@ -83,11 +82,7 @@ fn patch(image: &mut Vec<u8>, choices: &mut Choices<'_>) {
         0x80..0xc0 => MAP + place % 48 * 4,
         0xc0..0xe0 => place % (image.len() / 4).max(1) * 4,
         0xe0..0xf0 => {
-            let byte = choices.byte();
-            if let Some(place) = image.get_mut(place) {
-                *place = byte;
-            }
-            return;
+            return put(image, place, &[choices.byte()]);
         }
         _ => return image.truncate(place),
     };
@@ -97,9 +92,7 @@ fn patch(image: &mut Vec<u8>, choices: &mut Choices<'_>) {
         2 => u32::from(choices.byte()),
         _ => u32::from(choices.byte()) << 9,
     };
-    if let Some(bytes) = image.get_mut(at..at + 4) {
-        bytes.copy_from_slice(&value.to_le_bytes());
-    }
+    put(image, at, &value.to_le_bytes());
 }
 
 /// Where the fields of a header are, and where most maps begin.

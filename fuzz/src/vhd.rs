@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use diskferry_block_stream::{Bytes, Image, Limits, Stamp};
-use diskferry_testkit::format::options;
-use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image};
+use diskferry_block_stream::{Bytes, Limits};
+use diskferry_testkit::format::{STAMP, options};
+use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image, put, view};
 use diskferry_vhd::{Options, Vhd, plan};
 
 use fixture::{DIFFERENCING, FIXED, Fixture, HEADER, TABLE, seal_footer, seal_header};
@@ -42,7 +42,6 @@ pub fn roundtrip(input: &[u8]) {
 
 /// Options as an input chooses them.
 fn choose(choices: &mut Choices<'_>) -> Chosen {
-    const STAMP: Stamp = Stamp { uuid: *b"0123456789abcdef", seconds: 1_700_000_000 };
     let chosen = options(
         choices.pick(&["", "block_size=512K", "block_size=1M,force_size=on", "subformat=fixed"]),
         Options::set,
@@ -58,7 +57,7 @@ fn choose(choices: &mut Choices<'_>) -> Chosen {
 }
 
 fn views(bytes: Arc<dyn Bytes>, limits: &Limits) -> Views {
-    vec![Vhd::open(bytes, limits).map(|image| Box::new(image) as Box<dyn Image>)]
+    view(Vhd::open(bytes, limits))
 }
 
 const FOOTER: usize = 512;
@@ -97,11 +96,7 @@ fn patch(image: &mut Vec<u8>, choices: &mut Choices<'_>) {
         0x90..0xd0 => TABLE + place % 128 * 4,
         0xd0..0xe0 => place % (image.len() / 4).max(1) * 4,
         0xe0..0xf0 => {
-            let byte = choices.byte();
-            if let Some(place) = image.get_mut(place) {
-                *place = byte;
-            }
-            return;
+            return put(image, place, &[choices.byte()]);
         }
         _ => return image.truncate(place),
     };
@@ -111,7 +106,5 @@ fn patch(image: &mut Vec<u8>, choices: &mut Choices<'_>) {
         2 => u32::from(choices.byte()),
         _ => u32::from(choices.short()),
     };
-    if let Some(bytes) = image.get_mut(at..at + 4) {
-        bytes.copy_from_slice(&value.to_be_bytes());
-    }
+    put(image, at, &value.to_be_bytes());
 }

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
 use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Limits, Piece, Result, Stream};
-use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image};
+use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image, put, view};
 use diskferry_testkit::{Model, Texture};
 use diskferry_vmdk::{Descriptor, StreamOptimizedStream, Vmdk, plan};
 
@@ -80,7 +80,7 @@ fn limits() -> Limits {
 
 /// The image, with good files for whatever it names.
 fn views(bytes: Arc<dyn Bytes>, limits: &Limits) -> Views {
-    vec![open(bytes, limits).map(|image| Box::new(image) as Box<dyn Image>)]
+    view(open(bytes, limits))
 }
 
 fn open(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Vmdk> {
@@ -129,11 +129,7 @@ fn patch(image: &mut Vec<u8>, choices: &mut Choices<'_>) {
         0x50..0x90 => place % (image.len() / 512).max(1) * 512 + usize::from(kind & 7) * 4,
         0x90..0xd0 => place % (image.len() / 4).max(1) * 4,
         0xd0..0xf0 => {
-            let byte = choices.byte();
-            if let Some(place) = image.get_mut(place) {
-                *place = byte;
-            }
-            return;
+            return put(image, place, &[choices.byte()]);
         }
         _ => return image.truncate(place * 4),
     };
@@ -144,9 +140,7 @@ fn patch(image: &mut Vec<u8>, choices: &mut Choices<'_>) {
         _ => u64::from(choices.short()),
     };
     let width = if choices.byte() < 0xc0 { 4 } else { 8 };
-    if let Some(bytes) = image.get_mut(at..at + width) {
-        bytes.copy_from_slice(&value.to_le_bytes()[..width]);
-    }
+    put(image, at, &value.to_le_bytes()[..width]);
 }
 
 /// Passes a stream through a buffer of this length: how many bytes the disk has, and the first of

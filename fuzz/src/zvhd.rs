@@ -9,7 +9,7 @@ use diskferry_block_stream::{
     Stream,
 };
 use diskferry_engine::{CopyOptions, Job, Source, copy};
-use diskferry_testkit::fuzz::{Choices, Chosen, any_disk, any_image};
+use diskferry_testkit::fuzz::{Choices, Chosen, any_disk, any_image, put};
 use diskferry_testkit::{Model, Recorder, Texture};
 use diskferry_zvhd::zvhd::{self, Zvhd, ZvhdStream};
 use diskferry_zvhd::zvhd2::{self, Zvhd2, Zvhd2Stream};
@@ -288,7 +288,7 @@ fn patch(image: &mut Vec<u8>, choices: &mut Choices<'_>) {
         0..0x60 => {
             let page = if kind.is_multiple_of(2) { 0 } else { last };
             let at = page + place % 0xa0;
-            put_byte(image, at, choices.byte());
+            put(image, at, &[choices.byte()]);
             for page in [0, last] {
                 seal(image, page);
             }
@@ -296,13 +296,13 @@ fn patch(image: &mut Vec<u8>, choices: &mut Choices<'_>) {
         // Heads and ends of units, of which the first begins after a page.
         0x60..0xa0 => {
             let at = 4096 * (1 + place / 256 % 8) + place % 64;
-            put_byte(image, at.wrapping_sub(usize::from(kind % 2) * 16), choices.byte());
+            put(image, at.wrapping_sub(usize::from(kind % 2) * 16), &[choices.byte()]);
         }
         // The tables in front of the last page, and anything.
         0xa0..0xd0 => {
-            put_byte(image, last.saturating_sub(528_384).saturating_add(place % 64), choices.byte())
+            put(image, last.saturating_sub(528_384).saturating_add(place % 64), &[choices.byte()])
         }
-        0xd0..0xf0 => put_byte(image, place, choices.byte()),
+        0xd0..0xf0 => put(image, place, &[choices.byte()]),
         _ => image.truncate(place * 16),
     }
 }
@@ -312,11 +312,5 @@ fn seal(image: &mut [u8], page: usize) {
         page[0x40..0x44].fill(0);
         let sum: u32 = page.iter().map(|byte| u32::from(*byte)).sum();
         page[0x40..0x44].copy_from_slice(&(!sum).to_le_bytes());
-    }
-}
-
-fn put_byte(image: &mut [u8], at: usize, value: u8) {
-    if let Some(byte) = image.get_mut(at) {
-        *byte = value;
     }
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cap::Cap;
-use diskferry::block_stream::{Bytes, Kind, Plan, Result, Stamp};
+use diskferry::block_stream::{Bytes, Kind, Plan, Result};
 use diskferry::{Job, Limits, OpenOptions};
+use diskferry_testkit::format::STAMP;
 use diskferry_testkit::{Model, format, within};
 use diskferry_vmdk as vmdk;
 
@@ -18,7 +19,6 @@ use diskferry_vmdk as vmdk;
 static ALLOCATOR: Cap<System> = Cap::new(System, 1 << 30);
 
 const SIZE: u64 = 64 << 40;
-const STAMP: Stamp = Stamp { uuid: *b"0123456789abcdef", seconds: 1_700_000_000 };
 
 #[test]
 fn disks_of_64_tib_open_map_and_check() {

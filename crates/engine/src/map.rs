@@ -185,4 +185,26 @@ mod tests {
         let mut buf = [0; 16];
         assert!(map.read_at(0, &mut buf).is_err());
     }
+
+    #[test]
+    fn a_file_is_not_cut_while_somebody_looks_at_it() {
+        let (named, file) = file(&[7; 1 << 20]);
+        let Ok(map) = MappedBytes::new(file) else { panic!("no lease here") };
+        let look = || {
+            let mut sum = 0;
+            let seen = map.view(0, 1 << 20, &mut |bytes| {
+                sum = bytes.iter().map(|byte| u64::from(*byte)).sum();
+            });
+            assert!(!seen || sum == 7 << 20, "{sum}");
+            seen
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| while look() {});
+            }
+            // Waits for the lease.
+            File::options().write(true).open(named.path()).unwrap().set_len(0).unwrap();
+        });
+        assert!(map.read_at(0, &mut [0]).is_err());
+    }
 }

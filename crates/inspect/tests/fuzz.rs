@@ -2,10 +2,9 @@
 //! without contradiction.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use std::path::Path;
 use std::time::Duration;
 
-use diskferry_testkit::fuzz::replay;
+use diskferry_testkit::fuzz::kept;
 use diskferry_testkit::{Random, within};
 
 #[path = "../../../fuzz/src/inspect.rs"]
@@ -13,13 +12,7 @@ mod bodies;
 
 #[test]
 fn any_disk_is_looked_at() {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
-    let inputs = replay(&fuzz.join("corpus/inspect"), bodies::disk);
-    assert!(inputs > 0, "nothing is kept for inspect");
-    let crashes = fuzz.join("crashes/inspect");
-    if crashes.is_dir() {
-        replay(&crashes, bodies::disk);
-    }
+    kept("inspect", bodies::disk);
 }
 
 #[test]

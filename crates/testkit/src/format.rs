@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cancel, Disk, Image, Plan, Problem, Progress, Result};
+use diskferry_block_stream::{Bytes, Cancel, Disk, Image, Plan, Problem, Progress, Result, Stamp};
 use diskferry_engine::{CopyOptions, Job, Slice, Source, copy};
 
 use crate::Recorder;
+
+/// The id and the time of images whose own do not matter.
+pub const STAMP: Stamp = Stamp { uuid: *b"0123456789abcdef", seconds: 1_700_000_000 };
 
 /// Options as on the command line: `key=value,key=value`. What has no value, as `c` for compression,
 /// is set to an empty one.

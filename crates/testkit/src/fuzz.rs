@@ -8,7 +8,7 @@ mod reading;
 mod writing;
 
 pub use choices::Choices;
-pub use reading::{Views, any_image};
+pub use reading::{Views, any_image, view};
 pub use writing::{Chosen, any_disk};
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -58,6 +58,14 @@ pub fn replay(dir: &Path, body: impl Fn(&[u8])) -> usize {
         named(&path.display().to_string(), || body(&input));
     }
     files.len()
+}
+
+/// Replaces bytes at an offset, where there are so many.
+pub fn put(file: &mut [u8], at: usize, bytes: &[u8]) {
+    let end = at.saturating_add(bytes.len());
+    if let Some(place) = file.get_mut(at..end) {
+        place.copy_from_slice(bytes);
+    }
 }
 
 /// Runs `work`; when that panics, the message begins with `name`.

@@ -4,11 +4,9 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result, Stamp};
-use diskferry_testkit::format::{self, problems};
+use diskferry_testkit::format::{self, STAMP, problems};
 use diskferry_testkit::{Model, Texture, laws};
 use diskferry_vhd::{Options, Vhd, plan};
-
-const STAMP: Stamp = Stamp { uuid: *b"0123456789abcdef", seconds: 1_700_000_000 };
 
 fn options(text: &str) -> Options {
     format::options(text, Options::set)

@@ -81,8 +81,7 @@ impl Search<'_> {
             if let Some(found) = likely(&mut self.archive, &entry, self.judge)? {
                 disks.push(found);
                 if disks.len() == meant {
-                    let alone = self.choice == Choice::Only;
-                    return Ok(self.inside(entry, disks, alone, Promised::Nothing));
+                    return Ok(self.inside(entry, disks, Promised::Nothing));
                 }
                 self.archive.skip(entry.rest)?;
                 continue;
@@ -90,7 +89,7 @@ impl Search<'_> {
             self.limits.spend("an archive's list", entry.name.len() as u64 + 128)?;
             others.push(Found { name: entry.name.clone(), size: Some(entry.size), format: None });
             if others.len() == meant {
-                held = Some(self.whole(&entry)?);
+                held = Some(whole(&mut self.archive, &entry)?);
             } else {
                 self.archive.skip(entry.rest)?;
             }
@@ -113,14 +112,7 @@ impl Search<'_> {
 
     /// Looks for the disk that the descriptor, whose data come next, tells.
     fn by_descriptor(mut self, descriptor: &Entry, passed: &[Found]) -> Result<Inside> {
-        if descriptor.size > ovf::MAX {
-            return Err(Error::limit(format!("an OVF descriptor of {} bytes", descriptor.size)));
-        }
-        let text = self.whole(descriptor)?;
-        let files = ovf::read(&descriptor.name, &text, self.limits)?.disks;
-        let found =
-            |file: &Listed| Found { name: file.href.clone(), size: file.size, format: None };
-        let disks: Vec<Found> = files.iter().map(found).collect();
+        let Told { text, files, disks } = told(&mut self.archive, descriptor, self.limits)?;
         let wanted = &files[self.choice.pick(&disks)?];
         if wanted.in_chunks {
             return Err(Error::unsupported(format!(
@@ -135,7 +127,7 @@ impl Search<'_> {
         let mut promised = Promised::Later;
         while let Some(entry) = self.headers.next(&mut self.archive)? {
             if entry.is_file && wanted.is(&entry.name, "") {
-                return Ok(self.inside(entry, disks, false, promised));
+                return Ok(self.inside(entry, disks, promised));
             }
             if entry.is_file && is_manifest(&entry.name) && matches!(promised, Promised::Later) {
                 promised = self.by_manifest(&entry, (&descriptor.name, &text), wanted)?;
@@ -156,7 +148,7 @@ impl Search<'_> {
         if listing.size > manifest::MAX {
             return Err(Error::limit(format!("a manifest of {} bytes", listing.size)));
         }
-        let lines = self.whole(listing)?;
+        let lines = whole(&mut self.archive, listing)?;
         let mut promised = Promised::Unlisted(listing.name.clone());
         for line in manifest::lines(&listing.name, &String::from_utf8_lossy(&lines)) {
             match line.algorithm {
@@ -175,32 +167,58 @@ impl Search<'_> {
         Ok(promised)
     }
 
-    fn inside(self, entry: Entry, disks: Vec<Found>, alone: bool, promised: Promised) -> Inside {
-        let Self { archive, headers, judge, .. } = self;
+    fn inside(self, entry: Entry, disks: Vec<Found>, promised: Promised) -> Inside {
+        let Self { archive, headers, choice, judge, limits } = self;
         let is_ova = !matches!(promised, Promised::Nothing);
         let next_header = archive.at().saturating_add(entry.rest);
         let Entry { name, size, segments, .. } = entry;
-        let alone = alone.then(|| (name.clone(), judge));
-        let numbered = !is_ova && matches!(self.choice, Choice::Number(_));
         let is_whole = segments.iter().map(|segment| segment.len).sum::<u64>() == size;
         let note = Arc::<OnceLock<String>>::default();
         let promised = promised.of(&name, is_whole, &note);
-        let rest = Rest { headers, next_header, alone, numbered, note: Arc::clone(&note) };
+        let rest = Rest {
+            headers,
+            next_header,
+            name: name.clone(),
+            choice,
+            judge,
+            limits: limits.clone(),
+            is_ova,
+            note: Arc::clone(&note),
+        };
         let content =
             Content { archive, segments, next: 0, at: 0, size, promised, rest: Some(rest) };
         Inside { name, size, disks, is_ova, content: Peek::new(content), note }
     }
+}
 
-    /// All bytes of a member that is short.
-    fn whole(&mut self, entry: &Entry) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; entry.size as usize];
-        let begun = self.archive.at();
-        for segment in &entry.segments {
-            self.archive.fill(&mut bytes[segment.at as usize..segment.end() as usize])?;
-        }
-        self.archive.skip(entry.rest - (self.archive.at() - begun))?;
-        Ok(bytes)
+/// All bytes of a member that is short.
+fn whole(archive: &mut Peek, entry: &Entry) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; entry.size as usize];
+    let begun = archive.at();
+    for segment in &entry.segments {
+        archive.fill(&mut bytes[segment.at as usize..segment.end() as usize])?;
     }
+    archive.skip(entry.rest - (archive.at() - begun))?;
+    Ok(bytes)
+}
+
+/// What a descriptor tells: the files of the disks, and the disks to pick from.
+struct Told {
+    text: Vec<u8>,
+    files: Vec<Listed>,
+    disks: Vec<Found>,
+}
+
+/// Reads a descriptor, whose data come next.
+fn told(archive: &mut Peek, descriptor: &Entry, limits: &Limits) -> Result<Told> {
+    if descriptor.size > ovf::MAX {
+        return Err(Error::limit(format!("an OVF descriptor of {} bytes", descriptor.size)));
+    }
+    let text = whole(archive, descriptor)?;
+    let files = ovf::read(&descriptor.name, &text, limits)?.disks;
+    let found = |file: &Listed| Found { name: file.href.clone(), size: file.size, format: None };
+    let disks = files.iter().map(found).collect();
+    Ok(Told { text, files, disks })
 }
 
 /// A descriptor that comes when a disk of it has passed.
@@ -269,11 +287,26 @@ struct Rest {
     headers: Headers,
     /// Where the next header is.
     next_header: u64,
-    /// The name of the disk, where there must be no other.
-    alone: Option<(String, Judge)>,
-    /// The disk was chosen by its number among the members, so that no descriptor may come now.
-    numbered: bool,
+    /// The name of the disk, and how it was chosen.
+    name: String,
+    choice: Choice,
+    judge: Judge,
+    limits: Limits,
+    /// Whether a descriptor has told it.
+    is_ova: bool,
     note: Arc<OnceLock<String>>,
+}
+
+impl Rest {
+    /// Whether a descriptor that comes after the disk tells that it is the one.
+    fn agree(&self, archive: &mut Peek, descriptor: &Entry) -> Result<()> {
+        if matches!(self.choice, Choice::Number(_)) {
+            return Err(late(&descriptor.name));
+        }
+        let Told { files, disks, .. } = told(archive, descriptor, &self.limits)?;
+        let wanted = &files[self.choice.pick(&disks)?];
+        if wanted.is(&self.name, "") { Ok(()) } else { Err(late(&descriptor.name)) }
+    }
 }
 
 impl Content {
@@ -317,33 +350,36 @@ impl Content {
 
     /// Reads the rest of the archive: what it is in may have a checksum at its end.
     fn end(&mut self) -> Result<()> {
-        let Some(Rest { mut headers, next_header, alone, numbered, note }) = self.rest.take()
-        else {
-            return Ok(());
-        };
+        let Some(mut rest) = self.rest.take() else { return Ok(()) };
         let promised = std::mem::replace(&mut self.promised, Promised::Nothing);
-        let is_later = matches!(promised, Promised::Later);
+        let mut is_later = matches!(promised, Promised::Later);
         if let Promised::Digest(digest, line) = promised {
             line.compare(digest.algorithm(), &digest.finish())?;
         }
         let archive = &mut self.archive;
-        archive.skip(next_header - archive.at())?;
-        while let Some(entry) = headers.next(archive)? {
-            if numbered && entry.is_file && is_descriptor(&entry.name) {
-                return Err(late(&entry.name));
-            }
-            if let Some((name, judge)) = &alone
-                && entry.is_file
-                && entry.size > 0
-                && !goes_with_disks(&entry.name)
-                && let Some(other) = likely(archive, &entry, *judge)?
-            {
-                let first = Found { name: name.clone(), size: Some(self.size), format: None };
-                Choice::Only.pick(&[first, other])?;
-            }
+        archive.skip(rest.next_header - archive.at())?;
+        while let Some(entry) = rest.headers.next(archive)? {
             if is_later && entry.is_file && is_manifest(&entry.name) {
                 let why = "comes after the disk, which was not compared with it";
-                note.get_or_init(|| format!("the manifest '{}' {why}", entry.name));
+                rest.note.get_or_init(|| format!("the manifest '{}' {why}", entry.name));
+            }
+            if rest.is_ova || !entry.is_file {
+                archive.skip(entry.rest)?;
+                continue;
+            }
+            if is_descriptor(&entry.name) {
+                rest.agree(archive, &entry)?;
+                (rest.is_ova, is_later) = (true, true);
+                continue;
+            }
+            if rest.choice == Choice::Only
+                && entry.size > 0
+                && !goes_with_disks(&entry.name)
+                && let Some(other) = likely(archive, &entry, rest.judge)?
+            {
+                let name = rest.name.clone();
+                let first = Found { name, size: Some(self.size), format: None };
+                Choice::Only.pick(&[first, other])?;
             }
             archive.skip(entry.rest)?;
         }

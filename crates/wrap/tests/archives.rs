@@ -646,6 +646,31 @@ fn a_manifest_promises_what_it_has_of_the_disk_and_no_more() {
     assert_eq!(promised(chunks, "two.vmdk"), (vec![Ok(()), damaged], lacks("vm.ovf")));
 }
 
+/// In order, a disk is on its way when the descriptor comes.
+#[test]
+fn a_descriptor_after_the_disk_agrees_or_is_refused() {
+    let large = vec![1; 1 << 20];
+    let of = |descriptor: &str| {
+        let (a, b) = (Member::new("a.img", b'0', &large), Member::new("b.img", b'0', b"disk b"));
+        let late = Member::new("vm.ovf", b'0', descriptor.as_bytes());
+        archive(&[a, b, late, Member::new("c.img", b'0', &large)])
+    };
+    let names = |href: &str| {
+        format!("<Envelope><File id='1' href='{href}'/><Disk fileRef='1'/></Envelope>")
+    };
+    for choice in [Choice::Only, Choice::First] {
+        // What it does not name is no disk, however large.
+        let (name, content) = read(&of(&names("a.img")), choice, &limits()).unwrap();
+        assert!(name == "a.tar/a.img" && content == large);
+        let other = of(&names("b.img"));
+        assert_eq!(disk(&other, choice, &limits()).unwrap().1, b"disk b");
+        let error = in_order(&other, choice, &limits(), true).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("unpack the archive first"), "{error}");
+        assert_eq!(read(&of("<Envelope>"), choice, &limits()), Err(ErrorKind::Damaged));
+    }
+}
+
 fn surveyed(bytes: &[u8]) -> Result<Option<Survey>> {
     let bytes: Arc<dyn Bytes> = Arc::new(bytes.to_vec());
     survey(&bytes, &limits(), &Cancel::default(), &Progress::default())

@@ -1,22 +1,9 @@
 //! What fuzzing kept, replayed: inputs that reach every corner, and inputs that once found a bug.
 
-use std::path::Path;
-
-use diskferry_testkit::fuzz::replay;
+use diskferry_testkit::fuzz::kept;
 
 #[path = "../../../fuzz/src/zvhd.rs"]
 mod bodies;
-
-/// Replays what is kept for a target; there must be something.
-fn kept(target: &str, body: fn(&[u8])) {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
-    let inputs = replay(&fuzz.join("corpus").join(target), body);
-    assert!(inputs > 0, "nothing is kept for {target}");
-    let crashes = fuzz.join("crashes").join(target);
-    if crashes.is_dir() {
-        replay(&crashes, body);
-    }
-}
 
 #[test]
 fn any_bytes_are_an_image_or_refused() {

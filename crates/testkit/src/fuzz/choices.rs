@@ -18,6 +18,11 @@ impl<'a> Choices<'a> {
         self.0.is_empty()
     }
 
+    /// What is not used yet, for those who need bytes and no decisions.
+    pub fn rest(self) -> &'a [u8] {
+        self.0
+    }
+
     /// A byte.
     pub fn byte(&mut self) -> u8 {
         self.bytes::<1>()[0]

@@ -11,6 +11,11 @@ use crate::{Random, format};
 /// The disks that are in one file: as it is now, and as it was at each snapshot.
 pub type Views = Vec<Result<Box<dyn Image>>>;
 
+/// The one disk of a file, where there are no snapshots.
+pub fn view(image: Result<impl Image + 'static>) -> Views {
+    vec![image.map(|image| Box::new(image) as Box<dyn Image>)]
+}
+
 /// Whatever the bytes are, they are refused as damaged, unsupported or past a limit; or they are
 /// disks that keep the contract of [`Cursor`]: extents tile them, tell the truth, and are the same
 /// for every limit; a read gives the same bytes however it is sliced, and fails exactly when one
