@@ -414,8 +414,7 @@ impl DiskImage {
     /// Its name in the archive that it is in, where it is in one.
     pub(crate) fn member(&self) -> Option<&str> {
         let file = self.wrapped.as_ref()?.file.name();
-        Some(self.name().strip_prefix(file)?.trim_start_matches('/'))
-            .filter(|name| !name.is_empty())
+        self.name().strip_prefix(file)?.strip_prefix('/').filter(|name| !name.is_empty())
     }
 
     /// The bytes of the file that it is in, with all that is around it.

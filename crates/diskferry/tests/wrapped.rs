@@ -324,16 +324,32 @@ fn a_conversion_compares_what_it_reads_with_the_manifest() {
         pack good vm.ovf vm.mf vm-disk1.vmdk; pack none vm.ovf vm-disk1.vmdk
         pack bad-disk -C disk vm.ovf vm.mf vm-disk1.vmdk; pack bad-ovf -C ovf vm.ovf vm.mf vm-disk1.vmdk
         pack last vm.ovf vm-disk1.vmdk vm.mf; pack bad-last -C disk vm.ovf vm-disk1.vmdk vm.mf
+        pack bad-first -C disk vm.mf vm.ovf vm-disk1.vmdk; pack bad-late -C disk vm-disk1.vmdk vm.mf vm.ovf
+        cp vm.mf right
+        : > aa.mf; pack stray vm.ovf aa.mf vm.mf vm-disk1.vmdk; pack bad-stray vm.ovf aa.mf -C disk vm.mf vm-disk1.vmdk
+        sed 's/= .*/= 0/' vm.mf > aa.mf; pack wrong-stray vm.ovf aa.mf vm.mf vm-disk1.vmdk
+        (cat right; sed -n '/vmdk/s/= .*/= 0/p' right) > vm.mf; pack twice vm.ovf vm.mf vm-disk1.vmdk
+        (echo \"SHA1(vm-disk1.vmdk)= $(sha1sum < vm-disk1.vmdk | cut -d' ' -f1)\"; sed '/vmdk/s/= .*/= 0/' right) > vm.mf
+        pack two-kinds vm.ovf vm.mf vm-disk1.vmdk; (printf '\\357\\273\\277'; sed 's/SHA256(vm.ovf)= .*/SHA256(vm.ovf)= 0/' right) > vm.mf
+        pack bom vm.ovf vm.mf vm-disk1.vmdk; cp right vm.mf
         cp short vm.mf; pack short vm.ovf vm.mf vm-disk1.vmdk; cp odd vm.mf; pack odd vm.ovf vm.mf vm-disk1.vmdk");
     for (name, bad_in_file, bad_in_order, note_in_file, note_in_order) in [
         ("good", None, None, None, None),
         ("none", None, None, None, None),
         ("bad-disk", Some("vm-disk1.vmdk"), Some("vm-disk1.vmdk"), None, None),
         ("bad-ovf", Some("vm.ovf"), Some("vm.ovf"), None, None),
-        ("last", None, None, None, Some("'vm.mf' comes after the disk")),
-        ("bad-last", Some("vm-disk1.vmdk"), None, None, Some("'vm.mf' comes after the disk")),
+        ("last", None, None, None, Some("'vm.mf' is not between")),
+        ("bad-last", Some("vm-disk1.vmdk"), None, None, Some("'vm.mf' is not between")),
         ("short", None, None, Some("is not in the manifest"), Some("is not in the manifest")),
-        ("odd", None, None, Some("of an unknown kind"), Some("is not in the manifest")),
+        ("odd", None, None, Some("of an unknown kind"), Some("of an unknown kind")),
+        ("bad-first", Some("vm-disk1.vmdk"), None, None, Some("'vm.mf' is not between")),
+        ("bad-late", Some("vm-disk1.vmdk"), None, None, Some("'vm.mf' is not between")),
+        ("stray", None, None, None, None),
+        ("wrong-stray", None, None, None, None),
+        ("bad-stray", Some("vm-disk1.vmdk"), Some("vm-disk1.vmdk"), None, None),
+        ("twice", Some("vm-disk1.vmdk"), Some("vm-disk1.vmdk"), None, None),
+        ("two-kinds", Some("vm-disk1.vmdk"), Some("vm-disk1.vmdk"), None, None),
+        ("bom", Some("vm.ovf"), Some("vm.ovf"), None, None),
     ] {
         let ova = format!("{name}.ova");
         for (file, through_pipe, bad, note) in [

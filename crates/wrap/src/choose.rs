@@ -83,6 +83,14 @@ pub(crate) fn is_manifest(name: &str) -> bool {
     has_extension(name, "mf")
 }
 
+/// Whether a manifest is the one of that descriptor: it has its name but for the extension.
+///
+/// Source: DSP0243 1.1.1, section 5.1.
+pub(crate) fn is_manifest_of(name: &str, descriptor: &str) -> bool {
+    let stem = |name: &str| name.rsplit_once('.').map(|(stem, _)| stem.to_owned());
+    is_manifest(name) && stem(name) == stem(descriptor)
+}
+
 fn has_extension(name: &str, wanted: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
     let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);

@@ -25,7 +25,8 @@ pub struct Promises {
 pub struct Promise {
     part: Part,
     algorithm: Algorithm,
-    line: Line,
+    /// The lines that have it: more than one may.
+    lines: Vec<Line>,
 }
 
 impl Promise {
@@ -35,7 +36,8 @@ impl Promise {
     /// `Damaged` where it is another; `Io`; whatever `go_on` fails with.
     pub fn check(&self, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
         let found = digest(&self.part, self.algorithm, go_on, &Progress::default())?;
-        self.line.compare(self.algorithm, &found).map_err(|damage| {
+        let compared = self.lines.iter().try_for_each(|line| line.compare(self.algorithm, &found));
+        compared.map_err(|damage| {
             Error::from(damage).doing("comparing with the manifest").in_file(self.part.name())
         })
     }
@@ -58,7 +60,7 @@ impl Package {
         // Of several of a name the first counts, as everywhere.
         let files = self.files_of(disk).rev().map(|member| (member.name.as_str(), member));
         let files: HashMap<&str, &Member> = files.collect();
-        let (mut seen, mut compared) = (HashSet::new(), HashSet::new());
+        let (mut seen, mut places) = (HashSet::new(), HashMap::new());
         let mut uncompared = None;
         for line in manifest::lines(&listing.name, &text) {
             let Some((&name, member)) = files.get_key_value(line.file.as_str()) else { continue };
@@ -66,10 +68,16 @@ impl Package {
             let problem = match line.algorithm {
                 None => "has a digest of an unknown kind in",
                 Some(_) if !member.is_whole() => "has holes, and is not compared with",
-                // Once is enough, however often it is listed.
-                Some(algorithm) if !compared.insert((name, algorithm)) => continue,
+                // It is read once, however often it is listed.
                 Some(algorithm) => {
-                    promises.digests.push(Promise { part: self.part(member), algorithm, line });
+                    let place = *places.entry((name, algorithm)).or_insert(promises.digests.len());
+                    match promises.digests.get_mut(place) {
+                        Some(promise) => promise.lines.push(line),
+                        None => {
+                            let (part, lines) = (self.part(member), vec![line]);
+                            promises.digests.push(Promise { part, algorithm, lines });
+                        }
+                    }
                     continue;
                 }
             };

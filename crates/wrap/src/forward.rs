@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock};
 use diskferry_block_stream::{Error, Limits, Result};
 use diskferry_codec::digest::Digest;
 
-use crate::choose::{Choice, Found, LIKELY, goes_with_disks, is_descriptor, is_manifest};
+use crate::choose::{
+    Choice, Found, LIKELY, goes_with_disks, is_descriptor, is_manifest, is_manifest_of,
+};
 use crate::damage::Damage;
 use crate::manifest::{self, Line};
 use crate::ovf::{self, Listed};
@@ -45,7 +47,7 @@ pub type Judge = fn(&[u8]) -> Option<&'static str>;
 /// # Errors
 /// As for [`Choice::pick`]; `Damaged`, `Limit`, `Io`; `Unsupported` for a disk in chunks.
 pub fn find_disk(archive: Peek, choice: Choice, judge: Judge, limits: &Limits) -> Result<Inside> {
-    Search { archive, headers: Headers::new(limits), choice, judge, limits }.run()
+    Search { archive, headers: Headers::new(limits), choice, judge, limits, manifest: None }.run()
 }
 
 /// Bytes of a member that `judge` sees.
@@ -57,6 +59,8 @@ struct Search<'a> {
     choice: Choice,
     judge: Judge,
     limits: &'a Limits,
+    /// A manifest that was passed over: in order, one is of use only between the descriptor and the disk.
+    manifest: Option<String>,
 }
 
 impl Search<'_> {
@@ -75,6 +79,9 @@ impl Search<'_> {
                 return self.by_descriptor(&entry, &disks);
             }
             if !entry.is_file || entry.size == 0 || goes_with_disks(&entry.name) {
+                if entry.is_file && is_manifest(&entry.name) {
+                    self.manifest.get_or_insert(entry.name);
+                }
                 self.archive.skip(entry.rest)?;
                 continue;
             }
@@ -129,10 +136,14 @@ impl Search<'_> {
             if entry.is_file && wanted.is(&entry.name, "") {
                 return Ok(self.inside(entry, disks, promised));
             }
-            if entry.is_file && is_manifest(&entry.name) && matches!(promised, Promised::Later) {
+            let is_own = is_manifest_of(&entry.name, &descriptor.name);
+            if entry.is_file && is_own && matches!(promised, Promised::Later) {
                 promised = self.by_manifest(&entry, (&descriptor.name, &text), wanted)?;
             } else {
                 self.archive.skip(entry.rest)?;
+                if entry.is_file && is_manifest(&entry.name) {
+                    self.manifest.get_or_insert(entry.name);
+                }
             }
         }
         Err(missing(&descriptor.name, &wanted.href))
@@ -149,7 +160,7 @@ impl Search<'_> {
             return Err(Error::limit(format!("a manifest of {} bytes", listing.size)));
         }
         let lines = whole(&mut self.archive, listing)?;
-        let mut promised = Promised::Unlisted(listing.name.clone());
+        let (mut digests, mut is_known) = (Vec::<(Digest, Vec<Line>)>::new(), true);
         for line in manifest::lines(&listing.name, &String::from_utf8_lossy(&lines)) {
             match line.algorithm {
                 Some(algorithm) if line.file == descriptor => {
@@ -157,18 +168,29 @@ impl Search<'_> {
                     digest.update(text);
                     line.compare(algorithm, &digest.finish())?;
                 }
-                // Of several digests of a file the first will do.
-                Some(algorithm) if disk.is(&line.file, "") && !promised.is_digest() => {
-                    promised = Promised::Digest(Digest::new(algorithm), line);
+                Some(algorithm) if disk.is(&line.file, "") => {
+                    let of_kind = |(digest, _): &&mut (Digest, _)| digest.algorithm() == algorithm;
+                    match digests.iter_mut().find(of_kind) {
+                        Some((_, lines)) => lines.push(line),
+                        None => digests.push((Digest::new(algorithm), vec![line])),
+                    }
                 }
+                None if disk.is(&line.file, "") => is_known = false,
                 _ => {}
             }
         }
-        Ok(promised)
+        Ok(match (digests.is_empty(), is_known) {
+            (false, _) => Promised::Digests(digests),
+            (true, true) => Promised::Nowhere(format!("is not in the manifest '{}'", listing.name)),
+            (true, false) => Promised::Nowhere(format!(
+                "has a digest of an unknown kind in the manifest '{}'",
+                listing.name
+            )),
+        })
     }
 
     fn inside(self, entry: Entry, disks: Vec<Found>, promised: Promised) -> Inside {
-        let Self { archive, headers, choice, judge, limits } = self;
+        let Self { archive, headers, choice, judge, limits, manifest } = self;
         let is_ova = !matches!(promised, Promised::Nothing);
         let next_header = archive.at().saturating_add(entry.rest);
         let Entry { name, size, segments, .. } = entry;
@@ -183,6 +205,7 @@ impl Search<'_> {
             judge,
             limits: limits.clone(),
             is_ova,
+            manifest,
             note: Arc::clone(&note),
         };
         let content =
@@ -235,26 +258,22 @@ enum Promised {
     Nothing,
     /// There was no manifest yet.
     Later,
-    /// There is nothing of it in the manifest of that name.
-    Unlisted(String),
-    /// It has a digest of it: the one in the making, and the line.
-    Digest(Digest, Line),
+    /// There is nothing in it to compare, for this reason.
+    Nowhere(String),
+    /// It has digests of it: each in the making, and the lines that have it.
+    Digests(Vec<(Digest, Vec<Line>)>),
 }
 
 impl Promised {
-    fn is_digest(&self) -> bool {
-        matches!(self, Self::Digest(..))
-    }
-
     /// What is compared of the disk called `name`; else says why not.
     fn of(self, name: &str, is_whole: bool, note: &OnceLock<String>) -> Self {
         let text = match &self {
             Self::Nothing | Self::Later => return self,
-            Self::Digest(..) if is_whole => return self,
-            Self::Digest(..) => {
+            Self::Digests(_) if is_whole => return self,
+            Self::Digests(_) => {
                 format!("'{name}' has holes, and is not compared with the manifest")
             }
-            Self::Unlisted(listing) => format!("'{name}' is not in the manifest '{listing}'"),
+            Self::Nowhere(why) => format!("'{name}' {why}"),
         };
         note.get_or_init(|| text);
         Self::Nothing
@@ -294,6 +313,8 @@ struct Rest {
     limits: Limits,
     /// Whether a descriptor has told it.
     is_ova: bool,
+    /// A manifest that nothing was compared with.
+    manifest: Option<String>,
     note: Arc<OnceLock<String>>,
 }
 
@@ -341,8 +362,8 @@ impl Content {
         if count == 0 {
             return Err(Damage::Short { at: self.archive.at() }.into());
         }
-        if let Promised::Digest(digest, _) = &mut self.promised {
-            digest.update(&buf[..count]);
+        if let Promised::Digests(digests) = &mut self.promised {
+            digests.iter_mut().for_each(|(digest, _)| digest.update(&buf[..count]));
         }
         self.at += count as u64;
         Ok(count)
@@ -352,16 +373,19 @@ impl Content {
     fn end(&mut self) -> Result<()> {
         let Some(mut rest) = self.rest.take() else { return Ok(()) };
         let promised = std::mem::replace(&mut self.promised, Promised::Nothing);
-        let mut is_later = matches!(promised, Promised::Later);
-        if let Promised::Digest(digest, line) = promised {
-            line.compare(digest.algorithm(), &digest.finish())?;
+        // Of a disk that came before the descriptor nothing was known to compare.
+        let is_later = matches!(promised, Promised::Later) || !rest.is_ova;
+        if let Promised::Digests(digests) = promised {
+            for (digest, lines) in digests {
+                let (algorithm, found) = (digest.algorithm(), digest.finish());
+                lines.iter().try_for_each(|line| line.compare(algorithm, &found))?;
+            }
         }
         let archive = &mut self.archive;
         archive.skip(rest.next_header - archive.at())?;
         while let Some(entry) = rest.headers.next(archive)? {
-            if is_later && entry.is_file && is_manifest(&entry.name) {
-                let why = "comes after the disk, which was not compared with it";
-                rest.note.get_or_init(|| format!("the manifest '{}' {why}", entry.name));
+            if entry.is_file && is_manifest(&entry.name) {
+                rest.manifest.get_or_insert_with(|| entry.name.clone());
             }
             if rest.is_ova || !entry.is_file {
                 archive.skip(entry.rest)?;
@@ -369,7 +393,7 @@ impl Content {
             }
             if is_descriptor(&entry.name) {
                 rest.agree(archive, &entry)?;
-                (rest.is_ova, is_later) = (true, true);
+                rest.is_ova = true;
                 continue;
             }
             if rest.choice == Choice::Only
@@ -382,6 +406,10 @@ impl Content {
                 Choice::Only.pick(&[first, other])?;
             }
             archive.skip(entry.rest)?;
+        }
+        if let Some(name) = rest.manifest.filter(|_| rest.is_ova && is_later) {
+            let why = "is not between the descriptor and the disk, which was not compared with it";
+            rest.note.get_or_init(|| format!("the manifest '{name}' {why}"));
         }
         archive.drain()
     }

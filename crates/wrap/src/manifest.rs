@@ -30,7 +30,7 @@ pub(crate) const MAX: u64 = 4 << 20;
 /// The lines of the manifest that is called `name`; those that are none are left out.
 pub(crate) fn lines(name: &str, text: &str) -> impl Iterator<Item = Line> {
     let folder = &name[..name.rfind('/').map_or(0, |slash| slash + 1)];
-    text.lines().filter_map(move |text| line(folder, text))
+    text.trim_start_matches('\u{feff}').lines().filter_map(move |text| line(folder, text))
 }
 
 impl Line {

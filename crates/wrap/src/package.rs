@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Cancel, Error, Limits, Problem, Progress, Result};
 
-use crate::choose::{Choice, Found, LIKELY, goes_with_disks, is_descriptor, is_manifest};
+use crate::choose::{
+    Choice, Found, LIKELY, goes_with_disks, is_descriptor, is_manifest, is_manifest_of,
+};
 use crate::damage::Damage;
 use crate::objection::{Objection, Point};
 use crate::ovf::{Descriptor, Listed, OBJECTIONS};
@@ -250,7 +252,11 @@ impl Package {
     /// The list of digests. In an archive that is no OVF package a long file of that name is something
     /// else.
     pub(crate) fn manifest(&self) -> Option<&Member> {
-        let found = self.members.iter().find(|member| is_manifest(&member.name));
+        let mut manifests = self.members.iter().filter(|member| is_manifest(&member.name));
+        let own = self.descriptor.as_ref().and_then(|descriptor| {
+            manifests.clone().find(|member| is_manifest_of(&member.name, &descriptor.name))
+        });
+        let found = own.or_else(|| manifests.next());
         found.filter(|member| self.is_ova() || member.size <= manifest::MAX)
     }
 
