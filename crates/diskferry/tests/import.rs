@@ -395,12 +395,10 @@ fn an_ova_that_would_be_refused_is_told_before_it_is_sent() {
         ("format", "vmware", Some("ovf-format"), "Not supported value"),
         ("devices", "vmware", Some("ovf-devices"), "Unsupported element"),
         ("spaced", "vmware", Some("ovf-manifest"), "Invalid OVF checksum algorithm"),
-        ("digest", "vmware", Some("ovf-digests"), ""),
         ("folder", "proxmox", Some("ovf-folders"), "referenced path"),
         ("controller", "proxmox", Some("ovf-controllers"), ""),
         // What is not certain does not refuse.
         ("first", "aws", None, ""),
-        ("digest", "virtualbox", None, ""),
     ] {
         python("python3", REPACK, &[&good, &odd, Path::new(how)]);
         let report = preflight(&odd, target(name));
@@ -441,6 +439,19 @@ fn an_ova_that_would_be_refused_is_told_before_it_is_sent() {
         let error = opened.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
         assert!(error.to_string().contains("'good.ovf'"), "{error}");
+    }
+    // A conversion refuses it, too.
+    for (name, failing) in [
+        ("vmware", &["ovf-digests", "sound"][..]),
+        ("virtualbox", &["sound"]),
+        ("gcp", &["format", "sound"]),
+    ] {
+        python("python3", REPACK, &[&good, &odd, Path::new("digest")]);
+        let report = preflight(&odd, target(name));
+        let failed: Vec<&str> =
+            failed(&report).into_iter().filter(|id| failing.contains(id)).collect();
+        assert_eq!(failed, failing, "{name}");
+        assert_eq!(report.convert, None, "{name}");
     }
 }
 
@@ -627,6 +638,8 @@ fn googles_archive_is_looked_through() {
         ("--format=oldgnu -Sczf a.tar.gz README disk.raw", &["only-member"]),
         ("--format=oldgnu -Sczf a.tar.gz disk.img", &["member-name"]),
         ("--format=oldgnu -Sczf a.tar.gz ./disk.raw", &["member-name"]),
+        ("--format=oldgnu -PSczf a.tar.gz disk.raw --transform=s,^,/,", &["member-name"]),
+        ("--format=oldgnu -PSczf a.tar.gz disk.raw --transform=s,^,.//,", &["member-name"]),
         ("--format=oldgnu -Scf a.tar.gz disk.raw", &["wrapping"]),
         ("--format=oldgnu -Szcf a.tar.gz noisy --transform=s/noisy/disk.raw/", &["whole-gib"]),
     ] {

@@ -40,6 +40,7 @@ impl Readiness {
             if facts.survey.is_none() || facts.format != "raw" {
                 unpacked = unpacked.and_then(|()| check(image, facts, &mut problems, job));
             }
+            unpacked = unpacked.and_then(|()| compare(image, job));
             facts.is_unreadable = problems.take(unpacked)?;
             facts.problems = Some(problems.0);
         } else {
@@ -90,6 +91,13 @@ fn objections(image: &DiskImage, job: &Job) -> Result<Option<Vec<Objection>>> {
     package.object_to_capacity(member, image.disk().size(), &mut keep);
     package.object(&job.cancel, &job.progress, &mut keep)?;
     Ok(Some(found))
+}
+
+/// Compares the digests that manifests have of what a conversion reads: it would refuse others.
+fn compare(image: &DiskImage, job: &Job) -> Result<()> {
+    let promises = image.around().promises()?;
+    let mut digests = promises.iter().flat_map(|it| &it.digests);
+    digests.try_for_each(|digest| digest.check(&|| job.cancel.check()))
 }
 
 /// Checks the tables, then unpacks what is packed.
