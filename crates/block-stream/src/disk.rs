@@ -172,7 +172,13 @@ pub trait Image: Disk {
         report: &mut dyn FnMut(Problem),
     ) -> Result<()> {
         self.describe().warnings.into_iter().for_each(&mut *report);
-        self.check_tables(cancel, progress, report)
+        self.check_tables(cancel, progress, report).map_err(|error| {
+            let error = error.doing("checking");
+            match self.files() {
+                [own, ..] => error.in_file(own.name()),
+                [] => error,
+            }
+        })
     }
 
     /// The part of [`check`](Self::check) that each format has of its own: it does not tell again what

@@ -295,6 +295,5 @@ impl Image for Qcow2 {
         report: &mut dyn FnMut(Problem),
     ) -> Result<()> {
         check::check(self, cancel, progress, report)
-            .map_err(|error| error.in_file(self.files[0].name()))
     }
 }

@@ -120,7 +120,6 @@ impl Image for Vdi {
         report: &mut dyn FnMut(Problem),
     ) -> Result<()> {
         check::check(self, cancel, progress, report)
-            .map_err(|error| error.doing("checking").in_file(self.file().name()))
     }
 }
 

@@ -255,6 +255,5 @@ impl Image for Vhd {
         report: &mut dyn FnMut(Problem),
     ) -> Result<()> {
         check::check(self, cancel, progress, report)
-            .map_err(|error| error.doing("checking").in_file(self.file().name()))
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn check(
                 report: &mut report,
             }
             .run()
-            .map_err(|error| error.doing("checking").in_file(bytes.name()))?,
+            .map_err(|error| error.in_file(bytes.name()))?,
             Store::Zero | Store::Elsewhere => {}
         }
     }

@@ -273,9 +273,7 @@ impl<'a> Check<'a> {
             shared.state = state;
         }
         if self.l2_tables.len() > L2_TABLES_MAX {
-            return Err(
-                Error::limit(format!("more than {L2_TABLES_MAX} L2 tables")).doing("checking")
-            );
+            return Err(Error::limit(format!("more than {L2_TABLES_MAX} L2 tables")));
         }
         Ok(())
     }

@@ -149,7 +149,6 @@ fn too_many(clusters: u64) -> Error {
     Error::limit(format!(
         "counting the references to {clusters} clusters takes more than {MEMORY_MAX} bytes"
     ))
-    .doing("checking")
 }
 
 /// What uses a cluster: any of the two.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, Problem,
-    Progress, Result,
+    Bytes, Cancel, Cursor, Description, Detail, Disk, Image, Limits, Order, Problem, Progress,
+    Result,
 };
 
 use super::check;
@@ -125,6 +125,5 @@ impl Image for Zvhd2 {
         report: &mut dyn FnMut(Problem),
     ) -> Result<()> {
         check::check(self, cancel, progress, report)
-            .map_err(|error: Error| error.doing("checking").in_file(self.file().name()))
     }
 }
