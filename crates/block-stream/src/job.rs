@@ -7,17 +7,31 @@ use crate::{Error, Result};
 
 /// A request to stop, shared between a job and whoever may stop it.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    here: AtomicBool,
+    /// The request that this one is a part of.
+    outer: Option<Cancel>,
+}
 
 impl Cancel {
-    /// Asks every job that holds this to stop soon.
+    /// A request of its own, to stop a part of the work: who asks for all of it to stop means this, too.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self(Arc::new(Asked { here: AtomicBool::new(false), outer: Some(self.clone()) }))
+    }
+
+    /// Asks every job that holds this, or a [`part`](Self::part) of it, to stop soon.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.here.store(true, Ordering::Relaxed);
     }
 
     /// Whether somebody asked.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let Asked { here, outer } = &*self.0;
+        here.load(Ordering::Relaxed) || outer.as_ref().is_some_and(Self::is_cancelled)
     }
 
     /// # Errors

@@ -245,7 +245,7 @@ impl Convert {
         let guard = self.watch.guard(target.temporary());
         target.check_fits(&plan, source.size())?;
         self.watch.enter(Stage::Copying, &job.progress);
-        let copied = promised.compare(job, || self.copy(&mut source, plan, &target, job));
+        let copied = promised.compare(job, |job| self.copy(&mut source, plan, &target, job));
         // Where the source was changed meanwhile, that is what is wrong, and no damage of its own.
         if copied.as_ref().is_err_and(|error| error.kind() == ErrorKind::Damaged) {
             unchanged.check()?;

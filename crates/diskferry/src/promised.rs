@@ -3,9 +3,9 @@
 use std::panic;
 use std::thread;
 
-use diskferry_block_stream::{Cancel, Error, Result};
+use diskferry_block_stream::{Cancel, Error, ErrorKind, Result};
 use diskferry_engine::Job;
-use diskferry_wrap::{Promise, Promises};
+use diskferry_wrap::{Digests, Promise, Promises};
 
 use crate::open::Input;
 
@@ -30,27 +30,72 @@ impl Promised {
         Ok(promised)
     }
 
-    /// Does the work, and compares the digests meanwhile, on a thread of its own: a digest takes the
-    /// bytes in their order, and the work takes them as it likes.
+    /// Does the work, and compares the digests meanwhile: a digest takes the bytes in their order, and the
+    /// work takes them as it likes. Where one fails, the other stops.
     ///
     /// # Errors
     /// Those of the work; `Damaged` where a file has another digest; `Io` where there is no thread.
-    pub fn compare<T>(&self, job: &Job, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub fn compare<T>(&self, job: &Job, work: impl FnOnce(&Job) -> Result<T>) -> Result<T> {
         if self.digests.is_empty() {
-            return work();
+            return work(job);
         }
-        let given_up = Cancel::default();
-        let go_on = || job.cancel.check().and_then(|()| given_up.check());
-        thread::scope(|scope| {
-            let compare = || self.digests.iter().try_for_each(|promise| promise.check(&go_on));
-            let started = thread::Builder::new().spawn_scoped(scope, compare);
-            let compared = started.map_err(|error| Error::from(error).doing("starting threads"))?;
-            let done = work();
-            if done.is_err() {
-                given_up.cancel();
-            }
-            let compared = compared.join().unwrap_or_else(|bug| panic::resume_unwind(bug));
-            done.and_then(|done| compared.map(|()| done))
-        })
+        let compare = |cancel: &Cancel| {
+            let mut known = Digests::default();
+            self.digests.iter().try_for_each(|digest| digest.check(&mut known, &|| cancel.check()))
+        };
+        side_by_side(job, compare, work)
+    }
+}
+
+/// Does the work, and something else on a thread of its own. Where one fails, the other stops.
+fn side_by_side<T>(
+    job: &Job,
+    aside: impl FnOnce(&Cancel) -> Result<()> + Send,
+    work: impl FnOnce(&Job) -> Result<T>,
+) -> Result<T> {
+    let part = job.part();
+    let cancel = part.cancel.clone();
+    let stop_both = |error| {
+        cancel.cancel();
+        error
+    };
+    thread::scope(|scope| {
+        let started =
+            thread::Builder::new().spawn_scoped(scope, || aside(&cancel).map_err(stop_both));
+        let started = started.map_err(|error| Error::from(error).doing("starting threads"))?;
+        let worked = work(&part).map_err(stop_both);
+        let aside = started.join().unwrap_or_else(|bug| panic::resume_unwind(bug));
+        match (worked, aside) {
+            // It was stopped because of the other.
+            (Err(worked), Err(aside)) if worked.kind() == ErrorKind::Cancelled => Err(aside),
+            (worked, aside) => worked.and_then(|worked| aside.map(|()| worked)),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn until_stopped(cancel: &Cancel) -> Result<()> {
+        while !cancel.is_cancelled() {
+            thread::yield_now();
+        }
+        cancel.check()
+    }
+
+    #[test]
+    fn where_one_fails_the_other_stops() {
+        let job = Job::new(1).unwrap();
+        let kind = |result: Result<()>| result.map_err(|error| error.kind());
+        let waits = |job: &Job| until_stopped(&job.cancel);
+        let damaged = side_by_side(&job, |_| Err(Error::damaged("another digest")), waits);
+        assert_eq!(kind(damaged), Err(ErrorKind::Damaged));
+        let failed = side_by_side(&job, until_stopped, |_| Err(Error::limit("no room")));
+        assert_eq!(kind(failed), Err(ErrorKind::Limit));
+        assert_eq!(kind(side_by_side(&job, |_| Ok(()), |_| Ok(()))), Ok(()));
+        assert!(!job.cancel.is_cancelled(), "what the caller has is the caller's");
+        job.cancel.cancel();
+        assert_eq!(kind(side_by_side(&job, until_stopped, waits)), Err(ErrorKind::Cancelled));
     }
 }

@@ -13,8 +13,8 @@ use diskferry_block_stream::{
 };
 use diskferry_engine::Rewinding;
 use diskferry_wrap::{
-    BytesReader, Choice, Forward, Found, Package, Part, Peek, Promises, Unpacking, Wrapping,
-    find_disk,
+    BytesReader, Choice, Forward, Found, LIKELY, Package, Part, Peek, Promises, Unpacking,
+    Wrapping, find_disk,
 };
 
 use crate::file::STDIN;
@@ -181,7 +181,11 @@ pub(crate) fn head(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
     Ok(head)
 }
 
+/// What a member is. Of what is short, its end does not tell: through a pipe the same members are disks.
 fn judge_part(part: &Part) -> Result<Option<&'static str>> {
+    if part.len() < LIKELY {
+        return Ok(judge_head(&head(part, Sample::HEAD)?));
+    }
     let wrapping = || Ok(Wrapping::of(&head(part, Wrapping::HEAD)?).map(Wrapping::name));
     probe(part)?.map_or_else(wrapping, |format| Ok(Some(format.name())))
 }
@@ -226,7 +230,7 @@ impl Packed {
         let mut arrived = self.begin(&Arc::default())?;
         let size = match arrived.stream.size() {
             Some(size) => size,
-            None => measure(arrived.stream.as_mut())?,
+            None => run_out(arrived.stream.as_mut(), |_| Ok(()))?,
         };
         if let Some(format) = arrived.told.get() {
             (arrived.format, arrived.assumed) = (*format, false);
@@ -244,16 +248,18 @@ impl Packed {
 /// Bytes of a stream that are read at a time.
 const STEP: usize = 256 << 10;
 
-/// How long a stream is, to its end.
-fn measure(stream: &mut dyn Stream) -> Result<u64> {
+/// Reads a stream to its end, and returns how long it is; `passed` is told of each piece's length.
+fn run_out(stream: &mut dyn Stream, passed: impl Fn(u64) -> Result<()>) -> Result<u64> {
     let mut buf = vec![0; STEP];
     let mut size = 0u64;
     loop {
-        size = match stream.next(&mut buf)? {
+        let length = match stream.next(&mut buf)? {
             Piece::End => return Ok(size),
-            piece => size.checked_add(length(piece)),
-        }
-        .ok_or_else(|| Error::limit("a stream of more than 2^64 bytes").in_file(stream.name()))?;
+            piece => length(piece),
+        };
+        let too_long = || Error::limit("a stream of more than 2^64 bytes").in_file(stream.name());
+        size = size.checked_add(length).ok_or_else(too_long)?;
+        passed(length)?;
     }
 }
 
@@ -568,14 +574,11 @@ impl PackedImage {
     /// Reads all of the disk, and returns what was odd about it.
     fn read_through(&self, cancel: &Cancel, progress: &Progress) -> Result<Vec<String>> {
         let mut stream = self.packed.begin(&Arc::default())?.stream;
-        let mut buf = vec![0; STEP];
-        loop {
-            cancel.check()?;
-            match stream.next(&mut buf)? {
-                Piece::End => return Ok(stream.warnings()),
-                piece => progress.pass(length(piece)),
-            }
-        }
+        run_out(stream.as_mut(), |length| {
+            progress.pass(length);
+            cancel.check()
+        })?;
+        Ok(stream.warnings())
     }
 }
 

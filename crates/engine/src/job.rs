@@ -1,10 +1,12 @@
 //! What a piece of work may use: threads, memory, and the means to follow and stop it.
 
+use std::sync::Arc;
+
 use diskferry_block_stream::{Cancel, Error, Progress, Result};
 
 /// The threads, the memory and the controls of a copy, a comparison or a digest.
 pub struct Job {
-    pool: rayon::ThreadPool,
+    pool: Arc<rayon::ThreadPool>,
     /// Bound on buffers, in bytes.
     pub memory: u64,
     /// Stops the work.
@@ -28,11 +30,22 @@ impl Job {
             .build()
             .map_err(|error| Error::from(std::io::Error::other(error)).doing("starting threads"))?;
         Ok(Self {
-            pool,
+            pool: Arc::new(pool),
             memory: Self::MEMORY,
             cancel: Cancel::default(),
             progress: Progress::default(),
         })
+    }
+
+    /// A part of the work, with the same threads, memory and progress, that can be stopped alone.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self {
+            pool: Arc::clone(&self.pool),
+            memory: self.memory,
+            cancel: self.cancel.part(),
+            progress: self.progress.clone(),
+        }
     }
 
     /// How many threads it has.

@@ -109,7 +109,7 @@ const OTHERS: [&str; 14] = [
 
 /// Without a signature, a member of this many bytes is taken for a disk; and a shorter one if it is
 /// the only member.
-pub(crate) const LIKELY: u64 = 1 << 20;
+pub const LIKELY: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

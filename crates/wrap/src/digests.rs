@@ -30,15 +30,39 @@ pub struct Promise {
 }
 
 impl Promise {
-    /// Reads the file and compares its digest; `go_on` is asked every MiB.
+    /// Compares the file's digest, and reads it unless that is known; `go_on` is asked every MiB.
     ///
     /// # Errors
     /// `Damaged` where it is another; `Io`; whatever `go_on` fails with.
-    pub fn check(&self, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
-        let found = digest(&self.part, self.algorithm, go_on, &Progress::default())?;
-        let compared = self.lines.iter().try_for_each(|line| line.compare(self.algorithm, &found));
+    pub fn check(&self, known: &mut Digests, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
+        let found = known.of(&self.part, self.algorithm, go_on, &Progress::default())?;
+        let compared = self.lines.iter().try_for_each(|line| line.compare(self.algorithm, found));
         compared.map_err(|damage| {
             Error::from(damage).doing("comparing with the manifest").in_file(self.part.name())
+        })
+    }
+}
+
+/// Digests of files of packages that are known: each file is read once for each kind of digest, however
+/// often it is asked for.
+#[derive(Default)]
+pub struct Digests(HashMap<(String, Algorithm), String>);
+
+impl Digests {
+    /// The digest of a file in hexadecimal; `go_on` is asked every MiB that is read.
+    ///
+    /// # Errors
+    /// `Io`; whatever `go_on` fails with.
+    fn of(
+        &mut self,
+        part: &Part,
+        algorithm: Algorithm,
+        go_on: &dyn Fn() -> Result<()>,
+        progress: &Progress,
+    ) -> Result<&str> {
+        Ok(match self.0.entry((part.name().to_owned(), algorithm)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(digest(part, algorithm, go_on, progress)?),
         })
     }
 }
@@ -96,14 +120,13 @@ impl Package {
     /// `Io` when a member cannot be read, `Limit`, `Cancelled`.
     pub(crate) fn object_to_manifest(
         &self,
+        known: &mut Digests,
         cancel: &Cancel,
         progress: &Progress,
         report: &mut dyn FnMut(Objection),
     ) -> Result<()> {
         let Some(listing) = self.manifest() else { return Ok(()) };
         let text = self.small(listing, manifest::MAX, "a manifest")?;
-        // A file is read once for each kind of digest, however often it is listed.
-        let mut digests: HashMap<(usize, Algorithm), String> = HashMap::new();
         let places = self.places();
         let (mut listed, mut has_sha512) = (HashSet::new(), false);
         for line in manifest::lines(&listing.name, &String::from_utf8_lossy(&text)) {
@@ -130,14 +153,8 @@ impl Package {
                 has_sha512 = true;
                 object(Point::Kind, at, format!("the manifest has a sha512 of '{file}'"));
             }
-            let found = match digests.entry((place, algorithm)) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => {
-                    self.limits().check_virtual_size(member.size)?;
-                    let part = self.part(member);
-                    new.insert(digest(&part, algorithm, &|| cancel.check(), progress)?)
-                }
-            };
+            self.limits().check_virtual_size(member.size)?;
+            let found = known.of(&self.part(member), algorithm, &|| cancel.check(), progress)?;
             if let Err(damage) = line.compare(algorithm, found) {
                 object(Point::Digest, member.begin(), damage.to_string());
             }
@@ -151,8 +168,7 @@ impl Package {
     }
 }
 
-/// The digest of a part, in hexadecimal; `go_on` is asked every MiB.
-pub(crate) fn digest(
+fn digest(
     part: &Part,
     algorithm: Algorithm,
     go_on: &dyn Fn() -> Result<()>,

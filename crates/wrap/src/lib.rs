@@ -29,8 +29,8 @@ mod tar;
 mod unpacking;
 mod write;
 
-pub use choose::{Choice, Found};
-pub use digests::{Promise, Promises};
+pub use choose::{Choice, Found, LIKELY};
+pub use digests::{Digests, Promise, Promises};
 pub use forward::{Inside, Judge, find_disk};
 pub use objection::{Objection, Point};
 pub use package::Package;

@@ -9,6 +9,7 @@ use crate::choose::{
     Choice, Found, LIKELY, goes_with_disks, is_descriptor, is_manifest, is_manifest_of,
 };
 use crate::damage::Damage;
+use crate::digests::Digests;
 use crate::objection::{Objection, Point};
 use crate::ovf::{Descriptor, Listed, OBJECTIONS};
 use crate::part::{Part, Segment};
@@ -130,7 +131,7 @@ impl Package {
     /// the manifest lists is read, and counted as progress.
     ///
     /// # Errors
-    /// `Io` when a member cannot be read; `Cancelled`.
+    /// As for [`object`](Self::object).
     pub fn check(
         &self,
         cancel: &Cancel,
@@ -142,16 +143,18 @@ impl Package {
                 report(problem);
             }
         };
-        self.object(cancel, progress, &mut problem)
+        self.object(&mut Digests::default(), cancel, progress, &mut problem)
     }
 
-    /// Reports what importers mind in it; for that, all that the manifest lists is read. Progress is
-    /// counted in those bytes.
+    /// Reports what importers mind in it; for that, all that the manifest lists is read, unless its
+    /// digests are known. Progress is counted in those bytes.
     ///
     /// # Errors
-    /// `Io` when a member cannot be read, `Cancelled`.
+    /// `Io` when a member cannot be read; `Limit` for a manifest or a member that is too long;
+    /// `Cancelled`.
     pub fn object(
         &self,
+        known: &mut Digests,
         cancel: &Cancel,
         progress: &Progress,
         report: &mut dyn FnMut(Objection),
@@ -159,7 +162,7 @@ impl Package {
         self.object_to_files(report);
         let descriptor = self.descriptor.iter();
         descriptor.flat_map(|it| &it.objections).for_each(|objection| report(objection.clone()));
-        self.object_to_manifest(cancel, progress, report)
+        self.object_to_manifest(known, cancel, progress, report)
     }
 
     /// Compares what the descriptor says of files with the archive's list: nothing is read.

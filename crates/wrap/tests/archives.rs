@@ -11,8 +11,8 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Cancel, Error, ErrorKind, Limits, Progress, Result};
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_wrap::{
-    Choice, Forward, Objection, Package, Part, Peek, Point, Promises, Survey, TarKind, Wrapping,
-    find_disk, survey,
+    Choice, Digests, Forward, Objection, Package, Part, Peek, Point, Promise, Promises, Survey,
+    TarKind, Wrapping, find_disk, survey,
 };
 
 /// A header of GNU's kind: its fields as they are on disk.
@@ -473,7 +473,8 @@ fn objections(bytes: Vec<u8>) -> Result<Vec<Objection>> {
     let package = Package::open("a.ova", Arc::new(bytes), &limits())?;
     package.disk(Choice::First, &nothing)?;
     let mut found = Vec::new();
-    package.object(&Cancel::default(), &Progress::default(), &mut |it| found.push(it))?;
+    let (mut known, cancel, progress) = Default::default();
+    package.object(&mut known, &cancel, &progress, &mut |it| found.push(it))?;
     Ok(found)
 }
 
@@ -614,7 +615,9 @@ fn a_descriptor_that_is_its_own_disk_is_damage_with_its_place() {
 fn promised(bytes: Vec<u8>, disk: &str) -> (Vec<Result<(), ErrorKind>>, Option<String>) {
     let package = Package::open("a.ova", Arc::new(bytes), &limits()).unwrap();
     let Promises { digests, note } = package.promises(disk).unwrap();
-    let checked = digests.iter().map(|it| it.check(&|| Ok(())).map_err(|error| error.kind()));
+    let mut known = Digests::default();
+    let mut check = |digest: &Promise| digest.check(&mut known, &|| Ok(()));
+    let checked = digests.iter().map(|digest| check(digest).map_err(|error| error.kind()));
     (checked.collect(), note)
 }
 
@@ -639,8 +642,12 @@ fn a_manifest_promises_what_it_has_of_the_disk_and_no_more() {
     // Who is asked to stop stops.
     let bytes = Arc::new(made(&usual, OVF, MANIFEST));
     let promises = Package::open("a.ova", bytes, &limits()).unwrap().promises("a b.vmdk").unwrap();
-    let stopped = promises.digests[0].check(&|| Err(Error::cancelled())).unwrap_err();
-    assert_eq!(stopped.kind(), ErrorKind::Cancelled);
+    let (first, mut known) = (&promises.digests[0], Digests::default());
+    let stop = || Err(Error::cancelled());
+    assert_eq!(first.check(&mut known, &stop).unwrap_err().kind(), ErrorKind::Cancelled);
+    // What is known is not read again.
+    first.check(&mut known, &|| Ok(())).unwrap();
+    first.check(&mut known, &stop).unwrap();
     // Each chunk of a disk is a file of its own.
     let chunks = package(&["vm.ovf", "vm.mf", "two.vmdk.000000000", "two.vmdk.000000001"]);
     assert_eq!(promised(chunks, "two.vmdk"), (vec![Ok(()), damaged], lacks("vm.ovf")));

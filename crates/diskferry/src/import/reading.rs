@@ -6,7 +6,7 @@ use diskferry_block_stream::{
     Bytes, Cursor, Disk, ErrorKind, Extent, Kind, Limits, Order, Problem, ProblemKind, Result,
 };
 use diskferry_engine::{self as engine, Job};
-use diskferry_wrap::{Objection, survey};
+use diskferry_wrap::{Digests, Objection, survey};
 
 use super::facts::Facts;
 use super::ready::Readiness;
@@ -24,8 +24,9 @@ impl Readiness {
     /// # Errors
     /// `Io` or `Limit` where it cannot be read, `Cancelled`. Damage is a fact.
     pub fn read_through(&self, facts: &mut Facts, image: &DiskImage, job: &Job) -> Result<()> {
+        let mut known = Digests::default();
         if self.asks(|check| matches!(check, Check::Object(_))) {
-            facts.objections = objections(image, job)?;
+            facts.objections = objections(image, &mut known, job)?;
         }
         let asks_for_archive = |check: &Check| matches!(check, Check::Tar(_) | Check::OnlyMember);
         let is_archive = facts.wrapping.iter().any(|layer| layer == "tar");
@@ -40,7 +41,7 @@ impl Readiness {
             if facts.survey.is_none() || facts.format != "raw" {
                 unpacked = unpacked.and_then(|()| check(image, facts, &mut problems, job));
             }
-            unpacked = unpacked.and_then(|()| compare(image, job));
+            unpacked = unpacked.and_then(|()| compare(image, &mut known, job));
             facts.is_unreadable = problems.take(unpacked)?;
             facts.problems = Some(problems.0);
         } else {
@@ -76,7 +77,7 @@ impl Problems {
     }
 }
 
-fn objections(image: &DiskImage, job: &Job) -> Result<Option<Vec<Objection>>> {
+fn objections(image: &DiskImage, known: &mut Digests, job: &Job) -> Result<Option<Vec<Objection>>> {
     let mut archives = image.around().archives.iter();
     let Some(Archive { package, member }) = archives.find(|archive| archive.package.is_ova())
     else {
@@ -89,15 +90,15 @@ fn objections(image: &DiskImage, job: &Job) -> Result<Option<Vec<Objection>>> {
         }
     };
     package.object_to_capacity(member, image.disk().size(), &mut keep);
-    package.object(&job.cancel, &job.progress, &mut keep)?;
+    package.object(known, &job.cancel, &job.progress, &mut keep)?;
     Ok(Some(found))
 }
 
 /// Compares the digests that manifests have of what a conversion reads: it would refuse others.
-fn compare(image: &DiskImage, job: &Job) -> Result<()> {
+fn compare(image: &DiskImage, known: &mut Digests, job: &Job) -> Result<()> {
     let promises = image.around().promises()?;
     let mut digests = promises.iter().flat_map(|it| &it.digests);
-    digests.try_for_each(|digest| digest.check(&|| job.cancel.check()))
+    digests.try_for_each(|digest| digest.check(known, &|| job.cancel.check()))
 }
 
 /// Checks the tables, then unpacks what is packed.
