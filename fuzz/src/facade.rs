@@ -1,9 +1,9 @@
 //! What is done with an input for the whole of it: a file is probed, unwrapped, opened, judged and converted.
 
 use std::fs;
-use std::io::Write;
+use std::io::{PipeReader, Write};
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use diskferry::block_stream::Piece;
@@ -93,19 +93,38 @@ pub fn convert(input: &[u8]) {
     }
     let converted = convert.run(&JOB);
     assert!(fs::read(&source).expect("the source") == file, "the source is another");
+    let names = || -> Vec<_> {
+        let entries = fs::read_dir(folder.path()).expect("the folder");
+        entries.map(|entry| entry.expect("an entry").file_name()).collect()
+    };
+    let leaves = |error: &Error, expected: usize| {
+        honest(error);
+        assert_eq!(names().len(), expected, "left behind after {error}: {:?}", names());
+    };
+    let open = |path: &Path, options: OpenOptions| {
+        let path = Location::from(path.to_owned());
+        options.open_image(&path).expect("what was converted can be opened")
+    };
     match converted {
         Err(error) => {
-            honest(&error);
-            let left: Vec<_> = fs::read_dir(folder.path()).expect("the folder").collect();
-            assert_eq!(left.len(), 1, "left behind after {error}: {left:?}");
+            leaves(&error, 1);
+            if wanted.piped
+                && let Some(pipe) = pipe(&file)
+            {
+                convert.source = Location::from(pipe.path());
+                match convert.run(&JOB) {
+                    Err(error) => leaves(&error, 1),
+                    Ok(_) => assert!(
+                        matches!(error.kind(), ErrorKind::Limit) || is_vmdk(&file, &wanted),
+                        "a pipe is converted, and a file: {error}"
+                    ),
+                }
+            }
         }
         Ok(summary) => {
-            let open = |path: PathBuf, options: OpenOptions| {
-                options.open_image(&Location::from(path)).expect("what was converted can be opened")
-            };
-            let before = open(source, wanted.options());
+            let before = open(&source, wanted.options());
             let made = Format::from_name(summary.target.format);
-            let after = open(target, OpenOptions { format: made, ..OpenOptions::default() });
+            let after = open(&target, OpenOptions { format: made, ..OpenOptions::default() });
             let (old, new) = (before.disk().size(), after.disk().size());
             assert_eq!(summary.target.virtual_size, Some(new), "the size in the summary");
             assert!(new >= old || convert.size.is_some(), "{new} bytes of {old}");
@@ -113,6 +132,22 @@ pub fn convert(input: &[u8]) {
             if convert.backup_gpt == BackupGpt::Kept {
                 let least = old.min(new);
                 assert!(first(&after, least) == first(&before, least), "{format}: other bytes");
+            }
+            if wanted.piped
+                && let Some(pipe) = pipe(&file)
+            {
+                let (again, there) = (folder.path().join("again"), names().len());
+                (convert.source, convert.target) =
+                    (Location::from(pipe.path()), Location::from(again.clone()));
+                match convert.run(&JOB) {
+                    Err(error) => leaves(&error, there),
+                    Ok(_) => {
+                        let piped =
+                            open(&again, OpenOptions { format: made, ..OpenOptions::default() });
+                        assert_eq!(piped.disk().size(), new, "the size through a pipe");
+                        assert!(first(&piped, new) == first(&after, new), "{format}: a pipe's");
+                    }
+                }
             }
         }
     }
@@ -152,6 +187,8 @@ struct Wanted {
     format: Option<Format>,
     disk: Choice,
     lenient: bool,
+    /// Whether it is converted out of a pipe, too.
+    piped: bool,
     /// The largest disk.
     most: u64,
 }
@@ -170,6 +207,7 @@ impl Wanted {
             format: format.checked_sub(0xe0).map(|index| formats()[index % formats().len()]),
             disk,
             lenient: how & 8 > 0,
+            piped: how & 16 > 0,
             most: 4 << 20,
         }
     }
@@ -292,19 +330,31 @@ struct Piped {
 }
 
 fn through_a_pipe(file: &[u8], wanted: &Wanted) -> Result<Piped> {
-    // A pipe holds as much without anybody reading.
-    if file.len() > 60_000 {
-        return Err(Error::limit("a file that does not fit into a pipe").in_file("pipe"));
-    }
-    let (reader, mut writer) = std::io::pipe().expect("a pipe");
-    writer.write_all(file).expect("room in a pipe");
-    drop(writer);
-    let path = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
-    let piped = drain(&wanted.options(), path);
+    let too_long = || Error::limit("a file that does not fit into a pipe").in_file("pipe");
+    let pipe = pipe(file).ok_or_else(too_long)?;
+    let piped = drain(&wanted.options(), pipe.path());
     if let Err(error) = &piped {
         honest(error);
     }
     piped
+}
+
+/// A pipe with all of a file in it, where that is as much as one holds without anybody reading.
+fn pipe(file: &[u8]) -> Option<Pipe> {
+    if file.len() > 60_000 {
+        return None;
+    }
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    writer.write_all(file).expect("room in a pipe");
+    Some(Pipe(reader))
+}
+
+struct Pipe(PipeReader);
+
+impl Pipe {
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+    }
 }
 
 fn drain(options: &OpenOptions, path: PathBuf) -> Result<Piped> {
