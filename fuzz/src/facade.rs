@@ -145,7 +145,9 @@ pub fn convert(input: &[u8]) {
                         let piped =
                             open(&again, OpenOptions { format: made, ..OpenOptions::default() });
                         assert_eq!(piped.disk().size(), new, "the size through a pipe");
-                        assert!(first(&piped, new) == first(&after, new), "{format}: a pipe's");
+                        // Some import targets want whole GiB.
+                        let some = new.min(UNPACKED);
+                        assert!(first(&piped, some) == first(&after, some), "{format}: a pipe's");
                     }
                 }
             }
