@@ -246,7 +246,7 @@ impl<'a> Reader<'a> {
     /// Unpacks the compressed cluster that begins at `guest` of the disk into `out`.
     fn unpack(&mut self, guest: u64, out: &mut [u8]) -> Result<()> {
         let Lookup::Entry(Entry::Compressed { offset, length }) = self.lookup(guest)? else {
-            unreachable!("the entry was compressed a moment ago, and images do not change");
+            unreachable!("the table is in memory, and its entry was compressed a moment ago");
         };
         let file = self.file();
         let end = file.len();

@@ -253,7 +253,7 @@ impl<'a> Reader<'a> {
     /// grain's length; returns how many bytes it has, at least as many as the disk.
     fn unpack(&mut self, place: Place<'a>, from: u64, out: &mut [u8]) -> Result<()> {
         let Lookup::Grain(Grain::At(at)) = self.lookup(place, from)? else {
-            unreachable!("the entry had a grain a moment ago, and images do not change");
+            unreachable!("the table is in memory, and its entry had a grain a moment ago");
         };
         let (sparse, guest) = (place.sparse, place.extent.start + from);
         let (head, bytes) = (head_of(sparse.packing()), place.bytes);

@@ -95,36 +95,43 @@ impl Package {
     /// knows or that is large, or the only member.
     ///
     /// # Errors
-    /// As for [`Choice::pick`]; `Damaged` where the descriptor names what is not there; whatever
+    /// As for [`Choice::pick`]; `Damaged` where the descriptor names it, and it is not there; whatever
     /// `judge` fails with.
     pub fn disk(
         &self,
         choice: Choice,
         judge: &dyn Fn(&Part) -> Result<Option<&'static str>>,
     ) -> Result<(Part, Vec<Found>)> {
-        let parts: Result<Vec<(String, Part)>> = match &self.descriptor {
-            Some(Descriptor { name, disks, .. }) => {
-                disks.iter().map(|disk| self.of_descriptor(name, disk)).collect()
+        let mut disks: Vec<(Found, Result<Part>)> = Vec::new();
+        match &self.descriptor {
+            // One that is missing is no reason not to get at another.
+            Some(Descriptor { name, disks: listed, .. }) => {
+                for disk in listed {
+                    let part = self.of_descriptor(name, disk);
+                    let name = disk.href.clone();
+                    let (size, format) = match &part {
+                        Ok(part) => (Some(part.len()), judge(part)?),
+                        Err(_) => (disk.size, None),
+                    };
+                    disks.push((Found { name, size, format }, part));
+                }
             }
-            None => Ok(self.candidates().collect()),
-        };
-        let located = |error: Error| error.in_file(&self.name);
-        let mut disks = Vec::new();
-        for (member, part) in parts.map_err(located)? {
-            let format = judge(&part)?;
-            disks.push((Found { name: member, size: Some(part.len()), format }, part));
-        }
-        if self.descriptor.is_none() {
-            let likely = |(found, _): &(Found, Part)| {
-                found.format.is_some() || found.size.is_some_and(|size| size >= LIKELY)
-            };
-            if disks.iter().any(likely) {
-                disks.retain(likely);
+            None => {
+                for (name, part) in self.candidates() {
+                    let (size, format) = (Some(part.len()), judge(&part)?);
+                    disks.push((Found { name, size, format }, Ok(part)));
+                }
+                let likely = |(found, _): &(Found, _)| {
+                    found.format.is_some() || found.size.is_some_and(|size| size >= LIKELY)
+                };
+                if disks.iter().any(likely) {
+                    disks.retain(likely);
+                }
             }
         }
-        let (found, mut parts): (Vec<Found>, Vec<Part>) = disks.into_iter().unzip();
-        let picked = choice.pick(&found).map_err(located)?;
-        Ok((parts.swap_remove(picked), found))
+        let (found, mut parts): (Vec<Found>, Vec<_>) = disks.into_iter().unzip();
+        let picked = choice.pick(&found).and_then(|picked| Ok((parts.swap_remove(picked)?, found)));
+        picked.map_err(|error| error.in_file(&self.name))
     }
 
     /// Reports what contradicts the archive or the specification of OVF packages; for that, all that
@@ -305,12 +312,12 @@ impl Package {
     }
 
     /// The file of a disk of the descriptor: a member, or several that are its chunks.
-    fn of_descriptor(&self, descriptor: &str, disk: &Listed) -> Result<(String, Part)> {
+    fn of_descriptor(&self, descriptor: &str, disk: &Listed) -> Result<Part> {
         let href = &disk.href;
         let find = |end: &str| self.members.iter().find(|member| disk.is(&member.name, end));
         if !disk.in_chunks {
             let member = find("").ok_or_else(|| missing(descriptor, href))?;
-            return Ok((href.clone(), self.part(member)));
+            return Ok(self.part(member));
         }
         let (mut segments, mut len) = (Vec::new(), 0u64);
         for number in 0.. {
@@ -328,7 +335,7 @@ impl Package {
             return Err(missing(descriptor, &format!("{href}.…")));
         }
         let name = format!("{}/{href}", self.name);
-        Ok((href.clone(), Part::new(name, Arc::clone(&self.bytes), len, segments)))
+        Ok(Part::new(name, Arc::clone(&self.bytes), len, segments))
     }
 
     pub(crate) fn part(&self, member: &Member) -> Part {

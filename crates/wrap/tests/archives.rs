@@ -443,13 +443,19 @@ fn a_descriptor_tells_the_disks_and_their_chunks() {
     assert_eq!(read(&bytes, Choice::Number(2), &limits()).unwrap().1, b"one");
     let error = in_order(&bytes, Choice::First, &limits(), true).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    for missing in [
-        &["vm.ovf", "two.vmdk.000000000", "two.vmdk.000000001"][..],
-        &["vm.ovf", "one.vmdk", "two.vmdk.000000000"],
-    ] {
-        let error = disk(&package(missing), Choice::Number(2), &limits()).unwrap_err();
+    // Where one is missing, or not whole, the other can still be had.
+    let one_lacks = package(&["vm.ovf", "two.vmdk.000000000", "two.vmdk.000000001"]);
+    let two_lacks = package(&["vm.ovf", "one.vmdk", "two.vmdk.000000000"]);
+    for (bytes, lacks, has) in [(&one_lacks, 2, 1), (&two_lacks, 1, 2)] {
+        let error = disk(bytes, Choice::Number(lacks), &limits()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+        let there = disk(bytes, Choice::Number(has), &limits()).unwrap().1;
+        assert_eq!(there.len(), [1000, 3][has as usize - 1]);
+        assert_eq!(disk(bytes, Choice::Only, &limits()).unwrap_err().kind(), ErrorKind::Misuse);
     }
+    assert_eq!(in_order(&two_lacks, Choice::Number(2), &limits(), true).unwrap().1, b"one");
+    let error = in_order(&one_lacks, Choice::Number(2), &limits(), true).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
 }
 
 /// A package of one disk and a CD, to which nobody objects.
