@@ -193,6 +193,8 @@ impl Moved {
             patches.push(self.patch(self.backup_table, &self.table));
             patches.push(self.patch(self.last, &self.backup));
         }
+        // A table may be one of no entries.
+        patches.retain(|patch| !patch.bytes.is_empty());
         patches
     }
 
