@@ -279,7 +279,7 @@ pub struct Source {
     /// Let an image refer to files under DIR [default: only plain names beside it]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub allow_path: Vec<PathBuf>,
-    /// Bounds on what an image may ask for: metadata, size, unpacked, depth, files, extents, members, nesting
+    /// Bounds on what an image may ask for: metadata, size, unpacked, ratio, depth, files, extents, members, nesting
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = limit)]
     pub limit: Vec<(String, String)>,
     /// How files are read

@@ -14,13 +14,18 @@ pub struct Unpacking {
     /// Bytes that came out.
     passed: u64,
     most: u64,
+    /// How many times more than went in.
+    ratio: u64,
 }
+
+/// Bytes that come out before their ratio is looked at: at first it says little.
+const RATIO_FROM: u64 = 1 << 20;
 
 impl Unpacking {
     /// Unpacks what `packed` has, which bears the wrapper's signature.
     pub fn new(wrapper: Wrapper, packed: Peek, limits: &Limits) -> Self {
         let unpacked = Unpacked::new(wrapper, packed);
-        Self { unpacked, wrapper, passed: 0, most: limits.unpacked }
+        Self { unpacked, wrapper, passed: 0, most: limits.unpacked, ratio: limits.ratio }
     }
 
     fn unpack(&mut self, buf: &mut [u8]) -> Result<usize> {
@@ -37,6 +42,15 @@ impl Unpacking {
             let (name, most) = (self.wrapper.name(), self.most);
             let what = format!("the {name} data unpack to more than the bound of {most} bytes");
             return Err(Limits::reached("unpacked", what));
+        }
+        let packed = self.unpacked.at();
+        if self.passed > RATIO_FROM && packed.saturating_mul(self.ratio) < self.passed {
+            let (name, passed, ratio) = (self.wrapper.name(), self.passed, self.ratio);
+            let what = format!(
+                "{packed} bytes of {name} data unpack to {passed} bytes and more, past the bound of \
+                 {ratio} times"
+            );
+            return Err(Limits::reached("ratio", what));
         }
         Ok(count)
     }

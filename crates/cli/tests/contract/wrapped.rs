@@ -55,6 +55,35 @@ fn every_command_reads_a_wrapped_disk_from_a_file_and_convert_from_a_pipe() {
 }
 
 #[test]
+fn what_unpacks_to_too_much_is_refused_by_name() {
+    let folder = Folder::new();
+    folder.sh(
+        "truncate -s 20M zeros; for by in gzip bzip2 xz; do $by -k zeros; done; zstd -qk zeros
+        tar -c zeros | gzip > gzip
+        yes | head -c 2M | gzip > text.gz; tar -cf two.tar zeros.gz text.gz",
+    );
+    for file in ["zeros.gz", "zeros.bz2", "zeros.xz", "zeros.zst", "gzip"] {
+        folder.done(&["convert", "-q", file, "t.qcow2"]);
+        for (limit, fits, too_little) in [("ratio", "2000000", "500"), ("unpacked", "21M", "19M")] {
+            folder.done(&["convert", "-q", "--limit", &format!("{limit}={fits}"), file, "t.raw"]);
+            folder.sh("rm t.raw");
+            let bound = format!("{limit}={too_little}");
+            let ended = folder.run(&["convert", "-q", "--limit", &bound, file, "t.raw"]);
+            ended.failed(6, &[file, &format!("--limit {limit}=")]);
+            assert!(!folder.path("t.raw").exists(), "{file}");
+        }
+        folder.sh("rm t.qcow2");
+    }
+    for (bound, file) in [("members=1", "two.tar"), ("nesting=1", "gzip")] {
+        let (name, _) = bound.split_once('=').unwrap();
+        let ended = folder.run(&["info", "--disk", "1", "--limit", bound, file]);
+        ended.failed(6, &[file, &format!("--limit {name}=")]);
+    }
+    // Text that shrinks as far as text does.
+    folder.done(&["info", "--limit", "ratio=1000", "text.gz"]);
+}
+
+#[test]
 fn one_of_several_disks_is_chosen_by_number() {
     let folder = Folder::new();
     for (name, len) in [("a.img", 2 << 20), ("b.img", 1 << 20)] {
