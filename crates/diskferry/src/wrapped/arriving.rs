@@ -1,0 +1,261 @@
+//! A disk that comes in order, taken out of its wrappers as it does.
+
+use std::io::{self, Read};
+use std::sync::{Arc, OnceLock};
+
+use diskferry_block_stream::{Error, Piece, Result, Stream};
+use diskferry_wrap::{Forward, Peek, Unpacking, Wrapping, find_disk};
+
+use super::{Around, Wanted, judge_head};
+use crate::file::STDIN;
+use crate::format::{Format, Sample};
+use crate::import::quoted;
+use crate::kept::length;
+use crate::stream::{Counted, Footed, Told};
+
+/// A disk that comes in order.
+pub(crate) struct Arrived {
+    pub stream: Box<dyn Stream>,
+    pub format: Format,
+    pub assumed: bool,
+    pub around: Around,
+    /// The format that its end tells, where nothing told before.
+    pub told: Told,
+}
+
+/// Takes the wrappers off what comes in order.
+///
+/// # Errors
+/// `Unsupported` for a disk that cannot be read in order; `Damaged`, `Limit`, `Io`; as for choosing
+/// a disk in an archive.
+pub(crate) fn arrive(
+    outer: &str,
+    reader: impl Forward + 'static,
+    around: Around,
+    wanted: &Wanted,
+) -> Result<Arrived> {
+    let (name, peek, notes) = (outer.to_owned(), Peek::new(reader), Vec::new());
+    let arriving = Arriving { name, size: None, peek, around, notes };
+    let mut arriving = arriving.unwrap(wanted).map_err(|error| error.in_file(outer))?;
+    wanted.check(outer, &arriving.around)?;
+    let told = match wanted.disk_format() {
+        Some(format) => Some(format),
+        None => {
+            let read = arriving.peek.peek(Sample::HEAD);
+            let head = read.map_err(|error| error.doing("reading").in_file(&arriving.name))?;
+            let probed = Format::probe(&Sample { head, tail: &[] });
+            if probed.is_none() {
+                Format::assume_raw(head).map_err(|error| error.in_file(&arriving.name))?;
+            }
+            probed
+        }
+    };
+    let format = told.unwrap_or(Format::RAW);
+    let Arriving { name, size, mut peek, around, notes } = arriving;
+    let is_fixed = format == Format::VHD && {
+        let head = peek.peek(Wrapping::HEAD).map_err(|error| error.in_file(&name))?;
+        Format::probe(&Sample { head, tail: &[] }) != Some(Format::VHD)
+    };
+    let mut by_end = Told::default();
+    let stream: Box<dyn Stream> = if format == Format::RAW || is_fixed {
+        wanted
+            .limits
+            .check_virtual_size(size.unwrap_or(0))
+            .map_err(|error| error.in_file(&name))?;
+        let raw = Box::new(RawStream { name: name.clone(), peek, size, passed: 0 });
+        match told {
+            Some(_) if is_fixed => Box::new(Footed::vhd(raw)),
+            Some(_) => raw,
+            None => {
+                let footed = Footed::assumed(raw);
+                by_end = footed.told();
+                Box::new(footed)
+            }
+        }
+    } else {
+        let opened = format.stream(&name, Box::new(peek), &wanted.limits);
+        opened.unwrap_or_else(|| Err(in_order_only(format, outer, &name, &around)))?
+    };
+    let stream: Box<dyn Stream> = match notes.is_empty() {
+        true => stream,
+        false => Box::new(Noted { inner: stream, notes }),
+    };
+    Ok(Arrived { stream, format, assumed: told.is_none(), around, told: by_end })
+}
+
+/// What is told of a stream by its end.
+type Note = Arc<OnceLock<String>>;
+
+/// A stream out of archives that may have something to say at its end.
+struct Noted {
+    inner: Box<dyn Stream>,
+    notes: Vec<Note>,
+}
+
+impl Stream for Noted {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.inner.size()
+    }
+
+    fn original_size(&self) -> Option<u64> {
+        self.inner.original_size()
+    }
+
+    fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        self.inner.next(buf)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let name = self.inner.name();
+        let notes = self.notes.iter().filter_map(|note| note.get());
+        let notes = notes.map(|text| format!("{name}: {text}"));
+        self.inner.warnings().into_iter().chain(notes).collect()
+    }
+}
+
+/// A disk whose format needs what is not to be had; how to get at it all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}; {advice}")]
+pub(crate) struct InOrderOnly {
+    pub format: Format,
+    /// What is around it, from the outside in.
+    pub wrapping: Vec<&'static str>,
+    /// The name of the member that it is, where it is in an archive.
+    pub member: Option<String>,
+    what: String,
+    pub advice: String,
+}
+
+fn in_order_only(format: Format, outer: &str, name: &str, around: &Around) -> Error {
+    let wrapping = around.layers.clone();
+    let member = name.strip_prefix(&format!("{outer}/")).map(str::to_owned);
+    let (what, advice) = match wrapping.as_slice() {
+        [] => (
+            format!(
+                "a {format} image cannot be read from a pipe, for its tables point back and forth"
+            ),
+            "give a file, or redirect it with '<'".to_owned(),
+        ),
+        layers => (
+            format!(
+                "a {format} image in a compressed file or a pipe comes front to back only, and its \
+                 tables point back and forth"
+            ),
+            format!("unpack it first: {}", unpacking(format, outer, layers)),
+        ),
+    };
+    Error::unsupported(InOrderOnly { format, wrapping, member, what, advice }).in_file(name)
+}
+
+/// The commands that get a disk out of its wrappers.
+fn unpacking(format: Format, outer: &str, layers: &[&str]) -> String {
+    // No name of a member goes into a line that people copy.
+    let (outer, is_pipe) = (quoted(outer), outer == STDIN);
+    match layers {
+        ["tar" | "ova"] if is_pipe => "tar -xf -".to_owned(),
+        // A tar that reads a pipe does not look whether it is compressed.
+        [packed, "tar" | "ova"] if is_pipe => format!("{packed} -dc | tar -xf -"),
+        ["tar" | "ova"] | [_, "tar" | "ova"] => format!("tar -xf {outer}"),
+        [packed] if is_pipe => format!("{packed} -dc > disk.{format}"),
+        [packed] => format!("{packed} -dc {outer} > disk.{format}"),
+        _ => "layer by layer".to_owned(),
+    }
+}
+
+struct Arriving {
+    name: String,
+    /// Length of the disk's file, where an archive tells it.
+    size: Option<u64>,
+    peek: Peek,
+    around: Around,
+    notes: Vec<Note>,
+}
+
+impl Arriving {
+    fn unwrap(mut self, wanted: &Wanted) -> Result<Self> {
+        let limits = &wanted.limits;
+        // What is known to be the disk is not waited for.
+        if wanted.disk_format() == Some(Format::RAW) {
+            return Ok(self);
+        }
+        loop {
+            let head = self.peek.peek(Sample::HEAD)?;
+            let probed = Format::probe(&Sample { head, tail: &[] });
+            let wrapping = match wanted.is_disk(|| Ok(probed))? {
+                true => None,
+                false => Wrapping::of(head),
+            };
+            match wrapping {
+                None => return Ok(self),
+                Some(Wrapping::Packed(wrapper)) => {
+                    self.around.push(wrapper.name(), limits)?;
+                    self.peek = Peek::new(Unpacking::new(wrapper, self.peek, limits));
+                    self.size = None;
+                }
+                Some(Wrapping::Tar) => {
+                    let choice = self.around.choice(wanted);
+                    let inside = find_disk(self.peek, choice, judge_head, limits)?;
+                    self.around.push(if inside.is_ova { "ova" } else { "tar" }, limits)?;
+                    self.around.found(inside.disks);
+                    self.name = format!("{}/{}", self.name, inside.name);
+                    self.peek = inside.content;
+                    self.notes.push(inside.note);
+                    self.size = Some(inside.size);
+                }
+            }
+        }
+    }
+}
+
+/// A raw disk that comes in order; its holes need not be looked at.
+struct RawStream {
+    name: String,
+    peek: Peek,
+    size: Option<u64>,
+    passed: u64,
+}
+
+impl RawStream {
+    fn piece(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        let zeros = self.peek.hole()?;
+        if zeros > 0 {
+            return Ok(Piece::Zero(zeros));
+        }
+        loop {
+            match self.peek.read(buf) {
+                Ok(0) => return Ok(Piece::End),
+                Ok(count) => return Ok(Piece::Data(count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Stream for RawStream {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        let (at, room) = (self.passed, buf.len() as u64);
+        let piece =
+            self.piece(buf).map_err(|error| error.at("reading", at, room).in_file(&self.name))?;
+        self.passed += length(piece);
+        Ok(piece)
+    }
+}
+
+impl<R: Forward> Forward for Counted<R> {
+    fn hole(&mut self) -> Result<u64> {
+        self.inner.hole()
+    }
+}
