@@ -174,6 +174,8 @@ fn one_field_changed_is_what_qemu_takes_it_for() {
         ("a bitmap's type", |it| it.bitmap + 16, bit(57), Corrupt, Same),
         ("a bitmap's granularity", |it| it.bitmap + 16, bit(53), Corrupt, Same),
         ("a bitmap's table", bitmap, bit(9), Corrupt, Same),
+        ("a bitmap of more clusters", |it| it.bitmap + 8, bit(33), Corrupt, Same),
+        ("the bitmaps' reserved field", |it| it.extension + 8, bit(0), Corrupt, Same),
     ];
     let snapshots: &[Case] = &[
         ("bit 56 of a snapshot's L1", |it| it.word(it.word(64)), bit(56), Corrupt, Same),
@@ -277,17 +279,20 @@ struct Tables<'a> {
     l2: u64,
     /// The first entry of the bitmap directory; 0 where there is none.
     bitmap: u64,
+    /// The header extension that tells the directory.
+    extension: u64,
 }
 
 impl<'a> Tables<'a> {
     fn of(bytes: &'a [u8]) -> Self {
-        let mut tables = Self { bytes, l1: 0, l2: 0, bitmap: 0 };
+        let mut tables = Self { bytes, l1: 0, l2: 0, bitmap: 0, extension: 0 };
         tables.l1 = tables.word(40);
         tables.l2 = tables.word(tables.l1) & 0x00ff_ffff_ffff_fe00;
         let kind = 0x2385_2875_u32.to_be_bytes();
         let header = &bytes[..4096];
         if let Some(at) = header.windows(4).position(|word| word == kind) {
-            tables.bitmap = tables.word(at as u64 + 24);
+            tables.extension = at as u64;
+            tables.bitmap = tables.word(tables.extension + 24);
         }
         tables
     }

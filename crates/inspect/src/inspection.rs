@@ -63,10 +63,12 @@ impl std::fmt::Display for TableKind {
 
 /// Looks at a disk.
 ///
-/// It reads some 200 KiB, and as much again for each partition, of which 256 are looked into.
+/// It reads some 200 KiB, and as much again for each partition, of which 256 are looked into, in the order of
+/// the disk.
 ///
 /// # Errors
-/// Those of the disk, when it cannot be read; `Cancelled`. What is wrong with its content is no error,
+/// Those of the disk, when it cannot be read; `Limit` where a disk that comes in order would have to be read
+/// too often; `Cancelled`. What is wrong with its content is no error,
 /// but a [`Note`].
 pub fn inspect(disk: &dyn Disk, cancel: &Cancel) -> Result<Inspection> {
     let mut reader = Reader::new(disk, cancel)?;
@@ -75,7 +77,7 @@ pub fn inspect(disk: &dyn Disk, cancel: &Cancel) -> Result<Inspection> {
     let sector = reader.bytes(0, SECTOR as usize)?;
     let mbr = Mbr::parse(&sector);
     let gpt = Gpt::look(&mut reader)?;
-    let whole = content::look(&mut reader, 0, size)?;
+    let whole = content::look(&mut reader, &[(0, size)])?.remove(0);
     let table = table_kind(mbr.as_ref(), gpt.as_ref(), &whole, &mut notes);
     let mut partitions = match (table, &mbr, &gpt) {
         (TableKind::Mbr, Some(mbr), _) => mbr.partitions(&mut reader, &mut notes)?,
@@ -214,8 +216,10 @@ fn fill(partitions: &mut [Partition], reader: &mut Reader<'_>, notes: &mut Notes
     if partitions.iter().filter(|part| holds(part)).count() > MOST_PROBED {
         notes.add(Finding::ManyPartitions { most: MOST_PROBED });
     }
-    for part in partitions.iter_mut().filter(|part| holds(part)).take(MOST_PROBED) {
-        let found = content::look(reader, part.start, part.length)?;
+    let mut probed: Vec<_> =
+        partitions.iter_mut().filter(|part| holds(part)).take(MOST_PROBED).collect();
+    let places: Vec<_> = probed.iter().map(|part| (part.start, part.length)).collect();
+    for (part, found) in probed.iter_mut().zip(content::look(reader, &places)?) {
         part.content = choose(found, Some(part.number), part.length, notes);
     }
     Ok(())

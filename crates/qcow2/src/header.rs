@@ -111,6 +111,8 @@ pub(crate) enum DataFile {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bitmaps {
     pub count: u32,
+    /// A field that is to be zeros.
+    pub reserved: u32,
     pub size: u64,
     pub offset: u64,
 }
@@ -360,6 +362,7 @@ impl Extensions {
             EXTENSION_BITMAPS => {
                 self.bitmaps = RawBitmaps::parse(data).map(|raw| Bitmaps {
                     count: raw.count,
+                    reserved: raw.reserved,
                     size: raw.directory_size,
                     offset: raw.directory_offset,
                 });

@@ -199,6 +199,8 @@ pub(crate) fn snapshot_extra(extra: &[u8]) -> (Option<u64>, Option<u64>) {
 /// The bitmaps extension: how many bitmaps, and where their directory is.
 pub(crate) struct RawBitmaps {
     pub count: u32,
+    /// Zeros.
+    pub reserved: u32,
     pub directory_size: u64,
     pub directory_offset: u64,
 }
@@ -208,6 +210,7 @@ impl RawBitmaps {
     pub fn parse(data: &[u8]) -> Option<Self> {
         (data.len() >= 24).then(|| Self {
             count: BigEndian::read_u32(data),
+            reserved: BigEndian::read_u32(&data[4..]),
             directory_size: BigEndian::read_u64(&data[8..]),
             directory_offset: BigEndian::read_u64(&data[16..]),
         })

@@ -42,7 +42,7 @@ const CHUNK: usize = 1 << 20;
 ///
 /// # Errors
 /// `Misuse` for a level that there is not; `Unsupported` where the size is not known, for the archive
-/// begins with it; `Limit` past the end of 64 bits.
+/// begins with it, or 0; `Limit` past the end of 64 bits.
 pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan> {
     let level = options.level.unwrap_or(LEVEL);
     if !(1..=9).contains(&level) {
@@ -54,6 +54,9 @@ pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan>
              --size gives one",
         )
     })?;
+    if size == 0 {
+        return Err(Error::unsupported("a disk of 0 bytes: there is none in whole GiB to import"));
+    }
     let size = size.checked_next_multiple_of(UNIT).filter(|size| *size < 1 << 63);
     let size = size.ok_or_else(|| Error::limit("a disk of more than 2^63 bytes"))?;
     let mut zeros = Vec::new();

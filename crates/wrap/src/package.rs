@@ -157,8 +157,7 @@ impl Package {
     /// digests are known. Progress is counted in those bytes.
     ///
     /// # Errors
-    /// `Io` when a member cannot be read; `Limit` for a manifest or a member that is too long;
-    /// `Cancelled`.
+    /// `Io` when a member cannot be read; `Limit` for a manifest that is too long; `Cancelled`.
     pub fn object(
         &self,
         known: &mut Digests,
@@ -232,11 +231,6 @@ impl Package {
                 format!("'{own}' has the disk in '{disk}' with {capacity} bytes; it has {size}");
             report(Objection::new(Point::Capacity, None, text));
         }
-    }
-
-    /// What it was opened with.
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
     }
 
     /// Its regular files, in the archive's order.

@@ -659,6 +659,24 @@ fn a_manifest_promises_what_it_has_of_the_disk_and_no_more() {
     assert_eq!(promised(chunks, "two.vmdk"), (vec![Ok(()), damaged], lacks("vm.ovf")));
 }
 
+/// A hole may be of any length, and cost nothing to make.
+#[test]
+fn what_has_holes_is_not_digested() {
+    let real = 1_u64 << 50;
+    let binary = [&[0x80, 0, 0, 0][..], &real.to_be_bytes()].concat();
+    let big = Member::new("c.iso", b'S', &[7; 512])
+        .at(386, format!("{:011o}\0{:011o}\0", 0, 512))
+        .at(483, &binary);
+    let (ovf, disk) = (Member::new("vm.ovf", b'0', OVF.as_bytes()), b"disk");
+    let manifest = format!("SHA256(c.iso)= {}\n", "0".repeat(64));
+    let manifest = Member::new("vm.mf", b'0', manifest.as_bytes());
+    let bytes = archive(&[ovf, manifest, Member::new("a b.vmdk", b'0', disk), big]);
+    let found = objections(bytes).unwrap();
+    let of_holes = |it: &&Objection| it.text.contains("'c.iso' has holes");
+    assert_eq!(found.iter().find(of_holes).map(|it| it.point), Some(Point::Manifest), "{found:?}");
+    assert!(found.iter().all(|it| it.point != Point::Digest), "{found:?}");
+}
+
 /// In order, a disk is on its way when the descriptor comes.
 #[test]
 fn a_descriptor_after_the_disk_agrees_or_is_refused() {

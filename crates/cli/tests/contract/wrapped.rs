@@ -79,6 +79,39 @@ fn what_unpacks_to_too_much_is_refused_by_name() {
         let ended = folder.run(&["info", "--disk", "1", "--limit", bound, file]);
         ended.failed(6, &[file, &format!("--limit {name}=")]);
     }
+    // What is known at the end only.
+    folder.sh("truncate -s 1M a.raw");
+    folder.done(&[
+        "convert",
+        "-q",
+        "-O",
+        "vhd",
+        "-o",
+        "subformat=fixed,force_size=on",
+        "a.raw",
+        "fixed.vhd",
+    ]);
+    folder.sh("gzip -k a.raw fixed.vhd");
+    for file in ["a.raw", "fixed.vhd", "a.raw.gz", "fixed.vhd.gz"] {
+        let bytes = folder.read(file);
+        let (exact, less) = ("size=1048576", "size=1048575");
+        for command in [
+            ["convert", "--limit", exact, "-", "t.raw"],
+            ["convert", "--limit", exact, file, "t.raw"],
+        ] {
+            folder.run_with(&command, &bytes).coded(0);
+            assert_eq!(folder.read("t.raw").len(), 1 << 20, "{command:?}");
+            folder.sh("rm t.raw");
+        }
+        for command in [
+            ["convert", "--limit", less, "-", "t.raw"],
+            ["convert", "--limit", less, file, "t.raw"],
+        ] {
+            folder.run_with(&command, &bytes).failed(6, &["--limit size="]);
+            assert!(!folder.path("t.raw").exists(), "{command:?}");
+        }
+        folder.run(&["digest", "--limit", less, file]).failed(6, &[file, "--limit size="]);
+    }
     // Text that shrinks as far as text does.
     folder.done(&["info", "--limit", "ratio=1000", "text.gz"]);
 }

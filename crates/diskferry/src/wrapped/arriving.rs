@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
-use diskferry_block_stream::{Error, Piece, Result, Stream};
+use diskferry_block_stream::{Error, Limits, Piece, Result, Stream};
 use diskferry_wrap::{Forward, Peek, Unpacking, Wrapping, find_disk};
 
 use super::{Around, Wanted, judge_head};
@@ -58,10 +58,6 @@ pub(crate) fn arrive(
     };
     let mut by_end = Told::default();
     let stream: Box<dyn Stream> = if format == Format::RAW || is_fixed {
-        wanted
-            .limits
-            .check_virtual_size(size.unwrap_or(0))
-            .map_err(|error| error.in_file(&name))?;
         let raw = Box::new(RawStream { name: name.clone(), peek, size, passed: 0 });
         match told {
             Some(_) if is_fixed => Box::new(Footed::vhd(raw)),
@@ -76,23 +72,27 @@ pub(crate) fn arrive(
         let opened = format.stream(&name, Box::new(peek), &wanted.limits);
         opened.unwrap_or_else(|| Err(in_order_only(format, outer, &name, &around)))?
     };
-    let stream: Box<dyn Stream> = match notes.is_empty() {
-        true => stream,
-        false => Box::new(Noted { inner: stream, notes }),
-    };
+    let limits = wanted.limits.clone();
+    let known = stream.size().unwrap_or(0);
+    limits.check_virtual_size(known).map_err(|error| error.in_file(stream.name()))?;
+    let stream = Box::new(Bounded { inner: stream, limits, passed: 0, notes });
     Ok(Arrived { stream, format, assumed: told.is_none(), around, told: by_end })
 }
 
 /// What is told of a stream by its end.
 type Note = Arc<OnceLock<String>>;
 
-/// A stream out of archives that may have something to say at its end.
-struct Noted {
+/// A disk that comes in order, as long as a limit allows, and what archives around it have to say at its
+/// end.
+struct Bounded {
     inner: Box<dyn Stream>,
+    limits: Limits,
+    /// Bytes of the disk that were handed out.
+    passed: u64,
     notes: Vec<Note>,
 }
 
-impl Stream for Noted {
+impl Stream for Bounded {
     fn name(&self) -> &str {
         self.inner.name()
     }
@@ -106,7 +106,10 @@ impl Stream for Noted {
     }
 
     fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
-        self.inner.next(buf)
+        let piece = self.inner.next(buf)?;
+        self.passed = self.passed.saturating_add(length(piece));
+        let checked = self.limits.check_virtual_size(self.passed);
+        checked.map(|()| piece).map_err(|error| error.in_file(self.inner.name()))
     }
 
     fn warnings(&self) -> Vec<String> {

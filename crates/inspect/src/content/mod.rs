@@ -206,10 +206,12 @@ impl Content {
     }
 }
 
-/// Everything that the `length` bytes at `start` have a signature of, the likeliest first.
-pub(crate) fn look(reader: &mut Reader<'_>, start: u64, length: u64) -> Result<Vec<Content>> {
-    let sight = Sight::load(reader, start, length)?;
-    Ok(PROBES.iter().filter_map(|probe| probe(&sight)).collect())
+/// Everything that partitions, each of a start and a length in bytes, have a signature of, the likeliest
+/// first.
+pub(crate) fn look(reader: &mut Reader<'_>, places: &[(u64, u64)]) -> Result<Vec<Vec<Content>>> {
+    let sights = Sight::load(reader, places)?;
+    let signatures = |sight| PROBES.iter().filter_map(|probe| probe(sight)).collect();
+    Ok(sights.iter().map(signatures).collect())
 }
 
 /// What wraps a file system comes first: the file system's own signature may show through a RAID of

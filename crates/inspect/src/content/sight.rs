@@ -13,19 +13,28 @@ pub(crate) struct Sight {
 }
 
 impl Sight {
-    pub(crate) fn load(reader: &mut Reader<'_>, start: u64, length: u64) -> Result<Self> {
-        let tail = length.saturating_sub(TAIL) & !0xFFF;
-        let places = [(0, HEAD), (1 << 20, PAGE), (2 << 20, PAGE), (tail, TAIL + PAGE)];
-        let mut pieces = Vec::new();
-        for (at, len) in places {
-            let len = len.min(length.saturating_sub(at));
-            let Some(from) = start.checked_add(at) else { continue };
-            let bytes = reader.bytes(from, len as usize)?;
-            if !bytes.is_empty() {
-                pieces.push((at, bytes));
+    /// Of partitions, each with its start and length in bytes; all are read in the order of the disk.
+    pub(crate) fn load(reader: &mut Reader<'_>, places: &[(u64, u64)]) -> Result<Vec<Self>> {
+        let mut sights = Vec::new();
+        let mut wanted = Vec::new();
+        for (index, &(start, length)) in places.iter().enumerate() {
+            sights.push(Self { length, pieces: Vec::new() });
+            let tail = length.saturating_sub(TAIL) & !0xFFF;
+            for (at, most) in [(0, HEAD), (1 << 20, PAGE), (2 << 20, PAGE), (tail, TAIL + PAGE)] {
+                let len = most.min(length.saturating_sub(at));
+                if let Some(from) = start.checked_add(at).filter(|_| len > 0) {
+                    wanted.push((from, len, index, at));
+                }
             }
         }
-        Ok(Self { length, pieces })
+        wanted.sort_unstable();
+        for (from, len, index, at) in wanted {
+            let bytes = reader.bytes(from, len as usize)?;
+            if !bytes.is_empty() {
+                sights[index].pieces.push((at, bytes));
+            }
+        }
+        Ok(sights)
     }
 
     /// What stands at `at` and after it, as far as it was read; nothing where it was not.

@@ -35,6 +35,13 @@ impl Check<'_> {
     pub(super) fn bitmaps(&mut self) -> Result<()> {
         let Some(bitmaps) = self.image.header.bitmaps else { return Ok(()) };
         let (what, directory) = ("the bitmap directory", bitmaps.offset);
+        if bitmaps.reserved != 0 {
+            let text = format!(
+                "the bitmaps' header extension has {:#x} in a reserved field",
+                bitmaps.reserved
+            );
+            self.corruption(directory, text);
+        }
         if bitmaps.size > DIRECTORY_MAX {
             let text = format!("a bitmap directory of {} bytes, above 64 MiB", bitmaps.size);
             self.corruption(directory, text);
@@ -69,9 +76,9 @@ impl Check<'_> {
     /// Looks at a bitmap whose directory entry is at `field`.
     fn bitmap(&mut self, field: u64, raw: &RawBitmap) -> Result<()> {
         let clusters = u64::from(raw.entries);
-        let bits = u128::from(clusters * self.cluster * 8);
-        let covered = bits << raw.granularity_bits.min(*GRANULARITY_BITS.end());
+        let granularity = 1 << raw.granularity_bits.min(*GRANULARITY_BITS.end());
         let disk = self.image.header.size;
+        let needed = disk.div_ceil(granularity).div_ceil(8 * self.cluster);
         let odd = if raw.kind != DIRTY_TRACKING {
             Some(format!("is of type {}, which is unknown", raw.kind))
         } else if raw.flags & !FLAGS != 0 {
@@ -80,8 +87,8 @@ impl Check<'_> {
             Some(format!("has granularity bits {}, not within 9 and 31", raw.granularity_bits))
         } else if !(1..=NAME_MAX).contains(&raw.name_length) {
             Some(format!("has a name of {} bytes, not within 1 and 1023", raw.name_length))
-        } else if raw.flags & IN_USE == 0 && covered < u128::from(disk) {
-            Some(format!("covers {covered} bytes of the disk's {disk}"))
+        } else if raw.flags & IN_USE == 0 && clusters != needed {
+            Some(format!("has {clusters} clusters; the disk's {disk} bytes need {needed}"))
         } else {
             None
         };
