@@ -165,6 +165,7 @@ fn one_field_changed_is_what_qemu_takes_it_for() {
         ("COPIED, and nothing", unused, Set(COPIED), Clean, Same),
         ("bit 0 of the refcount table", table, bit(0), Corrupt, Same),
         ("bit 8 of the refcount table", table, bit(8), Corrupt, Same),
+        ("a place for no snapshots", |_| 64, Set(513), Corrupt, Same),
     ];
     let bitmaps: &[Case] = &[
         ("bit 1 of a bitmap table", |it| it.word(it.bitmap), bit(1), Corrupt, Same),
