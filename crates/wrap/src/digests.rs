@@ -173,6 +173,7 @@ impl Package {
     }
 }
 
+/// Reads a file for its digest.
 fn digest(
     part: &Part,
     algorithm: Algorithm,

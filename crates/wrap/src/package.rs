@@ -102,31 +102,29 @@ impl Package {
         choice: Choice,
         judge: &dyn Fn(&Part) -> Result<Option<&'static str>>,
     ) -> Result<(Part, Vec<Found>)> {
-        let mut disks: Vec<(Found, Result<Part>)> = Vec::new();
-        match &self.descriptor {
-            // One that is missing is no reason not to get at another.
-            Some(Descriptor { name, disks: listed, .. }) => {
-                for disk in listed {
-                    let part = self.of_descriptor(name, disk);
-                    let name = disk.href.clone();
-                    let (size, format) = match &part {
-                        Ok(part) => (Some(part.len()), judge(part)?),
-                        Err(_) => (disk.size, None),
-                    };
-                    disks.push((Found { name, size, format }, part));
-                }
+        // A disk of a descriptor that is missing is no reason not to get at another.
+        let parts: Vec<(String, Option<u64>, Result<Part>)> = match &self.descriptor {
+            Some(Descriptor { name, disks, .. }) => {
+                let listed =
+                    |disk: &Listed| (disk.href.clone(), disk.size, self.of_descriptor(name, disk));
+                disks.iter().map(listed).collect()
             }
-            None => {
-                for (name, part) in self.candidates() {
-                    let (size, format) = (Some(part.len()), judge(&part)?);
-                    disks.push((Found { name, size, format }, Ok(part)));
-                }
-                let likely = |(found, _): &(Found, _)| {
-                    found.format.is_some() || found.size.is_some_and(|size| size >= LIKELY)
-                };
-                if disks.iter().any(likely) {
-                    disks.retain(likely);
-                }
+            None => self.candidates().map(|(name, part)| (name, None, Ok(part))).collect(),
+        };
+        let mut disks = Vec::new();
+        for (name, listed, part) in parts {
+            let (size, format) = match &part {
+                Ok(part) => (Some(part.len()), judge(part)?),
+                Err(_) => (listed, None),
+            };
+            disks.push((Found { name, size, format }, part));
+        }
+        if self.descriptor.is_none() {
+            let likely = |(found, _): &(Found, Result<Part>)| {
+                found.format.is_some() || found.size.is_some_and(|size| size >= LIKELY)
+            };
+            if disks.iter().any(likely) {
+                disks.retain(likely);
             }
         }
         let (found, mut parts): (Vec<Found>, Vec<_>) = disks.into_iter().unzip();
