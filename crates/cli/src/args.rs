@@ -194,6 +194,9 @@ pub struct Compare {
     /// An internal snapshot of the other image
     #[arg(long, value_name = "NAME")]
     pub snapshot_b: Option<String>,
+    /// The other image's parent, in place of the one that it names or knows by an id
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub backing_b: Option<PathBuf>,
     /// Disks of different sizes differ, even where the rest is zeros
     #[arg(long)]
     pub strict: bool,
@@ -279,6 +282,16 @@ pub struct Source {
     /// Let an image refer to files under DIR [default: only plain names beside it]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub allow_path: Vec<PathBuf>,
+    /// The image's parent, in place of the one that it names or knows by an id
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub backing: Option<PathBuf>,
+    /// Where an image that comes in order and cannot be read so (qcow2, VDI, dynamic VHD in a compressed
+    /// file or out of a pipe) is unpacked to, in a file without a name [default: $TMPDIR, or /tmp]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub scratch: Option<PathBuf>,
+    /// Read an image that a running machine has locked; its content may be torn
+    #[arg(short = 'U', long)]
+    pub force_share: bool,
     /// Bounds on what an image may ask for: metadata, size, unpacked, ratio, depth, files, extents, members, nesting
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = limit)]
     pub limit: Vec<(String, String)>,

@@ -71,7 +71,7 @@ pub use import::{
 };
 pub use info::{ChainLink, DataFile, Info, SnapshotInfo, WrappedDisk};
 pub use map::{MapEntry, MapKind};
-pub use open::{Backing, DiskImage, Input, Layer, OpenOptions};
+pub use open::{Backing, DiskImage, Input, Layer, Locks, OpenOptions};
 pub use policy::Policy;
 pub use stream::StreamInput;
 pub use uuid::Uuid;

@@ -21,6 +21,7 @@ pub fn compare(arguments: args::Compare) -> Outcome {
         format: arguments.from_b,
         disk: choice(arguments.disk_b),
         snapshot: arguments.snapshot_b.clone(),
+        parent: arguments.backing_b.clone(),
         ..arguments.from.open_options(Backing::Required)
     };
     let b = open.open_image(&Location::from_argument(&arguments.b))?;

@@ -17,7 +17,7 @@ pub fn info(arguments: args::Look) -> Outcome {
     let open = arguments.from.open_options(Backing::Lenient);
     // Of several disks the first is shown, and all are listed.
     let disk = arguments.from.disk.map_or(Choice::First, Choice::Number);
-    let open = OpenOptions { disk, ..open };
+    let open = OpenOptions { disk, scratch: None, ..open };
     let info = open.info(&Location::from_argument(arguments.image))?;
     let mut out = stdout();
     if arguments.json {

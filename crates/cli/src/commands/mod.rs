@@ -22,10 +22,11 @@ pub use map::map;
 pub use preflight::preflight;
 pub use targets::targets;
 
+use std::env;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
 
-use diskferry::{Algorithm, Backing, Choice, Job, Limits, OpenOptions, Policy, Watch};
+use diskferry::{Algorithm, Backing, Choice, Job, Limits, Locks, OpenOptions, Policy, Watch};
 use serde::Serialize;
 
 use crate::args::{Source, Work};
@@ -65,6 +66,9 @@ impl Source {
             policy: Policy { allow: self.allow_path.clone() },
             backing,
             access: self.io.into(),
+            parent: self.backing.clone(),
+            scratch: Some(self.scratch.clone().unwrap_or_else(env::temp_dir)),
+            locks: if self.force_share { Locks::Ignore } else { Locks::Respect },
         }
     }
 
@@ -86,6 +90,15 @@ impl Source {
         }
         for folder in &self.allow_path {
             option("--allow-path", folder.display().to_string());
+        }
+        if let Some(parent) = &self.backing {
+            option("--backing", parent.display().to_string());
+        }
+        if let Some(folder) = &self.scratch {
+            option("--scratch", folder.display().to_string());
+        }
+        if self.force_share {
+            words.push("-U".to_owned());
         }
         words
     }

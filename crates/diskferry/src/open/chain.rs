@@ -1,0 +1,309 @@
+//! Opens an image and what it is over: its layers from the top down, and the files that they name.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Disk, Error, ErrorKind, Limits, ParentRef, Result};
+use diskferry_engine::Chain;
+
+use super::image::{DiskImage, Layer, Missing, Neighbour, Wrapped};
+use super::input::WrittenPart;
+use super::{Backing, OpenOptions};
+use crate::beside;
+use crate::file::{self, Access, FileId, Opened};
+use crate::format::{Context, Format, OpenNamed, Sample};
+use crate::policy::Permitted;
+use crate::wrapped::{self, Wanted};
+
+impl OpenOptions {
+    pub(super) fn open_chain(
+        &self,
+        top: Source,
+        wrapped: Option<Wrapped>,
+        parts: Vec<WrittenPart>,
+    ) -> Result<DiskImage> {
+        let mut chain = Opening { options: self, parts, layers: Vec::new(), warnings: Vec::new() };
+        if self.format == Some(Format::RAW) {
+            chain.warnings.extend(wrapped::looks_wrapped(top.bytes.as_ref())?);
+        }
+        let format = Wanted::of(self).disk_format();
+        chain.open_layer(top, format, self.snapshot.as_deref())?;
+        let mut missing = None;
+        while self.backing != Backing::Ignored
+            && let Some(parent) = chain.parent()
+        {
+            match (chain.open_parent(&parent), self.backing) {
+                (Ok(()), _) => {}
+                (Err(error), Backing::Lenient) => {
+                    chain.warnings.push(error.to_string());
+                    missing = Some(Missing { parent, error: error.to_string() });
+                    break;
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        let Opening { layers, warnings, .. } = chain;
+        let mut upwards =
+            layers.iter().rev().map(|layer| Arc::clone(&layer.image) as Arc<dyn Disk>);
+        let base = upwards.next().expect("the top layer was opened");
+        let disk = upwards.fold(base, |parent, layer| Arc::new(Chain::new(layer, parent)));
+        let snapshot = self.snapshot.clone();
+        Ok(DiskImage { disk, layers, missing, warnings, snapshot, wrapped })
+    }
+}
+
+/// A chain that is being opened, from the top down.
+struct Opening<'a> {
+    options: &'a OpenOptions,
+    /// What the top layer names is here, where it was just written.
+    parts: Vec<WrittenPart>,
+    layers: Vec<Layer>,
+    warnings: Vec<String>,
+}
+
+impl Opening<'_> {
+    fn open_layer(
+        &mut self,
+        source: Source,
+        format: Option<Format>,
+        snapshot: Option<&str>,
+    ) -> Result<()> {
+        let Source { name, path, bytes, id } = source;
+        let told = match format {
+            Some(format) => Some(format),
+            None => probe(bytes.as_ref())?,
+        };
+        let format = match told {
+            Some(format) => format,
+            None => {
+                let head = wrapped::head(bytes.as_ref(), Sample::HEAD)?;
+                Format::assume_raw(&head).map_err(|error| error.in_file(&name))?
+            }
+        };
+        let neighbours = Neighbours {
+            options: self.options,
+            image: &name,
+            path: path.as_deref(),
+            parts: &self.parts,
+            found: RefCell::default(),
+            warnings: RefCell::default(),
+        };
+        let limits = &self.options.limits;
+        let context = Context { limits, snapshot, named: &neighbours };
+        let image =
+            format.open(Arc::clone(&bytes), &context).map_err(|error| error.in_file(&name))?;
+        let Neighbours { found, warnings, .. } = neighbours;
+        self.warnings.extend(warnings.into_inner());
+        let described = image.describe().warnings.into_iter();
+        self.warnings.extend(described.map(|warning| format!("{name}: {}", warning.text)));
+        let (assumed, others) = (told.is_none(), found.into_inner());
+        self.layers.push(Layer { name, path, format, assumed, image, bytes, id, others });
+        Ok(())
+    }
+
+    /// The parent of the lowest layer so far.
+    fn parent(&self) -> Option<ParentRef> {
+        self.layers.last()?.image.parent().cloned()
+    }
+
+    fn open_parent(&mut self, parent: &ParentRef) -> Result<()> {
+        let child = self.layers.last().expect("a parent is a layer's");
+        let (limits, name) = (&self.options.limits, child.name.clone());
+        if self.layers.len() >= limits.chain_depth as usize {
+            let depth = limits.chain_depth;
+            let what = format!("a backing chain of more than {depth} layers");
+            return Err(Limits::reached("depth", what).in_file(self.layers[0].name()));
+        }
+        let format = self.stated_format(parent, &name)?;
+        let found = self.find_parent(parent, format).map_err(|error| error.in_file(&name))?;
+        if self.layers.iter().any(|layer| layer.id == found.opened.id) {
+            return Err(Error::damaged(format!(
+                "the backing chain comes back to '{}'",
+                found.name
+            ))
+            .in_file(&name));
+        }
+        self.open_layer(found.source(self.options.access)?, format, None)?;
+        self.check_identity(parent, &name)?;
+        if format.is_none() {
+            let opened = self.layers.last().expect("it was opened just now");
+            self.warnings.push(format!(
+                "{name}: it does not say which format its backing file '{}' has; taken for {}, by \
+                 its content",
+                parent.name(),
+                opened.format
+            ));
+        }
+        Ok(())
+    }
+
+    /// The file that the child says is its parent: the first of its names that leads to one, or,
+    /// where it has no name for it, the file beside it that has the id.
+    ///
+    /// Formats with ids have names without folders, for images move. What is not beside the child
+    /// may then be in a folder that the caller allows; its id tells whether it is the one.
+    fn find_parent(&self, parent: &ParentRef, format: Option<Format>) -> Result<Found> {
+        let child = self.layers.last().expect("a parent is a layer's");
+        let (path, policy) = (child.path.as_deref(), &self.options.policy);
+        let allowed = policy.allow.iter().filter(|_| parent.id.is_some());
+        let folders: Vec<PathBuf> = allowed.filter_map(|it| it.canonicalize().ok()).collect();
+        let elsewhere = folders
+            .iter()
+            .flat_map(|folder| parent.names.iter().map(|name| folder.join(name).into_os_string()));
+        let mut refused = None;
+        for name in parent.names.iter().cloned().chain(elsewhere) {
+            match policy.judge(path, BACKING, &name) {
+                Ok(permitted) => return open_permitted(permitted, BACKING, &name),
+                // The likeliest name is the one to complain about.
+                Err(error) => _ = refused.get_or_insert(error),
+            }
+        }
+        match (refused, &parent.id) {
+            (Some(error), _) => Err(error),
+            (None, Some(id)) => {
+                let format = format.unwrap_or(child.format);
+                beside::find(self.options, path, format, id)
+            }
+            (None, None) => Err(Error::damaged("a parent without a name")),
+        }
+    }
+
+    /// Makes sure that the layer opened last is the one that its child was made over, as far as the
+    /// format tells; else drops it.
+    fn check_identity(&mut self, parent: &ParentRef, child: &str) -> Result<()> {
+        let opened = self.layers.last().expect("it was opened just now");
+        let (Some(wanted), Some(found)) = (&parent.id, opened.image.id()) else { return Ok(()) };
+        if *wanted == found {
+            return Ok(());
+        }
+        let error = Error::damaged(format!(
+            "its backing file '{}' has the id {found}, and not {wanted}: it is another image, or \
+             was changed since",
+            opened.name
+        ));
+        self.layers.pop();
+        Err(error.in_file(child))
+    }
+
+    /// The format that the child says its parent has. It is obeyed: a raw backing file holds
+    /// whatever its guest wrote, which may look like another format.
+    fn stated_format(&self, parent: &ParentRef, child: &str) -> Result<Option<Format>> {
+        let Some(stated) = &parent.format else { return Ok(None) };
+        // Old qemu wrote the protocol's name where it meant a raw image.
+        let name = match stated.as_str() {
+            "file" | "host_device" => "raw",
+            other => other,
+        };
+        Format::from_name(name).map(Some).ok_or_else(|| {
+            Error::unsupported(format!(
+                "its backing file '{}' has the format '{stated}', which diskferry does not read",
+                parent.name()
+            ))
+            .in_file(child)
+        })
+    }
+}
+
+/// What messages call a parent's file.
+pub(crate) const BACKING: &str = "backing file";
+
+/// The format whose signature the bytes bear.
+pub(crate) fn probe(bytes: &dyn Bytes) -> Result<Option<Format>> {
+    let len = bytes.len();
+    let part = |at, most: usize| {
+        let mut part = vec![0; usize::try_from(len).map_or(most, |len| len.min(most))];
+        bytes.read_at(at, &mut part).map(|()| part)
+    };
+    let head = part(0, Sample::HEAD)?;
+    let tail = part(len.saturating_sub(Sample::TAIL as u64), Sample::TAIL)?;
+    Ok(Format::probe(&Sample { head: &head, tail: &tail }))
+}
+
+/// An open file that is to be a layer.
+pub(crate) struct Found {
+    pub name: String,
+    pub path: Option<PathBuf>,
+    pub opened: Opened,
+}
+
+impl Found {
+    pub(super) fn source(self, access: Access) -> Result<Source> {
+        let Self { name, path, opened: Opened { file, id } } = self;
+        let bytes = access.bytes(&name, file)?;
+        Ok(Source { name, path, bytes, id })
+    }
+}
+
+/// The bytes that are to be a layer.
+pub(super) struct Source {
+    pub name: String,
+    pub path: Option<PathBuf>,
+    pub bytes: Arc<dyn Bytes>,
+    pub id: FileId,
+}
+
+/// Opens a file that an image names, if the policy has it.
+pub(crate) fn open_named(
+    options: &OpenOptions,
+    image: Option<&Path>,
+    role: &'static str,
+    name: &OsStr,
+) -> Result<Found> {
+    open_permitted(options.policy.judge(image, role, name)?, role, name)
+}
+
+fn open_permitted(permitted: Permitted, role: &'static str, name: &OsStr) -> Result<Found> {
+    let Permitted { path, real, device } = permitted;
+    let (shown, name) = (path.display().to_string(), name.display());
+    let opened = file::open_without_links(&real)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("{role} '{name}': {error}")))?;
+    if matches!(opened.id, FileId::Block(_)) && !device {
+        return Err(Error::unsupported(format!("the {role} '{name}' became a device")));
+    }
+    Ok(Found { name: shown, path: Some(path), opened })
+}
+
+/// The files beside one layer.
+struct Neighbours<'a> {
+    options: &'a OpenOptions,
+    image: &'a str,
+    path: Option<&'a Path>,
+    parts: &'a [WrittenPart],
+    found: RefCell<Vec<Neighbour>>,
+    warnings: RefCell<Vec<String>>,
+}
+
+impl Neighbours<'_> {
+    fn open(&self, role: &'static str, name: &OsStr) -> Result<Arc<dyn Bytes>> {
+        let (shown, opened) = match self.parts.iter().find(|part| name == part.name.as_str()) {
+            Some(part) => {
+                let file = part.file.try_clone()?;
+                let id = FileId::of(&file.metadata()?);
+                (part.shown.clone(), Opened { file, id })
+            }
+            None => {
+                let found = open_named(self.options, self.path, role, name)?;
+                (found.name, found.opened)
+            }
+        };
+        let bytes = self.options.access.bytes(&shown, opened.file)?;
+        self.found.borrow_mut().push(Neighbour { id: opened.id, bytes: Arc::clone(&bytes) });
+        Ok(bytes)
+    }
+}
+
+impl OpenNamed for Neighbours<'_> {
+    fn open_named(&self, role: &'static str, name: &OsStr) -> Result<Option<Arc<dyn Bytes>>> {
+        match self.open(role, name) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if self.options.backing == Backing::Lenient => {
+                let error = error.in_file(self.image);
+                self.warnings.borrow_mut().push(error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(error.in_file(self.image)),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! An opened source: an image, or a disk that arrives in order.
+
+use std::fs::File;
+
+use diskferry_block_stream::{Error, Result};
+
+use super::image::DiskImage;
+use crate::file::Unchanged;
+use crate::stream::StreamInput;
+use crate::wrapped::Around;
+
+/// An opened source.
+pub enum Input {
+    /// An image that can be read anywhere.
+    Image(DiskImage),
+    /// A disk that arrives in order.
+    Stream(StreamInput),
+}
+
+impl Input {
+    /// What is around the disk.
+    pub(crate) fn around(&self) -> &Around {
+        match self {
+            Self::Image(image) => image.around(),
+            Self::Stream(stream) => stream.around(),
+        }
+    }
+
+    /// The files that it is read from, as they are now.
+    pub(crate) fn unchanged(&self) -> Unchanged {
+        match self {
+            Self::Image(image) => Unchanged::of(image.files()),
+            Self::Stream(stream) => Unchanged::of(stream.file()),
+        }
+    }
+
+    /// The disk, to be read anywhere. One in a compressed file is, at the price of a pass for each
+    /// time that somebody goes back in it, and of another where its size is known only at its end.
+    ///
+    /// # Errors
+    /// `Unsupported` for a pipe; what unpacking fails with.
+    pub fn into_image(self) -> Result<DiskImage> {
+        match self {
+            Self::Image(image) => Ok(image),
+            Self::Stream(stream) => {
+                let name = stream.name().to_owned();
+                let (packed, id) = stream.into_packed().ok_or_else(|| once_only(&name))?;
+                DiskImage::packed(packed, id)
+            }
+        }
+    }
+}
+
+pub(super) fn once_only(name: &str) -> Error {
+    Error::unsupported("a pipe can be read only once, front to back; this needs a file")
+        .in_file(name)
+}
+
+/// An image that was just written.
+pub(crate) struct Written {
+    pub file: File,
+    pub parts: Vec<WrittenPart>,
+}
+
+/// A file that such an image names.
+pub(crate) struct WrittenPart {
+    /// The name by which the image calls it.
+    pub name: String,
+    /// What messages call it.
+    pub shown: String,
+    pub file: File,
+}

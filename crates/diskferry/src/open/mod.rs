@@ -1,0 +1,221 @@
+//! Opens a source: a file, a device or a pipe, out of whatever it is wrapped in, with all that it needs.
+
+mod chain;
+mod image;
+mod input;
+
+use std::fs::File;
+use std::io::Seek;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Error, Limits, Result};
+use diskferry_wrap::Choice;
+
+use self::chain::Source;
+pub(crate) use self::chain::{BACKING, Found, open_named, probe};
+use self::image::Wrapped;
+pub use self::image::{DiskImage, Layer};
+pub use self::input::Input;
+use self::input::once_only;
+pub(crate) use self::input::{Written, WrittenPart};
+use crate::file::{self, Access, FileId, Location, Opened, STDIN, Sort};
+use crate::format::Format;
+use crate::info::Info;
+use crate::policy::Policy;
+use crate::stream::StreamInput;
+use crate::wrapped::{self, Peeled, Wanted};
+
+/// How sources are opened.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// The image's format; by default its content tells.
+    pub format: Option<Format>,
+    /// Which disk is meant, where the file is an archive.
+    pub disk: Choice,
+    /// An internal snapshot to open instead of the active state, by id or name.
+    pub snapshot: Option<String>,
+    /// What the image and its chain may ask for.
+    pub limits: Limits,
+    /// Which files the image may refer to.
+    pub policy: Policy,
+    /// What to do about files that the image refers to.
+    pub backing: Backing,
+    /// How bytes are read.
+    pub access: Access,
+    /// The image's parent, in place of the one that it names, and whatever its id; opened without asking the
+    /// policy, as it is the caller who names it.
+    pub parent: Option<PathBuf>,
+    /// The folder in which an image that comes in order, but cannot be read so, is unpacked to a file
+    /// without a name; `None` where such an image is refused.
+    pub scratch: Option<PathBuf>,
+    /// What to do about files that somebody else has open for writing.
+    pub locks: Locks,
+}
+
+/// What to do about files that somebody, such as a running machine, has locked to write to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Locks {
+    /// They are refused: what is read may be torn.
+    #[default]
+    Respect,
+    /// They are read, with a warning.
+    Ignore,
+}
+
+/// What to do about the backing chain and the data files of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backing {
+    /// They are opened; one that cannot be is an error.
+    #[default]
+    Required,
+    /// They are opened as far as that is possible. What is missing is a warning, and reads as zeros
+    /// or not at all: for looking at an image, not for converting it.
+    Lenient,
+    /// Backing files are left alone: this one layer is the disk. Data files are opened.
+    Ignored,
+}
+
+impl OpenOptions {
+    /// Opens a source, whatever can be one.
+    ///
+    /// # Errors
+    /// `Io` when a file cannot be read, `Damaged` when an image contradicts itself, `Unsupported`
+    /// when it needs what is not there or refers to files that the policy does not allow, `Limit`
+    /// when it asks for too much, `Misuse` for a snapshot that it does not have.
+    pub fn open(&self, location: &Location) -> Result<Input> {
+        match location {
+            Location::Standard => self.open_stdin(),
+            Location::Path(path) => self.open_path(path),
+        }
+    }
+
+    /// Opens an image that can be read anywhere: not a pipe.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open), and `Unsupported` for a pipe.
+    pub fn open_image(&self, location: &Location) -> Result<DiskImage> {
+        self.open(location)?.into_image()
+    }
+
+    /// What there is to say about an image. Nothing is unpacked for it: the size of a disk in
+    /// a compressed file may be unknown, and whether that is a fixed VHD, with a warning.
+    ///
+    /// # Errors
+    /// As for [`open_image`](Self::open_image).
+    pub fn info(&self, location: &Location) -> Result<Info> {
+        match self.open(location)? {
+            Input::Image(image) => Ok(image.info()),
+            Input::Stream(stream) if stream.is_pipe() => Err(once_only(stream.name())),
+            Input::Stream(stream) => {
+                let mut info = stream.info();
+                if stream.size().is_none() {
+                    let or_vhd = if info.assumed { ", and whether it is a fixed VHD," } else { "" };
+                    info.warnings.push(format!(
+                        "{}: the disk's size{or_vhd} is known only when all of it was unpacked",
+                        stream.name()
+                    ));
+                }
+                Ok(info)
+            }
+        }
+    }
+
+    /// Opens an image in a file that is open already. Nothing is beside it: what it refers to
+    /// cannot be found.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_file(&self, name: &str, file: File) -> Result<DiskImage> {
+        self.open_written(name, Written { file, parts: Vec::new() })
+    }
+
+    /// Opens an image whose bytes the caller has: in memory, or out of a store of its own. What it refers to
+    /// is looked for beside `path`, as if it were there; without one, nothing is beside it.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_bytes(&self, bytes: Arc<dyn Bytes>, path: Option<&Path>) -> Result<DiskImage> {
+        let (name, id) = (bytes.name().to_owned(), FileId::of_bytes(&bytes));
+        let source = Source { name, path: path.map(Path::to_owned), bytes, id };
+        self.open_source(source, Vec::new())?.into_image()
+    }
+
+    /// Opens an image that was just written, by handles, as its files have no names yet.
+    pub(crate) fn open_written(&self, name: &str, written: Written) -> Result<DiskImage> {
+        let Written { file, parts } = written;
+        let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
+        let found = Found { name: name.to_owned(), path: None, opened: Opened { file, id } };
+        self.open_found(found, parts)?.into_image()
+    }
+
+    fn open_stdin(&self) -> Result<Input> {
+        let mut file = file::stdin()?;
+        let io = |error: std::io::Error| Error::from(error).in_file(STDIN);
+        let metadata = file.metadata().map_err(io)?;
+        let id = FileId::of(&metadata);
+        // Where somebody has read from it already, the disk is what is left.
+        if Sort::of(&metadata).is_random() && file.stream_position().map_err(io)? == 0 {
+            // Looking around in a file moves its position, which is not ours alone: whoever gets
+            // stdin after us would find it at the end. An opening of our own has its own.
+            if let Ok(own) = File::open("/proc/self/fd/0") {
+                file = own;
+            }
+            let opened = Opened { file, id };
+            let found = Found { name: STDIN.to_owned(), path: None, opened };
+            return self.open_found(found, Vec::new());
+        }
+        StreamInput::new(STDIN, file, id, &Wanted::of(self)).map(Input::Stream)
+    }
+
+    fn open_path(&self, path: &Path) -> Result<Input> {
+        let name = path.display().to_string();
+        let io = |error: std::io::Error| Error::from(error).doing("opening").in_file(&name);
+        let metadata = path.metadata().map_err(io)?;
+        if Sort::of(&metadata) != Sort::Stream {
+            let opened = file::open_random(path).map_err(io)?;
+            let found = Found { name, path: Some(path.to_owned()), opened };
+            return self.open_found(found, Vec::new());
+        }
+        // Who names a pipe means it. A link to one, in a folder that others fill, is a trap in which
+        // opening waits for ever; and a character device may do anything when it is opened.
+        let named = !path.is_symlink() || path.starts_with("/dev") || path.starts_with("/proc");
+        let odd = match metadata.file_type().is_fifo() {
+            true if named => None,
+            true => Some("a link to a pipe; name the pipe itself, or `-` for stdin"),
+            false if file::is_stdin(&metadata) => None,
+            false => Some("neither a file, nor a block device, nor a pipe"),
+        };
+        if let Some(odd) = odd {
+            return Err(Error::unsupported(odd).in_file(&name));
+        }
+        let pipe = File::open(path).map_err(io)?;
+        let id = FileId::of(&metadata);
+        StreamInput::new(&name, pipe, id, &Wanted::of(self)).map(Input::Stream)
+    }
+
+    /// Opens a file that can be read anywhere, out of whatever it is wrapped in.
+    fn open_found(&self, found: Found, parts: Vec<WrittenPart>) -> Result<Input> {
+        self.open_source(found.source(self.access)?, parts)
+    }
+
+    fn open_source(&self, file: Source, parts: Vec<WrittenPart>) -> Result<Input> {
+        // A device is a disk: what it begins with is its guest's affair.
+        if matches!(file.id, FileId::Block(_)) {
+            return self.open_chain(file, None, parts).map(Input::Image);
+        }
+        match wrapped::peel(Arc::clone(&file.bytes), &Wanted::of(self))? {
+            Peeled::Packed(packed) => StreamInput::packed(packed, file.id).map(Input::Stream),
+            Peeled::Bytes { around, .. } if around.layers.is_empty() => {
+                self.open_chain(file, None, parts).map(Input::Image)
+            }
+            Peeled::Bytes { bytes, around } => {
+                // What is in an archive has no folder.
+                let top = Source { name: bytes.name().to_owned(), path: None, bytes, ..file };
+                let wrapped = Wrapped { around, file: file.bytes };
+                self.open_chain(top, Some(wrapped), parts).map(Input::Image)
+            }
+        }
+    }
+}
