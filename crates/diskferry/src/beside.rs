@@ -13,7 +13,7 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Error, ErrorKind, Limits, Result};
 
 use crate::format::{Context, Format, OpenNamed};
-use crate::open::{self, BACKING, Found, OpenOptions};
+use crate::open::{self, BACKING, OpenOptions, Origin, Source};
 
 /// Files that are looked at, at most: a folder of a machine and its snapshots has far fewer.
 const LOOKED_AT: usize = 1024;
@@ -25,24 +25,18 @@ const LOOKED_AT: usize = 1024;
 /// `Io` when there is none, `Unsupported` when the image came without a folder.
 pub(crate) fn find(
     options: &OpenOptions,
-    image: Option<&Path>,
+    image: &Origin,
     format: Format,
     id: &str,
-) -> Result<Found> {
-    let Some(path) = image else {
-        return Err(Error::unsupported(format!(
-            "the {BACKING} with the id {id} is beside an image that came without a folder; give \
-             the image's path"
-        )));
-    };
+) -> Result<Source> {
     let mut looked_at = 0;
-    for name in candidates(options, path, format)? {
+    for name in candidates(options, image, format, id)? {
         if looked_at == LOOKED_AT {
             return Err(missing(id, format, &format!("the first {LOOKED_AT} files")));
         }
         looked_at += 1;
         // What cannot be opened is not the file that is looked for.
-        let Ok(found) = open::open_named(options, image, BACKING, &name) else { continue };
+        let Ok(found) = image.open(options, BACKING, &name) else { continue };
         if identity(options, &found, format).is_some_and(|found| found == id) {
             return Ok(found);
         }
@@ -61,7 +55,30 @@ fn missing(id: &str, format: Format, looked_at: &str) -> Error {
 }
 
 /// Names of files, as the image could have called them, in an order that is always the same.
-fn candidates(options: &OpenOptions, image: &Path, format: Format) -> Result<Vec<OsString>> {
+fn candidates(
+    options: &OpenOptions,
+    image: &Origin,
+    format: Format,
+    id: &str,
+) -> Result<Vec<OsString>> {
+    let image = match image {
+        Origin::Path(path) => path,
+        Origin::Member(archive) => {
+            let mut names: Vec<OsString> = archive
+                .names_beside()
+                .filter(|name| has_extension(name, format))
+                .map(OsString::from)
+                .collect();
+            names.sort_unstable();
+            return Ok(names);
+        }
+        Origin::Nowhere => {
+            return Err(Error::unsupported(format!(
+                "the {BACKING} with the id {id} is beside an image that came without a folder; give \
+                 the image's path"
+            )));
+        }
+    };
     let folder = match image.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -84,9 +101,7 @@ fn files(folder: &Path, format: Format) -> io::Result<Vec<OsString>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let extension = Path::new(&name).extension().and_then(OsStr::to_str);
-        let fits = |known: &&str| extension.is_some_and(|it| it.eq_ignore_ascii_case(known));
-        if format.extensions().iter().any(fits) && entry.file_type()?.is_file() {
+        if has_extension(&name, format) && entry.file_type()?.is_file() {
             names.push(name);
         }
     }
@@ -94,10 +109,15 @@ fn files(folder: &Path, format: Format) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
+fn has_extension(name: impl AsRef<Path>, format: Format) -> bool {
+    let extension = name.as_ref().extension().and_then(OsStr::to_str);
+    let fits = |known: &&str| extension.is_some_and(|it| it.eq_ignore_ascii_case(known));
+    format.extensions().iter().any(fits)
+}
+
 /// The id of a file's image, if it is one of that format.
-fn identity(options: &OpenOptions, found: &Found, format: Format) -> Option<String> {
-    let file = found.opened.file.try_clone().ok()?;
-    let bytes = options.access.bytes(&found.name, file).ok()?;
+fn identity(options: &OpenOptions, found: &Source, format: Format) -> Option<String> {
+    let bytes = Arc::clone(&found.bytes);
     if open::probe(bytes.as_ref()).ok()? != Some(format) {
         return None;
     }

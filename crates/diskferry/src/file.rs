@@ -19,6 +19,8 @@ use diskferry_engine::{FileBytes, MappedBytes};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, makedev, open, openat2};
 use rustix::io::Errno;
 
+use crate::wrapped::Archive;
+
 /// Where an image is, or where one goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
@@ -93,6 +95,8 @@ pub(crate) enum FileId {
     Inode { device: u64, inode: u64 },
     /// No file: bytes at this address.
     Memory(usize),
+    /// The member of that number in the archive at this address.
+    Member { archive: usize, number: usize },
     /// What a loop device shows, where no name leads to it any more: any file.
     Lost,
 }
@@ -109,6 +113,13 @@ impl FileId {
     /// Bytes that are no file's.
     pub fn of_bytes(bytes: &Arc<dyn Bytes>) -> Self {
         Self::Memory(Arc::as_ptr(bytes).cast::<()>() as usize)
+    }
+
+    /// A member of an archive, as long as that is open.
+    pub fn of_member(Archive { package, member }: &Archive) -> Self {
+        let archive = Arc::as_ptr(package).cast::<()>() as usize;
+        let number = package.names().position(|name| name == member).unwrap_or(usize::MAX);
+        Self::Member { archive, number }
     }
 
     /// Whether what is written to one may be read from the other.

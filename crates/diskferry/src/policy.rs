@@ -79,6 +79,23 @@ impl Policy {
             Ok(Sort::Regular | Sort::Block) | Err(_) => Ok(Permitted { path, real, device }),
         }
     }
+
+    /// Judges the name of a file that an image in an archive refers to: it is one of the archive, or
+    /// none. Nothing outside can be meant, whatever the caller allows.
+    pub(crate) fn judge_in_archive<'a>(
+        &self,
+        role: &'static str,
+        name: &'a OsStr,
+    ) -> Result<&'a str> {
+        let refuse = |refusal: Refusal| {
+            let name = name.to_string_lossy().into_owned();
+            Error::unsupported(Refused { role, name, refusal })
+        };
+        match never_a_file(name).or_else(|| not_plain(name).map(|_| Refusal::NotInArchive)) {
+            Some(refusal) => Err(refuse(refusal)),
+            None => name.to_str().ok_or_else(|| refuse(Refusal::NotInArchive)),
+        }
+    }
 }
 
 /// An image names a file that the caller's policy does not let it have.
@@ -113,6 +130,8 @@ enum Refusal {
     NoFile,
     #[error("is beside an image that came without a folder; give the image's path")]
     NoFolder,
+    #[error("is not beside the image in the archive")]
+    NotInArchive,
 }
 
 /// Names that mean no file, whatever the caller allows.

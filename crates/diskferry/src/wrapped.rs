@@ -35,6 +35,30 @@ pub(crate) struct Archive {
     pub member: String,
 }
 
+impl Archive {
+    /// The member of that name in the same folder of the archive.
+    pub fn beside(&self, name: &str) -> Self {
+        let (folder, package) = (self.folder(), Arc::clone(&self.package));
+        Self { package, member: format!("{folder}{name}") }
+    }
+
+    /// Its bytes, where the archive has it.
+    pub fn part(&self) -> Option<Part> {
+        self.package.member(&self.member)
+    }
+
+    /// The names of the regular files in the same folder of the archive.
+    pub fn names_beside(&self) -> impl Iterator<Item = &str> {
+        let names = self.package.names().filter_map(|name| name.strip_prefix(self.folder()));
+        names.filter(|name| !name.contains('/'))
+    }
+
+    /// The folder that the member is in, with a slash at its end where it is in one.
+    fn folder(&self) -> &str {
+        &self.member[..self.member.rfind('/').map_or(0, |slash| slash + 1)]
+    }
+}
+
 impl Around {
     /// What the manifests of the archives say of the bytes that the disk is read from.
     ///

@@ -132,6 +132,16 @@ impl Package {
         picked.map_err(|error| error.in_file(&self.name))
     }
 
+    /// The bytes of the regular file of that name, the first where there are several.
+    pub fn member(&self, name: &str) -> Option<Part> {
+        self.members.iter().find(|member| member.name == name).map(|member| self.part(member))
+    }
+
+    /// The names of its regular files.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|member| member.name.as_str())
+    }
+
     /// Reports what contradicts the archive or the specification of OVF packages; for that, all that
     /// the manifest lists is read, and counted as progress.
     ///

@@ -2,19 +2,19 @@
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Error, ErrorKind, Limits, ParentRef, Result};
+use diskferry_block_stream::{Bytes, Disk, Error, Limits, ParentRef, Result};
 use diskferry_engine::Chain;
 
 use super::image::{DiskImage, Layer, Missing, Neighbour, Wrapped};
 use super::input::WrittenPart;
+use super::source::{BACKING, Origin, Source, probe};
 use super::{Backing, OpenOptions};
 use crate::beside;
-use crate::file::{self, Access, FileId, Opened};
+use crate::file::FileId;
 use crate::format::{Context, Format, OpenNamed, Sample};
-use crate::policy::Permitted;
 use crate::wrapped::{self, Wanted};
 
 impl OpenOptions {
@@ -70,7 +70,7 @@ impl Opening<'_> {
         format: Option<Format>,
         snapshot: Option<&str>,
     ) -> Result<()> {
-        let Source { name, path, bytes, id } = source;
+        let Source { name, origin, bytes, id } = source;
         let told = match format {
             Some(format) => Some(format),
             None => probe(bytes.as_ref())?,
@@ -85,7 +85,7 @@ impl Opening<'_> {
         let neighbours = Neighbours {
             options: self.options,
             image: &name,
-            path: path.as_deref(),
+            origin: &origin,
             parts: &self.parts,
             found: RefCell::default(),
             warnings: RefCell::default(),
@@ -99,7 +99,7 @@ impl Opening<'_> {
         let described = image.describe().warnings.into_iter();
         self.warnings.extend(described.map(|warning| format!("{name}: {}", warning.text)));
         let (assumed, others) = (told.is_none(), found.into_inner());
-        self.layers.push(Layer { name, path, format, assumed, image, bytes, id, others });
+        self.layers.push(Layer { name, origin, format, assumed, image, bytes, id, others });
         Ok(())
     }
 
@@ -118,14 +118,14 @@ impl Opening<'_> {
         }
         let format = self.stated_format(parent, &name)?;
         let found = self.find_parent(parent, format).map_err(|error| error.in_file(&name))?;
-        if self.layers.iter().any(|layer| layer.id == found.opened.id) {
+        if self.layers.iter().any(|layer| layer.id == found.id) {
             return Err(Error::damaged(format!(
                 "the backing chain comes back to '{}'",
                 found.name
             ))
             .in_file(&name));
         }
-        self.open_layer(found.source(self.options.access)?, format, None)?;
+        self.open_layer(found, format, None)?;
         self.check_identity(parent, &name)?;
         if format.is_none() {
             let opened = self.layers.last().expect("it was opened just now");
@@ -144,18 +144,17 @@ impl Opening<'_> {
     ///
     /// Formats with ids have names without folders, for images move. What is not beside the child
     /// may then be in a folder that the caller allows; its id tells whether it is the one.
-    fn find_parent(&self, parent: &ParentRef, format: Option<Format>) -> Result<Found> {
+    fn find_parent(&self, parent: &ParentRef, format: Option<Format>) -> Result<Source> {
         let child = self.layers.last().expect("a parent is a layer's");
-        let (path, policy) = (child.path.as_deref(), &self.options.policy);
-        let allowed = policy.allow.iter().filter(|_| parent.id.is_some());
+        let allowed = self.options.policy.allow.iter().filter(|_| parent.id.is_some());
         let folders: Vec<PathBuf> = allowed.filter_map(|it| it.canonicalize().ok()).collect();
         let elsewhere = folders
             .iter()
             .flat_map(|folder| parent.names.iter().map(|name| folder.join(name).into_os_string()));
         let mut refused = None;
         for name in parent.names.iter().cloned().chain(elsewhere) {
-            match policy.judge(path, BACKING, &name) {
-                Ok(permitted) => return open_permitted(permitted, BACKING, &name),
+            match child.origin.judge(&self.options.policy, BACKING, &name) {
+                Ok(permitted) => return permitted.open(self.options.access, BACKING, &name),
                 // The likeliest name is the one to complain about.
                 Err(error) => _ = refused.get_or_insert(error),
             }
@@ -164,7 +163,7 @@ impl Opening<'_> {
             (Some(error), _) => Err(error),
             (None, Some(id)) => {
                 let format = format.unwrap_or(child.format);
-                beside::find(self.options, path, format, id)
+                beside::find(self.options, &child.origin, format, id)
             }
             (None, None) => Err(Error::damaged("a parent without a name")),
         }
@@ -206,70 +205,11 @@ impl Opening<'_> {
     }
 }
 
-/// What messages call a parent's file.
-pub(crate) const BACKING: &str = "backing file";
-
-/// The format whose signature the bytes bear.
-pub(crate) fn probe(bytes: &dyn Bytes) -> Result<Option<Format>> {
-    let len = bytes.len();
-    let part = |at, most: usize| {
-        let mut part = vec![0; usize::try_from(len).map_or(most, |len| len.min(most))];
-        bytes.read_at(at, &mut part).map(|()| part)
-    };
-    let head = part(0, Sample::HEAD)?;
-    let tail = part(len.saturating_sub(Sample::TAIL as u64), Sample::TAIL)?;
-    Ok(Format::probe(&Sample { head: &head, tail: &tail }))
-}
-
-/// An open file that is to be a layer.
-pub(crate) struct Found {
-    pub name: String,
-    pub path: Option<PathBuf>,
-    pub opened: Opened,
-}
-
-impl Found {
-    pub(super) fn source(self, access: Access) -> Result<Source> {
-        let Self { name, path, opened: Opened { file, id } } = self;
-        let bytes = access.bytes(&name, file)?;
-        Ok(Source { name, path, bytes, id })
-    }
-}
-
-/// The bytes that are to be a layer.
-pub(super) struct Source {
-    pub name: String,
-    pub path: Option<PathBuf>,
-    pub bytes: Arc<dyn Bytes>,
-    pub id: FileId,
-}
-
-/// Opens a file that an image names, if the policy has it.
-pub(crate) fn open_named(
-    options: &OpenOptions,
-    image: Option<&Path>,
-    role: &'static str,
-    name: &OsStr,
-) -> Result<Found> {
-    open_permitted(options.policy.judge(image, role, name)?, role, name)
-}
-
-fn open_permitted(permitted: Permitted, role: &'static str, name: &OsStr) -> Result<Found> {
-    let Permitted { path, real, device } = permitted;
-    let (shown, name) = (path.display().to_string(), name.display());
-    let opened = file::open_without_links(&real)
-        .map_err(|error| Error::new(ErrorKind::Io, format!("{role} '{name}': {error}")))?;
-    if matches!(opened.id, FileId::Block(_)) && !device {
-        return Err(Error::unsupported(format!("the {role} '{name}' became a device")));
-    }
-    Ok(Found { name: shown, path: Some(path), opened })
-}
-
 /// The files beside one layer.
 struct Neighbours<'a> {
     options: &'a OpenOptions,
     image: &'a str,
-    path: Option<&'a Path>,
+    origin: &'a Origin,
     parts: &'a [WrittenPart],
     found: RefCell<Vec<Neighbour>>,
     warnings: RefCell<Vec<String>>,
@@ -277,19 +217,18 @@ struct Neighbours<'a> {
 
 impl Neighbours<'_> {
     fn open(&self, role: &'static str, name: &OsStr) -> Result<Arc<dyn Bytes>> {
-        let (shown, opened) = match self.parts.iter().find(|part| name == part.name.as_str()) {
+        let (id, bytes) = match self.parts.iter().find(|part| name == part.name.as_str()) {
             Some(part) => {
                 let file = part.file.try_clone()?;
                 let id = FileId::of(&file.metadata()?);
-                (part.shown.clone(), Opened { file, id })
+                (id, self.options.access.bytes(&part.shown, file)?)
             }
             None => {
-                let found = open_named(self.options, self.path, role, name)?;
-                (found.name, found.opened)
+                let found = self.origin.open(self.options, role, name)?;
+                (found.id, found.bytes)
             }
         };
-        let bytes = self.options.access.bytes(&shown, opened.file)?;
-        self.found.borrow_mut().push(Neighbour { id: opened.id, bytes: Arc::clone(&bytes) });
+        self.found.borrow_mut().push(Neighbour { id, bytes: Arc::clone(&bytes) });
         Ok(bytes)
     }
 }

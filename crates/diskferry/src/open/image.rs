@@ -1,11 +1,11 @@
 //! An opened image with its backing chain, and what there is to ask of it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Disk, Image, ParentRef, Problem, Result};
 use diskferry_engine::Job;
 
+use super::source::Origin;
 use crate::file::FileId;
 use crate::format::Format;
 use crate::wrapped::{self, Archive, Around, Arrived, Packed};
@@ -24,7 +24,7 @@ pub struct DiskImage {
 /// One image of a chain.
 pub struct Layer {
     pub(super) name: String,
-    pub(super) path: Option<PathBuf>,
+    pub(super) origin: Origin,
     pub(super) format: Format,
     pub(super) assumed: bool,
     pub(super) image: Arc<dyn Image>,
@@ -108,8 +108,16 @@ impl DiskImage {
         let image: Arc<dyn Image> = Arc::new(image);
         let disk = Arc::clone(&image) as Arc<dyn Disk>;
         let file = Arc::clone(&bytes);
-        let layer =
-            Layer { name, path: None, format, assumed, image, bytes, id, others: Vec::new() };
+        let layer = Layer {
+            name,
+            origin: Origin::Nowhere,
+            format,
+            assumed,
+            image,
+            bytes,
+            id,
+            others: Vec::new(),
+        };
         Ok(Self {
             disk,
             layers: vec![layer],

@@ -3,6 +3,7 @@
 mod chain;
 mod image;
 mod input;
+mod source;
 
 use std::fs::File;
 use std::io::Seek;
@@ -13,13 +14,12 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Error, Limits, Result};
 use diskferry_wrap::Choice;
 
-use self::chain::Source;
-pub(crate) use self::chain::{BACKING, Found, open_named, probe};
 use self::image::Wrapped;
 pub use self::image::{DiskImage, Layer};
 pub use self::input::Input;
 use self::input::once_only;
 pub(crate) use self::input::{Written, WrittenPart};
+pub(crate) use self::source::{BACKING, Origin, Source, probe};
 use crate::file::{self, Access, FileId, Location, Opened, STDIN, Sort};
 use crate::format::Format;
 use crate::info::Info;
@@ -138,7 +138,8 @@ impl OpenOptions {
     /// As for [`open`](Self::open).
     pub fn open_bytes(&self, bytes: Arc<dyn Bytes>, path: Option<&Path>) -> Result<DiskImage> {
         let (name, id) = (bytes.name().to_owned(), FileId::of_bytes(&bytes));
-        let source = Source { name, path: path.map(Path::to_owned), bytes, id };
+        let origin = path.map_or(Origin::Nowhere, |path| Origin::Path(path.to_owned()));
+        let source = Source { name, origin, bytes, id };
         self.open_source(source, Vec::new())?.into_image()
     }
 
@@ -146,8 +147,9 @@ impl OpenOptions {
     pub(crate) fn open_written(&self, name: &str, written: Written) -> Result<DiskImage> {
         let Written { file, parts } = written;
         let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
-        let found = Found { name: name.to_owned(), path: None, opened: Opened { file, id } };
-        self.open_found(found, parts)?.into_image()
+        let opened = Opened { file, id };
+        let source = Source::of_file(name.to_owned(), Origin::Nowhere, opened, self.access)?;
+        self.open_source(source, parts)?.into_image()
     }
 
     fn open_stdin(&self) -> Result<Input> {
@@ -163,8 +165,8 @@ impl OpenOptions {
                 file = own;
             }
             let opened = Opened { file, id };
-            let found = Found { name: STDIN.to_owned(), path: None, opened };
-            return self.open_found(found, Vec::new());
+            let source = Source::of_file(STDIN.to_owned(), Origin::Nowhere, opened, self.access)?;
+            return self.open_source(source, Vec::new());
         }
         StreamInput::new(STDIN, file, id, &Wanted::of(self)).map(Input::Stream)
     }
@@ -175,8 +177,9 @@ impl OpenOptions {
         let metadata = path.metadata().map_err(io)?;
         if Sort::of(&metadata) != Sort::Stream {
             let opened = file::open_random(path).map_err(io)?;
-            let found = Found { name, path: Some(path.to_owned()), opened };
-            return self.open_found(found, Vec::new());
+            let origin = Origin::Path(path.to_owned());
+            let source = Source::of_file(name, origin, opened, self.access)?;
+            return self.open_source(source, Vec::new());
         }
         // Who names a pipe means it. A link to one, in a folder that others fill, is a trap in which
         // opening waits for ever; and a character device may do anything when it is opened.
@@ -195,11 +198,7 @@ impl OpenOptions {
         StreamInput::new(&name, pipe, id, &Wanted::of(self)).map(Input::Stream)
     }
 
-    /// Opens a file that can be read anywhere, out of whatever it is wrapped in.
-    fn open_found(&self, found: Found, parts: Vec<WrittenPart>) -> Result<Input> {
-        self.open_source(found.source(self.access)?, parts)
-    }
-
+    /// Opens what can be read anywhere, out of whatever it is wrapped in.
     fn open_source(&self, file: Source, parts: Vec<WrittenPart>) -> Result<Input> {
         // A device is a disk: what it begins with is its guest's affair.
         if matches!(file.id, FileId::Block(_)) {
@@ -211,8 +210,10 @@ impl OpenOptions {
                 self.open_chain(file, None, parts).map(Input::Image)
             }
             Peeled::Bytes { bytes, around } => {
-                // What is in an archive has no folder.
-                let top = Source { name: bytes.name().to_owned(), path: None, bytes, ..file };
+                // What is beside it is what the innermost archive has there.
+                let archive = around.archives.last().cloned();
+                let origin = archive.map_or(Origin::Nowhere, Origin::Member);
+                let top = Source { name: bytes.name().to_owned(), origin, bytes, ..file };
                 let wrapped = Wrapped { around, file: file.bytes };
                 self.open_chain(top, Some(wrapped), parts).map(Input::Image)
             }
