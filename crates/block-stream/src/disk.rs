@@ -242,6 +242,32 @@ pub trait Stream: Send {
     }
 }
 
+/// Why an image that may well be good cannot be read in order: the cause of an `Unsupported` error of what
+/// opens a [`Stream`]. Whoever has all of its bytes can read it.
+#[derive(Debug)]
+pub struct NotInOrder(String);
+
+impl NotInOrder {
+    /// The error that says so; `why` is a clause.
+    pub fn error(why: impl Into<String>) -> Error {
+        Error::unsupported(Self(why.into()))
+    }
+
+    /// Whether that is what is wrong.
+    pub fn is_cause_of(error: &Error) -> bool {
+        let cause = std::error::Error::source(error);
+        cause.is_some_and(|cause| cause.is::<Self>())
+    }
+}
+
+impl std::fmt::Display for NotInOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotInOrder {}
+
 /// A stream that is lent, so that its owner can ask for its warnings when it is over.
 impl<S: Stream + ?Sized> Stream for &mut S {
     fn name(&self) -> &str {

@@ -23,7 +23,8 @@ mod plan;
 pub use bytes::{Bytes, Run};
 pub use describe::{Description, Detail, Problem, ProblemKind, Snapshot};
 pub use disk::{
-    Cursor, Disk, Extent, Image, Kind, Order, ParentRef, Piece, Stream, fill_from, read_runs,
+    Cursor, Disk, Extent, Image, Kind, NotInOrder, Order, ParentRef, Piece, Stream, fill_from,
+    read_runs,
 };
 pub use error::{Error, ErrorKind, Place, Result};
 pub use job::{Cancel, Progress};

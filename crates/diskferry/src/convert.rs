@@ -219,7 +219,9 @@ impl Convert {
         let format = goal.format;
         destination.check_holds(format)?;
         let writing = format.writing(&goal.options, goal.compress).map_err(in_target)?;
-        let input = self.open.open(&self.source)?;
+        let (cancel, progress) = (job.cancel.clone(), job.progress.clone());
+        let open = OpenOptions { cancel, progress, ..self.open.clone() };
+        let input = open.open(&self.source)?;
         refuse_own_source(&input, &destination)?;
         let promised = Promised::of(&input)?;
         let unchanged = input.unchanged();

@@ -6,7 +6,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use crate::format::Format;
 use crate::open::{DiskImage, Layer};
-use crate::wrapped::{Archive, Around};
+use crate::wrapped::{Archive, Around, InOrderOnly};
 
 /// What there is to say about an image. Serialised, its fields are a contract with scripts: they
 /// are added to, never renamed, and always present.
@@ -46,6 +46,9 @@ pub struct Info {
     pub snapshots: Vec<SnapshotInfo>,
     /// What the disk is wrapped in, from the outside in: `gzip`, `tar`, `ova` and so on.
     pub wrapping: Vec<&'static str>,
+    /// Bytes that were unpacked to a scratch file, where what the disk is wrapped in comes in order and the
+    /// disk cannot be read so.
+    pub scratch: Option<u64>,
     /// The disks of the archive that it is in, as far as they are known, where there are several.
     pub disks: Vec<WrappedDisk>,
     /// Odd things that do not keep the disk from being read.
@@ -125,8 +128,8 @@ impl DiskImage {
             assumed: top.is_assumed(),
             subformat: Some(subformat).filter(|subformat| !subformat.is_empty()),
             virtual_size: Some(self.disk().size()),
-            file_size: self.file().len(),
-            allocated_size: self.file().allocated(),
+            file_size: self.piped().unwrap_or_else(|| self.file().len()),
+            allocated_size: self.file().allocated().filter(|_| self.piped().is_none()),
             data_files: top.data_files().map(|bytes| DataFile::of(bytes.as_ref())).collect(),
             grain: top.image().grain(),
             creator,
@@ -136,6 +139,7 @@ impl DiskImage {
             chain: self.chain(),
             snapshots: snapshots.into_iter().map(SnapshotInfo::from).collect(),
             wrapping: Vec::new(),
+            scratch: None,
             disks: Vec::new(),
             warnings,
             details,
@@ -214,6 +218,7 @@ impl Info {
             }],
             snapshots: Vec::new(),
             wrapping: Vec::new(),
+            scratch: None,
             disks: Vec::new(),
             warnings: Vec::new(),
             details: Vec::new(),
@@ -223,6 +228,7 @@ impl Info {
     /// Says what is around the disk.
     pub(crate) fn set_around(&mut self, around: &Around) {
         self.wrapping.clone_from(&around.layers);
+        self.scratch = Some(around.scratch).filter(|bytes| *bytes > 0);
         let several = around.disks.iter().filter(|_| around.disks.len() > 1);
         self.disks = several
             .map(|disk| WrappedDisk {
@@ -235,6 +241,21 @@ impl Info {
 }
 
 impl Info {
+    /// What there is to say about a disk in a compressed file that has to be unpacked before more is known of
+    /// it; `None` where it came out of a pipe.
+    pub(crate) fn of_unordered(name: &str, found: &InOrderOnly) -> Option<Self> {
+        let file = found.file.get()?;
+        let mut info = Self::of_stream(name, found.format, None, file.len(), 1);
+        info.allocated_size = file.allocated();
+        info.set_around(&found.around);
+        info.warnings.push(format!(
+            "{name}: a {} image cannot be read front to back; its size and what else it has to say are known \
+             only when it was unpacked",
+            found.format
+        ));
+        Some(info)
+    }
+
     /// The same of a stream that is over: what its disk and what the pipe had, in bytes.
     pub(crate) fn with_size(mut self, virtual_size: u64, read: u64) -> Self {
         self.virtual_size = Some(virtual_size);

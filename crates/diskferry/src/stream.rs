@@ -1,6 +1,5 @@
 //! A disk that arrives in order, through a pipe or out of a compressed file.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,7 +10,7 @@ use diskferry_codec::zeros;
 use crate::file::FileId;
 use crate::format::{FixedDisk, Format};
 use crate::kept::{Kept, Most, Replayed, length};
-use crate::wrapped::{self, Around, Arrived, Packed, Wanted};
+use crate::wrapped::{Around, Arrived, Packed};
 use crate::{Info, Shrink};
 
 /// A source that can only be read once, front to back: a raw disk, or an image of a kind that is
@@ -31,28 +30,13 @@ pub struct StreamInput {
 }
 
 impl StreamInput {
-    /// Looks at the first bytes of a pipe.
-    ///
-    /// # Errors
-    /// `Unsupported` when it is to be, or is, an image that needs random access; `Damaged` or
-    /// `Limit` where its first bytes are no good; `Io` when it cannot be read.
-    pub(crate) fn new(name: &str, pipe: File, id: FileId, wanted: &Wanted) -> Result<Self> {
-        let read = Arc::new(AtomicU64::new(0));
-        let pipe = Counted::new(pipe, &read);
-        let arrived = wrapped::arrive(name, pipe, Around::default(), wanted)?;
-        Ok(Self::of(arrived, read, None, id))
-    }
-
-    /// Looks at the first bytes of a compressed file.
-    ///
-    /// # Errors
-    /// As for [`new`](Self::new).
-    pub(crate) fn packed(packed: Packed, id: FileId) -> Result<Self> {
-        let read = Arc::new(AtomicU64::new(0));
-        Ok(Self::of(packed.begin(&read)?, read, Some(packed), id))
-    }
-
-    fn of(arrived: Arrived, read: Arc<AtomicU64>, packed: Option<Packed>, id: FileId) -> Self {
+    /// A disk that arrives out of a pipe, or of a compressed file; `read` counts the bytes of it.
+    pub(crate) fn new(
+        arrived: Arrived,
+        read: Arc<AtomicU64>,
+        packed: Option<Packed>,
+        id: FileId,
+    ) -> Self {
         let Arrived { stream, format, assumed, around, told } = arrived;
         Self { stream, format, assumed, around, told, read, packed, id }
     }

@@ -5,14 +5,17 @@
 
 mod arriving;
 mod packed;
+mod recorded;
+mod scratch;
 
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Limits, Result};
 use diskferry_wrap::{Choice, Found, LIKELY, Package, Part, Promises, Wrapping};
 
-pub(crate) use self::arriving::{Arrived, InOrderOnly, arrive};
+pub(crate) use self::arriving::{Arrival, Arrived, InOrderOnly, Unordered, arrive};
 pub(crate) use self::packed::Packed;
+pub(crate) use self::scratch::Scratch;
 use crate::format::{Format, Sample};
 use crate::open::{OpenOptions, probe};
 
@@ -25,6 +28,8 @@ pub(crate) struct Around {
     pub disks: Vec<Found>,
     /// The archives that can be read anywhere, which may have digests of their members.
     pub archives: Vec<Archive>,
+    /// Bytes that were unpacked to scratch files.
+    pub scratch: u64,
 }
 
 /// An archive around a disk.
@@ -150,17 +155,19 @@ impl Wanted {
 pub(crate) enum Peeled {
     /// The disk's own file, or a part of one.
     Bytes { bytes: Arc<dyn Bytes>, around: Around },
-    /// A compressed file.
-    Packed(Packed),
+    /// A compressed file, or a member of an archive that is one.
+    Packed { bytes: Arc<dyn Bytes>, around: Around },
 }
 
-/// Takes the wrappers off that leave the disk readable anywhere.
+/// Takes the wrappers off that leave the disk readable anywhere, when those `around` it are off.
 ///
 /// # Errors
 /// As for opening an archive, and choosing a disk in it.
-pub(crate) fn peel(mut bytes: Arc<dyn Bytes>, wanted: &Wanted) -> Result<Peeled> {
-    let file = Arc::clone(&bytes);
-    let mut around = Around::default();
+pub(crate) fn peel(
+    mut bytes: Arc<dyn Bytes>,
+    mut around: Around,
+    wanted: &Wanted,
+) -> Result<Peeled> {
     loop {
         let name = bytes.name().to_owned();
         let wrapping = match wanted.is_disk(|| probe(bytes.as_ref()))? {
@@ -173,7 +180,7 @@ pub(crate) fn peel(mut bytes: Arc<dyn Bytes>, wanted: &Wanted) -> Result<Peeled>
                 return Ok(Peeled::Bytes { bytes, around });
             }
             Some(Wrapping::Packed(_)) => {
-                return Ok(Peeled::Packed(Packed { bytes, file, around, wanted: wanted.clone() }));
+                return Ok(Peeled::Packed { bytes, around });
             }
             Some(Wrapping::Tar) => {
                 let package = Package::open(&name, Arc::clone(&bytes), &wanted.limits)?;

@@ -8,14 +8,14 @@
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Read;
 
-use diskferry_block_stream::{Error, Limits, Piece, Result, Stream, fill_from};
+use diskferry_block_stream::{Limits, NotInOrder, Piece, Result, Stream, fill_from};
 use diskferry_codec::ZlibUnpacker;
 
 use crate::cursor::packed_max;
 use crate::damage::Damage;
 use crate::descriptor::Descriptor;
 use crate::header::{Directory, Header, Packing};
-use crate::image::DESCRIPTOR_MAX;
+use crate::image::{DESCRIPTOR_MAX, probe};
 use crate::wire::{
     GRAIN_MARKER, MAGIC, RawHeader, RawMarker, SECTOR, Sector, Width, grain_place, marker,
 };
@@ -73,15 +73,22 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
 
     fn open(mut source: Source<R>, limits: &Limits) -> Result<Self> {
         let first = source.sector()?.ok_or(Damage::Short { what: "header", at: 0 })?;
-        if !first.starts_with(&MAGIC) {
+        let is_ours = first.starts_with(&MAGIC);
+        if !is_ours && !probe(&first) {
             return Err(Damage::NoSignature.into());
         }
-        let header = Header::parse(&RawHeader::parse(&first))?;
-        if header.packing != (Packing::Deflate { marked: true }) {
-            return Err(Error::unsupported(
+        let not_in_order = || {
+            NotInOrder::error(
                 "a VMDK other than streamOptimized cannot be read from a pipe, for its tables \
                  point back and forth; give a file",
-            ));
+            )
+        };
+        let header = match is_ours {
+            true => Header::parse(&RawHeader::parse(&first))?,
+            false => return Err(not_in_order()),
+        };
+        if header.packing != (Packing::Deflate { marked: true }) {
+            return Err(not_in_order());
         }
         let descriptor = source.descriptor(&header, limits)?;
         let told = match header.directory {
@@ -408,7 +415,7 @@ impl<R: Read> Source<R> {
         let tables = header.capacity.div_ceil(header.span());
         let length = tables * Width::Four.bytes();
         let misplaced = || {
-            Error::unsupported(
+            NotInOrder::error(
                 "a streamOptimized VMDK whose tables are out of order cannot be read from a pipe; \
                  give a file",
             )

@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
-use diskferry_block_stream::{Error, Limits, Result};
+use diskferry_block_stream::{Error, Limits, NotInOrder, Result};
 use diskferry_codec::digest::Digest;
 
 use crate::choose::{
@@ -122,7 +122,7 @@ impl Search<'_> {
         let Told { text, files, disks } = told(&mut self.archive, descriptor, self.limits)?;
         let wanted = &files[self.choice.pick(&disks)?];
         if wanted.in_chunks {
-            return Err(Error::unsupported(format!(
+            return Err(NotInOrder::error(format!(
                 "the disk '{}' is cut into chunks, which are put together only where the archive \
                  itself is not compressed and in a file",
                 wanted.href
@@ -246,7 +246,7 @@ fn told(archive: &mut Peek, descriptor: &Entry, limits: &Limits) -> Result<Told>
 
 /// A descriptor that comes when a disk of it has passed.
 fn late(descriptor: &str) -> Error {
-    Error::unsupported(format!(
+    NotInOrder::error(format!(
         "the descriptor '{descriptor}', which tells the disks and their numbers, comes after them; \
          unpack the archive first"
     ))

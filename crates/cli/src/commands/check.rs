@@ -20,7 +20,7 @@ pub fn check(arguments: args::Check) -> Outcome {
     let args::Check { look: args::Look { image, from, json }, work } = arguments;
     let watch = Watch::default();
     let job = work.job(&watch, &image)?;
-    let open = from.open_options(Backing::Ignored);
+    let open = from.open_options(Backing::Ignored, &job);
     let image = open.open_image(&Location::from_argument(image))?;
     let mut out = stdout();
     let mut found = Found::default();

@@ -15,14 +15,14 @@ use crate::progress::Display;
 pub fn compare(arguments: args::Compare) -> Outcome {
     let watch = Watch::default();
     let job = arguments.work.job(&watch, &arguments.a)?;
-    let open = arguments.from.open_options(Backing::Required);
+    let open = arguments.from.open_options(Backing::Required, &job);
     let a = open.open_image(&Location::from_argument(&arguments.a))?;
     let open = OpenOptions {
         format: arguments.from_b,
         disk: choice(arguments.disk_b),
         snapshot: arguments.snapshot_b.clone(),
         parent: arguments.backing_b.clone(),
-        ..arguments.from.open_options(Backing::Required)
+        ..arguments.from.open_options(Backing::Required, &job)
     };
     let b = open.open_image(&Location::from_argument(&arguments.b))?;
     let sizes = (a.disk().size(), b.disk().size());

@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use diskferry::{
-    Backing, BackupGpt, Compress, Durability, Error, Identity, Info, Location, Replace, Shrink,
-    Summary, Verify, Watch, Zeros,
+    Backing, BackupGpt, Compress, Durability, Error, Identity, Info, Job, Location, Replace,
+    Shrink, Summary, Verify, Watch, Zeros,
 };
 
 use super::{Outcome, Pairs, print_json, stdout, unique};
@@ -21,7 +21,7 @@ use crate::progress::Display;
 pub fn convert(arguments: args::Convert) -> Outcome {
     let watch = Watch::default();
     let job = arguments.work.job(&watch, &arguments.target)?;
-    let request = request(&arguments, &watch)?;
+    let request = request(&arguments, &watch, &job)?;
     let (progress, quiet) = (arguments.work.progress, arguments.quiet);
     let when =
         if quiet && progress == args::Progress::Auto { args::Progress::Never } else { progress };
@@ -48,11 +48,15 @@ pub fn convert(arguments: args::Convert) -> Outcome {
     Ok(Answer::Yes)
 }
 
-fn request(arguments: &args::Convert, watch: &Watch) -> Result<diskferry::Convert, Failure> {
+fn request(
+    arguments: &args::Convert,
+    watch: &Watch,
+    job: &Job,
+) -> Result<diskferry::Convert, Failure> {
     Ok(diskferry::Convert {
         source: Location::from_argument(&arguments.source),
         target: Location::from_argument(&arguments.target),
-        open: arguments.from.open_options(Backing::Required),
+        open: arguments.from.open_options(Backing::Required, job),
         to: arguments.to,
         import: arguments.import,
         waived: arguments.waive.clone(),
@@ -108,6 +112,12 @@ fn describe(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     lines.add("virtual size", virtual_size(target));
     if source.virtual_size != target.virtual_size {
         lines.more(format!("the source has {}", virtual_size(source)));
+    }
+    if let Some(bytes) = source.scratch {
+        lines.add(
+            "unpacked",
+            format!("{} to a scratch file, to read it anywhere", human::size(bytes)),
+        );
     }
     lines.add("copied", human::size(*copied));
     lines.add("zeros skipped", human::size(*zeros));

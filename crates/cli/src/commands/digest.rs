@@ -18,7 +18,7 @@ pub fn digest(arguments: args::Digest) -> Outcome {
     let algorithms = unique(&arguments.algorithm);
     let mut all = Vec::new();
     for image in &arguments.images {
-        let open = arguments.from.open_options(Backing::Required);
+        let open = arguments.from.open_options(Backing::Required, &job);
         let input = open.open(&Location::from_argument(image))?;
         let name = input.name().to_owned();
         let display = Display::start(arguments.work.progress, &job.progress, &watch);

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use diskferry::{
-    Backing, Choice, DataFile, Info, Location, OpenOptions, SnapshotInfo, WrappedDisk,
+    Backing, Choice, DataFile, Info, Job, Location, OpenOptions, SnapshotInfo, WrappedDisk,
 };
 
 use super::convert::{kind, virtual_size};
@@ -14,7 +14,7 @@ use crate::outcome::Answer;
 
 /// Says what an image is. A backing file that cannot be opened is a warning here.
 pub fn info(arguments: args::Look) -> Outcome {
-    let open = arguments.from.open_options(Backing::Lenient);
+    let open = arguments.from.open_options(Backing::Lenient, &Job::new(1)?);
     // Of several disks the first is shown, and all are listed.
     let disk = arguments.from.disk.map_or(Choice::First, Choice::Number);
     let open = OpenOptions { disk, scratch: None, ..open };

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use diskferry::{Backing, Cancel, Location, MapEntry};
+use diskferry::{Backing, Cancel, Job, Location, MapEntry};
 
 use super::{Outcome, stdout};
 use crate::args;
@@ -11,7 +11,7 @@ use crate::outcome::{Answer, Failure};
 
 /// Lists extents as they are found: a map may be longer than memory.
 pub fn map(arguments: args::Look) -> Outcome {
-    let open = arguments.from.open_options(Backing::Required);
+    let open = arguments.from.open_options(Backing::Required, &Job::new(1)?);
     let image = open.open_image(&Location::from_argument(arguments.image))?;
     let mut out = stdout();
     // The library's callback speaks of its own errors only; those of stdout are kept here.

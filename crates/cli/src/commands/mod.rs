@@ -53,7 +53,7 @@ fn choice(disk: Option<u32>) -> Choice {
 }
 
 impl Source {
-    fn open_options(&self, backing: Backing) -> OpenOptions {
+    fn open_options(&self, backing: Backing, job: &Job) -> OpenOptions {
         let mut limits = Limits::default();
         for (name, value) in &self.limit {
             limits.set(name, value).expect("the parser has tried it");
@@ -69,6 +69,8 @@ impl Source {
             parent: self.backing.clone(),
             scratch: Some(self.scratch.clone().unwrap_or_else(env::temp_dir)),
             locks: if self.force_share { Locks::Ignore } else { Locks::Respect },
+            cancel: job.cancel.clone(),
+            progress: job.progress.clone(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::outcome::Answer;
 /// Says whether an image is ready for an import, rule by rule.
 pub fn preflight(arguments: args::Preflight) -> Outcome {
     let job = arguments.work.job(&Watch::default(), &arguments.image)?;
-    let open = arguments.from.open_options(Backing::Lenient);
+    let open = arguments.from.open_options(Backing::Lenient, &job);
     let opened = open.open_image(&Location::from_argument(&arguments.image));
     let preflight = Preflight {
         target: arguments.target,

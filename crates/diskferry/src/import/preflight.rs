@@ -143,13 +143,11 @@ impl Preflight {
     /// `Misuse` for a waived rule that the target lacks.
     pub fn unopened(&self, error: &Error) -> Result<Option<Report>> {
         let readiness = Readiness::new(self.target, &self.waived)?;
-        let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
-        let Some(InOrderOnly { format, wrapping, member, advice, .. }) = cause else {
-            return Ok(None);
-        };
+        let Some(found) = InOrderOnly::of(error) else { return Ok(None) };
+        let InOrderOnly { format, around, member, advice, .. } = found;
         let facts = Facts {
             format: format.name(),
-            wrapping: wrapping.iter().map(|&layer| layer.to_owned()).collect(),
+            wrapping: around.layers.iter().map(|&layer| layer.to_owned()).collect(),
             member: member.clone(),
             ..Facts::default()
         };

@@ -38,6 +38,8 @@ pub struct Layer {
 pub(super) struct Wrapped {
     pub around: Around,
     pub file: Arc<dyn Bytes>,
+    /// Bytes that came out of the pipe, where that is what it came out of.
+    pub piped: Option<u64>,
 }
 
 /// A file that an image has beside it, other than its backing file.
@@ -124,14 +126,14 @@ impl DiskImage {
             missing: None,
             warnings: stream.warnings(),
             snapshot: None,
-            wrapped: Some(Wrapped { around, file }),
+            wrapped: Some(Wrapped { around, file, piped: None }),
         })
     }
 
     /// What is around the disk.
     pub(crate) fn around(&self) -> &Around {
         static NOTHING: Around =
-            Around { layers: Vec::new(), disks: Vec::new(), archives: Vec::new() };
+            Around { layers: Vec::new(), disks: Vec::new(), archives: Vec::new(), scratch: 0 };
         self.wrapped.as_ref().map_or(&NOTHING, |wrapped| &wrapped.around)
     }
 
@@ -149,6 +151,11 @@ impl DiskImage {
     /// The same, to be shared.
     pub(crate) fn file_bytes(&self) -> &Arc<dyn Bytes> {
         self.wrapped.as_ref().map_or(&self.top().bytes, |wrapped| &wrapped.file)
+    }
+
+    /// Bytes that came out of the pipe, where it came out of one.
+    pub(crate) fn piped(&self) -> Option<u64> {
+        self.wrapped.as_ref().and_then(|wrapped| wrapped.piped)
     }
 
     pub(crate) fn top(&self) -> &Layer {

@@ -34,6 +34,14 @@ impl Input {
         }
     }
 
+    /// Knows that so many bytes of a pipe were read for it.
+    pub(super) fn out_of_pipe(mut self, piped: u64) -> Self {
+        if let Self::Image(DiskImage { wrapped: Some(wrapped), .. }) = &mut self {
+            wrapped.piped = Some(piped);
+        }
+        self
+    }
+
     /// The disk, to be read anywhere. One in a compressed file is, at the price of a pass for each
     /// time that somebody goes back in it, and of another where its size is known only at its end.
     ///

@@ -1,5 +1,6 @@
 //! Opens a source: a file, a device or a pipe, out of whatever it is wrapped in, with all that it needs.
 
+mod arriving;
 mod chain;
 mod image;
 mod input;
@@ -7,11 +8,12 @@ mod source;
 
 use std::fs::File;
 use std::io::Seek;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Limits, Result};
+use diskferry_block_stream::{Bytes, Cancel, Error, Limits, Progress, Result};
 use diskferry_wrap::Choice;
 
 use self::image::Wrapped;
@@ -24,8 +26,7 @@ use crate::file::{self, Access, FileId, Location, Opened, STDIN, Sort};
 use crate::format::Format;
 use crate::info::Info;
 use crate::policy::Policy;
-use crate::stream::StreamInput;
-use crate::wrapped::{self, Peeled, Wanted};
+use crate::wrapped::{self, Around, InOrderOnly, Peeled, Wanted};
 
 /// How sources are opened.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,10 @@ pub struct OpenOptions {
     pub scratch: Option<PathBuf>,
     /// What to do about files that somebody else has open for writing.
     pub locks: Locks,
+    /// Stops the unpacking to a scratch file, which may take long.
+    pub cancel: Cancel,
+    /// Counts the bytes of the file that is unpacked so.
+    pub progress: Progress,
 }
 
 /// What to do about files that somebody, such as a running machine, has locked to write to them.
@@ -105,7 +110,16 @@ impl OpenOptions {
     /// # Errors
     /// As for [`open_image`](Self::open_image).
     pub fn info(&self, location: &Location) -> Result<Info> {
-        match self.open(location)? {
+        let options = Self { scratch: None, ..self.clone() };
+        let input = match options.open(location) {
+            Err(error) => {
+                let name = error.place().file.clone().unwrap_or_default();
+                let told = InOrderOnly::of(&error).and_then(|it| Info::of_unordered(&name, it));
+                return told.ok_or(error);
+            }
+            Ok(input) => input,
+        };
+        match input {
             Input::Image(image) => Ok(image.info()),
             Input::Stream(stream) if stream.is_pipe() => Err(once_only(stream.name())),
             Input::Stream(stream) => {
@@ -168,7 +182,7 @@ impl OpenOptions {
             let source = Source::of_file(STDIN.to_owned(), Origin::Nowhere, opened, self.access)?;
             return self.open_source(source, Vec::new());
         }
-        StreamInput::new(STDIN, file, id, &Wanted::of(self)).map(Input::Stream)
+        self.open_pipe(STDIN, file, id)
     }
 
     fn open_path(&self, path: &Path) -> Result<Input> {
@@ -195,7 +209,7 @@ impl OpenOptions {
         }
         let pipe = File::open(path).map_err(io)?;
         let id = FileId::of(&metadata);
-        StreamInput::new(&name, pipe, id, &Wanted::of(self)).map(Input::Stream)
+        self.open_pipe(&name, pipe, id)
     }
 
     /// Opens what can be read anywhere, out of whatever it is wrapped in.
@@ -204,18 +218,37 @@ impl OpenOptions {
         if matches!(file.id, FileId::Block(_)) {
             return self.open_chain(file, None, parts).map(Input::Image);
         }
-        match wrapped::peel(Arc::clone(&file.bytes), &Wanted::of(self))? {
-            Peeled::Packed(packed) => StreamInput::packed(packed, file.id).map(Input::Stream),
-            Peeled::Bytes { around, .. } if around.layers.is_empty() => {
-                self.open_chain(file, None, parts).map(Input::Image)
-            }
-            Peeled::Bytes { bytes, around } => {
-                // What is beside it is what the innermost archive has there.
-                let archive = around.archives.last().cloned();
-                let origin = archive.map_or(Origin::Nowhere, Origin::Member);
-                let top = Source { name: bytes.name().to_owned(), origin, bytes, ..file };
-                let wrapped = Wrapped { around, file: file.bytes };
-                self.open_chain(top, Some(wrapped), parts).map(Input::Image)
+        self.open_around(file, Around::default(), parts)
+    }
+
+    /// The same of what was taken out of all that is `around` it already.
+    fn open_around(
+        &self,
+        file: Source,
+        mut around: Around,
+        parts: Vec<WrittenPart>,
+    ) -> Result<Input> {
+        let mut bytes = Arc::clone(&file.bytes);
+        loop {
+            match wrapped::peel(bytes, around, &Wanted::of(self))? {
+                Peeled::Packed { bytes: packed, around: outside } => {
+                    match self.open_packed(&file, packed, outside)? {
+                        ControlFlow::Break(input) => return Ok(input),
+                        ControlFlow::Continue(unpacked) => (bytes, around) = unpacked,
+                    }
+                }
+                Peeled::Bytes { around, .. } if around.layers.is_empty() && around.scratch == 0 => {
+                    return self.open_chain(file, None, parts).map(Input::Image);
+                }
+                Peeled::Bytes { bytes, around } => {
+                    // What is beside it is what the innermost archive has there.
+                    let archive = around.archives.last().cloned();
+                    let origin = archive.map_or(file.origin, Origin::Member);
+                    let (name, id) = (bytes.name().to_owned(), file.id);
+                    let wrapped = Wrapped { around, file: file.bytes, piped: None };
+                    let top = Source { name, origin, bytes, id };
+                    return self.open_chain(top, Some(wrapped), parts).map(Input::Image);
+                }
             }
         }
     }

@@ -1,17 +1,37 @@
 //! A disk that comes in order, taken out of its wrappers as it does.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
-use diskferry_block_stream::{Error, Limits, Piece, Result, Stream};
+use diskferry_block_stream::{Bytes, Error, Limits, NotInOrder, Piece, Result, Stream};
 use diskferry_wrap::{Forward, Peek, Unpacking, Wrapping, find_disk};
 
+use super::recorded::record;
 use super::{Around, Wanted, judge_head};
 use crate::file::STDIN;
 use crate::format::{Format, Sample};
 use crate::import::quoted;
 use crate::kept::length;
 use crate::stream::{Counted, Footed, Told};
+
+/// What came in order.
+pub(crate) enum Arrival {
+    /// A disk that can be read so.
+    Disk(Arrived),
+    /// One that cannot.
+    NotInOrder(Unordered),
+}
+
+/// What comes in order and cannot be read so.
+pub(crate) struct Unordered {
+    /// Why, and what to do about it.
+    pub error: Error,
+    /// What is around all that is kept.
+    pub around: Around,
+    /// All that it is in, from the first byte on; `None` where too much of it has passed.
+    pub all: Option<Box<dyn Read + Send>>,
+}
 
 /// A disk that comes in order.
 pub(crate) struct Arrived {
@@ -26,9 +46,44 @@ pub(crate) struct Arrived {
 /// Takes the wrappers off what comes in order.
 ///
 /// # Errors
-/// `Unsupported` for a disk that cannot be read in order; `Damaged`, `Limit`, `Io`; as for choosing
-/// a disk in an archive.
+/// `Damaged`, `Limit`, `Io`; as for choosing a disk in an archive.
 pub(crate) fn arrive(
+    outer: &str,
+    reader: impl Forward + 'static,
+    mut around: Around,
+    wanted: &Wanted,
+) -> Result<Arrival> {
+    // What may have to be read anywhere is what the outermost compression hides.
+    let unpacked = around.unpack_first(Peek::new(reader), wanted);
+    let (recorder, recording) = record(unpacked.map_err(|error| error.in_file(outer))?);
+    match disk_of(outer, recorder, around.clone(), wanted) {
+        Ok(arrived) => {
+            recording.stop();
+            Ok(Arrival::Disk(arrived))
+        }
+        Err(error) if InOrderOnly::is_cause_of(&error) || NotInOrder::is_cause_of(&error) => {
+            Ok(Arrival::NotInOrder(Unordered { error, around, all: recording.rewind() }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Around {
+    /// Unpacks what is compressed, once.
+    pub fn unpack_first(&mut self, mut packed: Peek, wanted: &Wanted) -> Result<Peek> {
+        let head = packed.peek(Sample::HEAD)?;
+        let probed = Format::probe(&Sample { head, tail: &[] });
+        match Wrapping::of(head) {
+            Some(Wrapping::Packed(wrapper)) if !wanted.is_disk(|| Ok(probed))? => {
+                self.push(wrapper.name(), &wanted.limits)?;
+                Ok(Peek::new(Unpacking::new(wrapper, packed, &wanted.limits)))
+            }
+            _ => Ok(packed),
+        }
+    }
+}
+
+fn disk_of(
     outer: &str,
     reader: impl Forward + 'static,
     around: Around,
@@ -70,7 +125,11 @@ pub(crate) fn arrive(
         }
     } else {
         let opened = format.stream(&name, Box::new(peek), &wanted.limits);
-        opened.unwrap_or_else(|| Err(in_order_only(format, outer, &name, &around)))?
+        match opened {
+            Some(Ok(stream)) => stream,
+            Some(Err(error)) if !NotInOrder::is_cause_of(&error) => return Err(error),
+            _ => return Err(in_order_only(format, outer, &name, &around)),
+        }
     };
     let limits = wanted.limits.clone();
     let known = stream.size().unwrap_or(0);
@@ -121,22 +180,41 @@ impl Stream for Bounded {
 }
 
 /// A disk whose format needs what is not to be had; how to get at it all the same.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("{what}; {advice}")]
 pub(crate) struct InOrderOnly {
     pub format: Format,
-    /// What is around it, from the outside in.
-    pub wrapping: Vec<&'static str>,
+    /// What is around it.
+    pub around: Around,
     /// The name of the member that it is, where it is in an archive.
     pub member: Option<String>,
     what: String,
     pub advice: String,
+    /// The compressed file, where it is no pipe.
+    pub file: OnceLock<Arc<dyn Bytes>>,
+}
+
+impl fmt::Debug for InOrderOnly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl InOrderOnly {
+    /// The one that is the cause of an error.
+    pub fn of(error: &Error) -> Option<&Self> {
+        std::error::Error::source(error)?.downcast_ref()
+    }
+
+    fn is_cause_of(error: &Error) -> bool {
+        Self::of(error).is_some()
+    }
 }
 
 fn in_order_only(format: Format, outer: &str, name: &str, around: &Around) -> Error {
-    let wrapping = around.layers.clone();
+    let around = around.clone();
     let member = name.strip_prefix(&format!("{outer}/")).map(str::to_owned);
-    let (what, advice) = match wrapping.as_slice() {
+    let (what, advice) = match around.layers.as_slice() {
         [] => (
             format!(
                 "a {format} image cannot be read from a pipe, for its tables point back and forth"
@@ -151,7 +229,8 @@ fn in_order_only(format: Format, outer: &str, name: &str, around: &Around) -> Er
             format!("unpack it first: {}", unpacking(format, outer, layers)),
         ),
     };
-    Error::unsupported(InOrderOnly { format, wrapping, member, what, advice }).in_file(name)
+    Error::unsupported(InOrderOnly { format, around, member, what, advice, file: OnceLock::new() })
+        .in_file(name)
 }
 
 /// The commands that get a disk out of its wrappers.

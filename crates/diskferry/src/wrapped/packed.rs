@@ -1,5 +1,6 @@
 //! A compressed file with a disk in it, and that disk as an image.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -8,9 +9,9 @@ use diskferry_block_stream::{
     Progress, Result, Stream,
 };
 use diskferry_engine::Rewinding;
-use diskferry_wrap::BytesReader;
+use diskferry_wrap::{BytesReader, Peek};
 
-use super::{Around, Arrived, Wanted, arrive, is_compression};
+use super::{Around, Arrival, Arrived, Unordered, Wanted, arrive, is_compression};
 use crate::format::Format;
 use crate::kept::length;
 use crate::stream::Counted;
@@ -18,12 +19,12 @@ use crate::stream::Counted;
 /// A compressed file, whose disk can be had from the beginning as often as it is wanted.
 #[derive(Clone)]
 pub(crate) struct Packed {
-    pub(super) bytes: Arc<dyn Bytes>,
+    pub bytes: Arc<dyn Bytes>,
     /// The file that it is, or is in.
-    pub(super) file: Arc<dyn Bytes>,
+    pub file: Arc<dyn Bytes>,
     /// What is around the compressed file.
-    pub(super) around: Around,
-    pub(super) wanted: Wanted,
+    pub around: Around,
+    pub wanted: Wanted,
 }
 
 impl Packed {
@@ -31,9 +32,27 @@ impl Packed {
     ///
     /// # Errors
     /// As for [`arrive`].
-    pub fn begin(&self, read: &Arc<AtomicU64>) -> Result<Arrived> {
+    pub fn begin(&self, read: &Arc<AtomicU64>) -> Result<Arrival> {
         let counted = Counted::new(BytesReader::new(Arc::clone(&self.bytes)), read);
         arrive(self.bytes.name(), counted, self.around.clone(), &self.wanted)
+    }
+
+    /// Begins once more with what can be read in order.
+    fn again(&self) -> Result<Arrived> {
+        match self.begin(&Arc::default())? {
+            Arrival::Disk(arrived) => Ok(arrived),
+            Arrival::NotInOrder(Unordered { error, .. }) => Err(error),
+        }
+    }
+
+    /// All that is in it, once more from the first byte on.
+    ///
+    /// # Errors
+    /// `Limit` for too many wrappers, `Io`.
+    pub fn unpacked(&self, read: &Arc<AtomicU64>) -> Result<Box<dyn Read + Send>> {
+        let counted = Counted::new(BytesReader::new(Arc::clone(&self.bytes)), read);
+        let unpacked = self.around.clone().unpack_first(Peek::new(counted), &self.wanted);
+        Ok(Box::new(unpacked.map_err(|error| error.in_file(self.bytes.name()))?))
     }
 
     /// The file, with all that is around the disk.
@@ -47,7 +66,7 @@ impl Packed {
     /// As for [`arrive`]; where the size is known at the end only, whatever the disk's bytes fail
     /// with.
     pub fn into_image(self) -> Result<(Arrived, PackedImage)> {
-        let mut arrived = self.begin(&Arc::default())?;
+        let mut arrived = self.again()?;
         let size = match arrived.stream.size() {
             Some(size) => size,
             None => run_out(arrived.stream.as_mut(), |_| Ok(()))?,
@@ -58,7 +77,7 @@ impl Packed {
         let name = arrived.stream.name().to_owned();
         let (format, innermost) = (arrived.format, arrived.around.layers.last().copied());
         let packed = self.clone();
-        let begin = move || Ok(self.begin(&Arc::default())?.stream);
+        let begin = move || Ok(self.again()?.stream);
         let disk = Rewinding::new(name, size, Box::new(begin));
         let compression = innermost.filter(|layer| is_compression(layer));
         Ok((arrived, PackedImage { packed, disk, format, compression }))
@@ -152,7 +171,7 @@ impl Image for PackedImage {
 impl PackedImage {
     /// Reads all of the disk, and returns what was odd about it.
     fn read_through(&self, cancel: &Cancel, progress: &Progress) -> Result<Vec<String>> {
-        let mut stream = self.packed.begin(&Arc::default())?.stream;
+        let mut stream = self.packed.again()?.stream;
         run_out(stream.as_mut(), |length| {
             progress.pass(length);
             cancel.check()
