@@ -228,7 +228,8 @@ impl Info {
     /// Says what is around the disk.
     pub(crate) fn set_around(&mut self, around: &Around) {
         self.wrapping.clone_from(&around.layers);
-        self.scratch = Some(around.scratch).filter(|bytes| *bytes > 0);
+        let unpacked = around.scratch.iter().map(|bytes| bytes.len()).sum();
+        self.scratch = Some(unpacked).filter(|_| !around.scratch.is_empty());
         let several = around.disks.iter().filter(|_| around.disks.len() > 1);
         self.disks = several
             .map(|disk| WrappedDisk {

@@ -1,6 +1,9 @@
 //! The extents of a disk, merged as far as they are alike.
 
-use diskferry_block_stream::{Cancel, Disk, Kind, Result};
+use std::ptr;
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Cancel, Disk, Kind, Result};
 use serde::Serialize;
 
 use crate::open::DiskImage;
@@ -53,6 +56,7 @@ impl DiskImage {
     /// `Damaged` or `Io` when a table cannot be read, `Cancelled`, and whatever `see` fails with.
     pub fn map(&self, cancel: &Cancel, mut see: impl FnMut(MapEntry) -> Result<()>) -> Result<()> {
         let disk = self.disk().as_ref();
+        let scratch = &self.around().scratch;
         let mut cursor = disk.cursor()?;
         let mut pending: Option<Run> = None;
         let mut at = 0;
@@ -65,12 +69,12 @@ impl DiskImage {
                 Some(run) if run.goes_on_with(&next) => run.length += next.length,
                 run => {
                     if let Some(done) = run.replace(next) {
-                        see(done.entry(disk))?;
+                        see(done.entry(disk, scratch))?;
                     }
                 }
             }
         }
-        pending.map_or(Ok(()), |last| see(last.entry(disk)))
+        pending.map_or(Ok(()), |last| see(last.entry(disk, scratch)))
     }
 }
 
@@ -90,7 +94,7 @@ impl Run {
         }
     }
 
-    fn entry(self, disk: &dyn Disk) -> MapEntry {
+    fn entry(self, disk: &dyn Disk, scratch: &[Arc<dyn Bytes>]) -> MapEntry {
         let whole = |file: u32, offset| {
             let bytes = disk.files()[file as usize].as_ref();
             // A member of an archive is where it is in the archive.
@@ -102,6 +106,10 @@ impl Run {
             Kind::Data { compressed } => (MapKind::Data, compressed, None),
             Kind::Plain { file, offset } => (MapKind::Data, false, Some(whole(file, offset))),
         };
+        // A place in a scratch file means nothing to anybody else.
+        let is_scratch =
+            |file: &dyn Bytes| scratch.iter().any(|it| ptr::addr_eq(it.as_ref(), file));
+        let place = place.filter(|(file, _)| !is_scratch(*file));
         MapEntry {
             start: self.start,
             length: self.length,

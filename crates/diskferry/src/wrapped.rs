@@ -4,6 +4,7 @@
 //! read anywhere. From the first compressed layer on, as out of a pipe, all comes in order only.
 
 mod arriving;
+mod named;
 mod packed;
 mod recorded;
 mod scratch;
@@ -28,8 +29,8 @@ pub(crate) struct Around {
     pub disks: Vec<Found>,
     /// The archives that can be read anywhere, which may have digests of their members.
     pub archives: Vec<Archive>,
-    /// Bytes that were unpacked to scratch files.
-    pub scratch: u64,
+    /// The scratch files that it was unpacked to.
+    pub scratch: Vec<Arc<dyn Bytes>>,
 }
 
 /// An archive around a disk.
@@ -186,11 +187,16 @@ pub(crate) fn peel(
                 let package = Package::open(&name, Arc::clone(&bytes), &wanted.limits)?;
                 let layer = if package.is_ova() { "ova" } else { "tar" };
                 around.push(layer, &wanted.limits).map_err(|error| error.in_file(&name))?;
-                let (part, disks) = package.disk(around.choice(wanted), &judge_part)?;
+                let package = Arc::new(package);
+                let choice = match around.choice(wanted) {
+                    chosen @ Choice::Number(_) => chosen,
+                    choice => named::only_unnamed(&package, &wanted.limits)?.unwrap_or(choice),
+                };
+                let (part, disks) = package.disk(choice, &judge_part)?;
                 around.found(disks);
                 let member = part.name().strip_prefix(&format!("{name}/"));
                 let member = member.unwrap_or_default().to_owned();
-                around.archives.push(Archive { package: Arc::new(package), member });
+                around.archives.push(Archive { package, member });
                 bytes = Arc::new(part);
             }
         }

@@ -33,7 +33,7 @@ pub use choose::{Choice, Found, LIKELY};
 pub use digests::{Digests, Promise, Promises};
 pub use forward::{Inside, Judge, find_disk};
 pub use objection::{Objection, Point};
-pub use package::Package;
+pub use package::{JudgePart, Package};
 pub use part::{Part, Segment};
 pub use peek::{BytesReader, Forward, Peek};
 pub use survey::{Survey, survey};

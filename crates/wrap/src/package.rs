@@ -17,6 +17,9 @@ use crate::peek::Walk;
 use crate::tar::Headers;
 use crate::{manifest, ovf};
 
+/// What the bytes of a member say that it is.
+pub type JudgePart<'a> = dyn Fn(&Part) -> Result<Option<&'static str>> + 'a;
+
 /// A tar archive, with its list of members.
 pub struct Package {
     bytes: Arc<dyn Bytes>,
@@ -97,11 +100,17 @@ impl Package {
     /// # Errors
     /// As for [`Choice::pick`]; `Damaged` where the descriptor names it, and it is not there; whatever
     /// `judge` fails with.
-    pub fn disk(
-        &self,
-        choice: Choice,
-        judge: &dyn Fn(&Part) -> Result<Option<&'static str>>,
-    ) -> Result<(Part, Vec<Found>)> {
+    pub fn disk(&self, choice: Choice, judge: &JudgePart<'_>) -> Result<(Part, Vec<Found>)> {
+        let (found, mut parts) = self.find(judge)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        let picked = choice.pick(&found).and_then(|picked| Ok((parts.swap_remove(picked)?, found)));
+        picked.map_err(|error| error.in_file(&self.name))
+    }
+
+    /// All disks, with what `judge` says of each, and their bytes where they are there.
+    ///
+    /// # Errors
+    /// Whatever `judge` fails with.
+    pub fn find(&self, judge: &JudgePart<'_>) -> Result<Vec<(Found, Result<Part>)>> {
         // A disk of a descriptor that is missing is no reason not to get at another.
         let parts: Vec<(String, Option<u64>, Result<Part>)> = match &self.descriptor {
             Some(Descriptor { name, disks, .. }) => {
@@ -127,9 +136,7 @@ impl Package {
                 disks.retain(likely);
             }
         }
-        let (found, mut parts): (Vec<Found>, Vec<_>) = disks.into_iter().unzip();
-        let picked = choice.pick(&found).and_then(|picked| Ok((parts.swap_remove(picked)?, found)));
-        picked.map_err(|error| error.in_file(&self.name))
+        Ok(disks)
     }
 
     /// The bytes of the regular file of that name, the first where there are several.

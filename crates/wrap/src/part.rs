@@ -5,6 +5,7 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Error, Result, Run};
 
 /// A member of an archive, by where its bytes are in the archive. What is nowhere is zeros.
+#[derive(Clone)]
 pub struct Part {
     name: String,
     base: Arc<dyn Bytes>,

@@ -8,6 +8,7 @@ mod formats;
 mod import;
 mod journeys;
 mod looking;
+mod scratch;
 mod signals;
 mod streams;
 mod wrapped;
@@ -78,6 +79,13 @@ impl Folder {
             scope.spawn(move || _ = stdin.write_all(input));
             Ended::of(arguments, child.wait_with_output().unwrap())
         })
+    }
+
+    /// Runs a script in it.
+    #[track_caller]
+    fn sh(&self, script: &str) {
+        let status = Command::new("bash").args(["-ec", script]).current_dir(self.root()).status();
+        assert!(status.unwrap().success(), "{script}");
     }
 
     /// Runs it and wants success.

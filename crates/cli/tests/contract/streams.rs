@@ -56,13 +56,15 @@ fn through_two_pipes_nothing_changes() {
 }
 
 #[test]
-fn a_qcow2_needs_a_file_and_stdin_may_be_one() {
+fn a_qcow2_comes_through_a_pipe_and_stdin_may_be_a_file() {
     let folder = Folder::new();
     folder.write("a.raw", &disk(1 << 20));
     folder.done(&["convert", "a.raw", "a.qcow2"]);
     let image = folder.read("a.qcow2");
-    folder.run_with(&["convert", "-", "t.raw"], &image).failed(3, &["stdin", "qcow2", "pipe"]);
-    folder.run_with(&["convert", "-f", "qcow2", "-", "t.raw"], b"").failed(3, &["stdin"]);
+    let summary = folder.run_with(&["convert", "-", "p.raw", "--json"], &image).coded(0).json();
+    assert_eq!(summary["source"]["scratch"], image.len());
+    assert_eq!(folder.read("p.raw"), disk(1 << 20));
+    folder.run_with(&["convert", "-f", "qcow2", "-", "t.raw"], b"").failed(4, &["stdin"]);
     folder.run_with(&["info", "-"], b"x").failed(3, &["stdin"]);
     folder.run_with(&["convert", "-f", "raw", "-", "copy.raw"], &image).coded(0);
     assert_eq!(folder.read("copy.raw"), image);

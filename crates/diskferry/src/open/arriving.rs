@@ -93,7 +93,7 @@ impl OpenOptions {
         let scratch = Scratch { folder, limits, cancel, progress };
         let file = scratch.fill(all, count).map_err(|error| error.in_file(name))?;
         let bytes = self.access.bytes(name, file)?;
-        around.scratch = around.scratch.saturating_add(bytes.len());
+        around.scratch.push(Arc::clone(&bytes));
         Ok((bytes, around))
     }
 }

@@ -132,8 +132,12 @@ impl DiskImage {
 
     /// What is around the disk.
     pub(crate) fn around(&self) -> &Around {
-        static NOTHING: Around =
-            Around { layers: Vec::new(), disks: Vec::new(), archives: Vec::new(), scratch: 0 };
+        static NOTHING: Around = Around {
+            layers: Vec::new(),
+            disks: Vec::new(),
+            archives: Vec::new(),
+            scratch: Vec::new(),
+        };
         self.wrapped.as_ref().map_or(&NOTHING, |wrapped| &wrapped.around)
     }
 

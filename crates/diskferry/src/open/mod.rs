@@ -237,7 +237,9 @@ impl OpenOptions {
                         ControlFlow::Continue(unpacked) => (bytes, around) = unpacked,
                     }
                 }
-                Peeled::Bytes { around, .. } if around.layers.is_empty() && around.scratch == 0 => {
+                Peeled::Bytes { around, .. }
+                    if around.layers.is_empty() && around.scratch.is_empty() =>
+                {
                     return self.open_chain(file, None, parts).map(Input::Image);
                 }
                 Peeled::Bytes { bytes, around } => {

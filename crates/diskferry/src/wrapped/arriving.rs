@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
 use diskferry_block_stream::{Bytes, Error, Limits, NotInOrder, Piece, Result, Stream};
-use diskferry_wrap::{Forward, Peek, Unpacking, Wrapping, find_disk};
+use diskferry_wrap::{Choice, Forward, Inside, Peek, Unpacking, Wrapping, find_disk};
 
 use super::recorded::record;
 use super::{Around, Wanted, judge_head};
@@ -248,6 +248,30 @@ fn unpacking(format: Format, outer: &str, layers: &[&str]) -> String {
     }
 }
 
+/// Whether a member is a part of a split VMDK: an extent by its name, or the descriptor, which is short.
+fn is_split(inside: &mut Inside) -> Result<bool> {
+    if is_extent(&inside.name) {
+        return Ok(true);
+    }
+    if inside.size > Sample::HEAD as u64 {
+        return Ok(false);
+    }
+    // No more than there is: at its end, all of the archive is read.
+    let head = inside.content.peek(inside.size as usize)?;
+    Ok(Format::probe(&Sample { head, tail: &[] }) == Some(Format::VMDK))
+}
+
+/// Whether a member is called as VMware calls the extents of a disk: `disk-flat.vmdk`, `disk-s001.vmdk`.
+fn is_extent(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let Some((_, end)) = name.strip_suffix(".vmdk").and_then(|stem| stem.rsplit_once('-')) else {
+        return false;
+    };
+    let is_number = |digits: &str| digits.len() >= 3 && digits.bytes().all(|c| c.is_ascii_digit());
+    matches!(end, "flat" | "delta" | "sesparse")
+        || end.strip_prefix(['s', 'f']).is_some_and(is_number)
+}
+
 struct Arriving {
     name: String,
     /// Length of the disk's file, where an archive tells it.
@@ -280,7 +304,14 @@ impl Arriving {
                 }
                 Some(Wrapping::Tar) => {
                     let choice = self.around.choice(wanted);
-                    let inside = find_disk(self.peek, choice, judge_head, limits)?;
+                    let mut inside = find_disk(self.peek, choice, judge_head, limits)?;
+                    if choice == Choice::Only && !inside.is_ova && is_split(&mut inside)? {
+                        return Err(NotInOrder::error(format!(
+                            "'{}' is a part of a disk whose other parts are elsewhere in the archive; \
+                             unpack the archive first",
+                            inside.name
+                        )));
+                    }
                     self.around.push(if inside.is_ova { "ova" } else { "tar" }, limits)?;
                     self.around.found(inside.disks);
                     self.name = format!("{}/{}", self.name, inside.name);

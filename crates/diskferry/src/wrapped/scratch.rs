@@ -31,7 +31,7 @@ impl Scratch<'_> {
         let io =
             |error: std::io::Error| here(Error::from(error).doing("unpacking to a scratch file"));
         let file = tempfile::tempfile_in(self.folder).map_err(io)?;
-        let (mut at, mut unlooked, mut counted) = (0u64, LOOK, 0);
+        let (mut at, mut room, mut counted) = (0u64, 0, 0);
         let mut buf = vec![0; STEP];
         loop {
             self.cancel.check()?;
@@ -46,11 +46,11 @@ impl Scratch<'_> {
             }
             for block in buf[..count].chunks(BLOCK) {
                 if !zeros::is_zero(block) {
-                    unlooked += block.len() as u64;
-                    if unlooked >= LOOK {
-                        self.leave_room(&file).map_err(here)?;
-                        unlooked = 0;
+                    let length = block.len() as u64;
+                    if room < length {
+                        room = room_for(&file, length).map_err(here)?;
                     }
+                    room -= length;
                     file.write_all_at(block, at).map_err(io)?;
                 }
                 at += block.len() as u64;
@@ -61,26 +61,28 @@ impl Scratch<'_> {
             }
         }
     }
+}
 
-    /// # Errors
-    /// `Limit` where less than a tenth of the file system is free.
-    fn leave_room(&self, file: &File) -> Result<()> {
-        let system = rustix::fs::fstatvfs(file).map_err(std::io::Error::from)?;
-        let (all, free) = (system.f_blocks, system.f_bavail);
-        if free == 0 {
-            return Err(Error::from(std::io::Error::from(IoErrorKind::StorageFull)));
-        }
-        if free < all / 10 {
-            let size = system.f_frsize;
-            return Err(Error::limit(format!(
-                "a scratch file would leave less than a tenth of its file system free ({} of {} bytes are); \
-                 --scratch DIR unpacks elsewhere",
-                free.saturating_mul(size),
-                all.saturating_mul(size),
-            )));
-        }
-        Ok(())
+/// How many bytes may be written before somebody looks again; at least `length`.
+///
+/// # Errors
+/// `Limit` where less than a tenth of the file system would stay free, `Io` where nothing is free.
+fn room_for(file: &File, length: u64) -> Result<u64> {
+    let system = rustix::fs::fstatvfs(file).map_err(std::io::Error::from)?;
+    let (all, free) = (system.f_blocks, system.f_bavail);
+    if free == 0 {
+        return Err(Error::from(std::io::Error::from(IoErrorKind::StorageFull)));
     }
+    let bytes = |blocks: u64| blocks.saturating_mul(system.f_frsize);
+    let spare = bytes(free.saturating_sub(all / 10));
+    if spare < length {
+        let (free, all) = (bytes(free), bytes(all));
+        return Err(Error::limit(format!(
+            "unpacking to a scratch file would leave less than a tenth of its file system free ({free} of \
+             {all} bytes are); --scratch DIR unpacks elsewhere"
+        )));
+    }
+    Ok(spare.min(LOOK))
 }
 
 /// Bytes that are unpacked at a time.
@@ -89,7 +91,7 @@ const STEP: usize = 1 << 20;
 /// Zeros of this many bytes become a hole.
 const BLOCK: usize = 64 << 10;
 
-/// Bytes that are written before somebody looks again how much is free.
+/// Bytes that are written, at most, before somebody looks again how much is free.
 const LOOK: u64 = 64 << 20;
 
 #[cfg(test)]

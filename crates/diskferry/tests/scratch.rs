@@ -1,0 +1,61 @@
+//! Images that come in order and cannot be read so, as a library's caller has them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use diskferry::{Cancel, ErrorKind, Format, ImportTarget, Location, OpenOptions, Preflight};
+
+fn sh(folder: &Path, script: &str) {
+    let status = Command::new("bash").args(["-ec", script]).current_dir(folder).status();
+    assert!(status.unwrap().success(), "{script}");
+}
+
+#[test]
+fn without_a_folder_for_it_nothing_is_unpacked_and_the_error_says_how_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| Location::from(folder.path().join(name));
+    sh(
+        folder.path(),
+        "qemu-img create -q -f qcow2 a.qcow2 1M; gzip -k a.qcow2; tar -czf a.tar.gz a.qcow2
+        mv a.qcow2 \"x'; touch PWNED; echo '.qcow2\"; tar -czf 'a b.tgz' x*",
+    );
+    // Who named a member writes no shell commands for those who copy the advice.
+    for (name, advice) in [
+        ("a.qcow2.gz", "/a.qcow2.gz > disk.qcow2"),
+        ("a.tar.gz", "/a.tar.gz"),
+        ("a b.tgz", "/a b.tgz'"),
+    ] {
+        let error = OpenOptions::default().open(&at(name)).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}");
+        let text = error.to_string();
+        assert!(text.contains("unpack it first: ") && text.ends_with(advice), "{text}");
+        // Whether it is ready is known all the same, where its target takes no such thing.
+        let gcp = ImportTarget::from_name("gcp").unwrap();
+        let (as_name, waived, source) = (None, Vec::new(), Vec::new());
+        let preflight = Preflight { target: gcp, as_name, waived, source };
+        let report = preflight.unopened(&error).unwrap();
+        let report = report.expect("Google takes no qcow2");
+        let format = report.rules.iter().find(|rule| rule.id == "format").unwrap();
+        assert!(!report.ready && !format.ok, "{name}");
+        assert!(format.text.contains("qcow2 is not among: raw"), "{}", format.text);
+    }
+    let info = OpenOptions::default().info(&at("a.tar.gz")).unwrap();
+    assert_eq!((info.format, info.virtual_size), (Format::QCOW2.name(), None));
+}
+
+#[test]
+fn unpacking_stops_when_asked_and_counts_the_packed_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    sh(folder.path(), "qemu-img create -q -f qcow2 a.qcow2 1M; gzip -k a.qcow2");
+    let location = Location::from(folder.path().join("a.qcow2.gz"));
+    let options = OpenOptions { scratch: Some(folder.path().to_owned()), ..OpenOptions::default() };
+    assert_eq!(options.open_image(&location).unwrap().disk().size(), 1 << 20);
+    let packed = fs::metadata(folder.path().join("a.qcow2.gz")).unwrap().len();
+    assert_eq!((options.progress.total(), options.progress.passed()), (packed, packed));
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let stopped = OpenOptions { cancel, ..options };
+    assert_eq!(stopped.open_image(&location).err().unwrap().kind(), ErrorKind::Cancelled);
+}
