@@ -50,7 +50,8 @@ impl OpenOptions {
         let base = upwards.next().expect("the top layer was opened");
         let disk = upwards.fold(base, |parent, layer| Arc::new(Chain::new(layer, parent)));
         let snapshot = self.snapshot.clone();
-        Ok(DiskImage { disk, layers, missing, warnings, snapshot, wrapped })
+        let is_packed = false;
+        Ok(DiskImage { disk, layers, missing, warnings, snapshot, wrapped, is_packed })
     }
 }
 

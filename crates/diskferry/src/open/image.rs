@@ -8,7 +8,7 @@ use diskferry_engine::Job;
 use super::source::Origin;
 use crate::file::FileId;
 use crate::format::Format;
-use crate::wrapped::{self, Archive, Around, Arrived, Packed};
+use crate::wrapped::{Archive, Around, Arrived, Packed};
 
 /// An opened image with its backing chain.
 pub struct DiskImage {
@@ -19,6 +19,8 @@ pub struct DiskImage {
     pub(super) warnings: Vec<String>,
     pub(super) snapshot: Option<String>,
     pub(super) wrapped: Option<Wrapped>,
+    /// It is unpacked anew by whoever reads it.
+    pub(super) is_packed: bool,
 }
 
 /// One image of a chain.
@@ -98,9 +100,9 @@ impl DiskImage {
         self.top().image.check(&job.cancel, &job.progress, report)
     }
 
-    /// Whether it is in a compressed file.
+    /// Whether it is in a compressed file, and unpacked anew by whoever reads it.
     pub(crate) fn is_packed(&self) -> bool {
-        self.around().layers.iter().any(|layer| wrapped::is_compression(layer))
+        self.is_packed
     }
 
     pub(super) fn packed(packed: Packed, id: FileId) -> Result<Self> {
@@ -127,6 +129,7 @@ impl DiskImage {
             warnings: stream.warnings(),
             snapshot: None,
             wrapped: Some(Wrapped { around, file, piped: None }),
+            is_packed: true,
         })
     }
 
