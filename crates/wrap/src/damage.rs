@@ -8,8 +8,6 @@ use diskferry_codec::digest::Algorithm;
 pub(crate) enum Damage {
     #[error("the archive ends early, at {at:#x}")]
     Short { at: u64 },
-    #[error("the archive ends at {at:#x} without its end mark")]
-    NoEnd { at: u64 },
     #[error("the tar header at {at:#x} has the checksum {found:?}, and not {sum:#o}")]
     Checksum { at: u64, found: String, sum: u32 },
     #[error("the tar header at {at:#x} has no number as its {field}")]

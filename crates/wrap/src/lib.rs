@@ -12,7 +12,9 @@
 //! An archive's names are compared and shown. No file is ever opened by one.
 #![forbid(unsafe_code)]
 
+mod capacity;
 mod choose;
+mod contents;
 mod damage;
 mod digests;
 mod forward;
@@ -29,6 +31,7 @@ mod tar;
 mod unpacking;
 mod write;
 
+pub use capacity::Capacity;
 pub use choose::{Choice, Found, LIKELY};
 pub use digests::{Digests, Promise, Promises};
 pub use forward::{Inside, Judge, find_disk};

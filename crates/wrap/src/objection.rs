@@ -48,6 +48,8 @@ pub enum Point {
     Resource,
     /// The format of a disk is given as drafts of the specification had it.
     Draft,
+    /// The archive has no end mark, and no descriptor that tells whether all of it is there.
+    End,
 }
 
 impl Point {
@@ -61,7 +63,8 @@ impl Point {
             | Self::Unlisted
             | Self::Second
             | Self::Capacity
-            | Self::Resource => Some(ProblemKind::Oddity),
+            | Self::Resource
+            | Self::End => Some(ProblemKind::Oddity),
             Self::Order
             | Self::Folder
             | Self::Controller
@@ -75,6 +78,19 @@ impl Point {
 impl Objection {
     pub(crate) fn new(point: Point, at: Option<u64>, text: String) -> Self {
         Self { point, at, text }
+    }
+
+    /// An archive without a descriptor that ends without an end mark.
+    pub(crate) fn no_end(at: u64) -> Self {
+        let text = format!(
+            "the archive ends at {at:#x} without an end mark: nothing tells whether members are missing"
+        );
+        Self::new(Point::End, Some(at), text)
+    }
+
+    /// Whether it is told wherever the disk is read: it may not be the one that was packed.
+    pub fn is_contradiction(&self) -> bool {
+        matches!(self.point, Point::Missing | Point::Size | Point::Capacity | Point::End)
     }
 
     /// As a problem of the package, where it contradicts itself or its specification.

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Cancel, Error, Limits, Problem, Progress, Result};
 
+use crate::capacity::Capacity;
 use crate::choose::{
     Choice, Found, LIKELY, goes_with_disks, is_descriptor, is_manifest, is_manifest_of,
 };
+use crate::contents::{object_to_files, places};
 use crate::damage::Damage;
 use crate::digests::Digests;
-use crate::objection::{Objection, Point};
-use crate::ovf::{Descriptor, Listed, OBJECTIONS};
+use crate::objection::Objection;
+use crate::ovf::{Descriptor, Listed};
 use crate::part::{Part, Segment};
 use crate::peek::Walk;
 use crate::tar::Headers;
@@ -28,6 +30,8 @@ pub struct Package {
     members: Vec<Member>,
     /// The descriptor, where it is an OVF package.
     descriptor: Option<Descriptor>,
+    /// Where it ends, where that is without an end mark.
+    unmarked: Option<u64>,
 }
 
 /// A regular file in an archive.
@@ -37,7 +41,7 @@ pub(crate) struct Member {
     pub name: String,
     /// Its length in bytes, holes included.
     pub size: u64,
-    segments: Vec<Segment>,
+    pub segments: Vec<Segment>,
 }
 
 impl Member {
@@ -75,8 +79,8 @@ impl Package {
                 members.push(Member { name, size, segments });
             }
         }
-        let (name, limits) = (name.to_owned(), limits.clone());
-        let mut package = Self { bytes, name, limits, members, descriptor: None };
+        let (name, limits, unmarked) = (name.to_owned(), limits.clone(), headers.unmarked);
+        let mut package = Self { bytes, name, limits, members, descriptor: None, unmarked };
         package.descriptor = package.read_descriptor()?;
         Ok(package)
     }
@@ -186,66 +190,22 @@ impl Package {
         self.object_to_manifest(known, cancel, progress, report)
     }
 
-    /// Compares what the descriptor says of files with the archive's list: nothing is read.
+    /// Compares what the descriptor says of files with the archive's list, or says that neither a descriptor
+    /// nor an end mark tells that it is whole: nothing is read.
     pub fn object_to_files(&self, report: &mut dyn FnMut(Objection)) {
-        let Some(descriptor) = &self.descriptor else { return };
-        let mut left = OBJECTIONS;
-        let mut object = |point, at, text| {
-            if left > 0 {
-                left -= 1;
-                report(Objection::new(point, at, text));
-            }
-        };
-        let own = &descriptor.name;
-        if let Some(first) = self.members.first().filter(|first| first.name != *own) {
-            let text = format!("'{}' is the first member, not the descriptor '{own}'", first.name);
-            object(Point::First, first.begin(), text);
-        }
-        let places = self.places();
-        // The first of them is the one that counts.
-        for is_kind in [is_descriptor, is_manifest] {
-            let further = self.members.iter().filter(|member| is_kind(&member.name)).skip(1);
-            for member in further {
-                let text = format!("'{}' is a second file of its kind", member.name);
-                object(Point::Second, member.begin(), text);
-            }
-        }
-        let mut last = 0;
-        for file in descriptor.files.iter().filter(|file| !file.in_chunks) {
-            let href = &file.href;
-            let Some(&place) = file.names().iter().find_map(|name| places.get(name.as_str()))
-            else {
-                let text = format!("'{own}' lists the file '{href}', which is not in the archive");
-                object(Point::Missing, None, text);
-                continue;
-            };
-            let member = &self.members[place];
-            if let Some(size) = file.size.filter(|size| *size != member.size) {
-                let real = member.size;
-                let text = format!("'{own}' has '{href}' with {size} bytes; it has {real}");
-                object(Point::Size, member.begin(), text);
-            }
-            if place < last {
-                let text = format!("'{href}' is not where the list in '{own}' has it");
-                object(Point::Order, member.begin(), text);
-            }
-            last = place;
+        match (&self.descriptor, self.unmarked) {
+            (Some(descriptor), _) => object_to_files(descriptor, &self.members, report),
+            (None, Some(at)) => report(Objection::no_end(at)),
+            (None, None) => {}
         }
     }
 
     /// Reports that the descriptor gives the disk that [`disk`](Self::disk) has found under that name
-    /// another size than the `size` in bytes that it has, but for the rest of a grain of 64 KiB: some
-    /// count that in, and some do not.
+    /// another size than the `size` in bytes that it has.
     pub fn object_to_capacity(&self, disk: &str, size: u64, report: &mut dyn FnMut(Objection)) {
         let Some(descriptor) = &self.descriptor else { return };
-        let listed = descriptor.disks.iter().find(|it| it.is(disk, ""));
-        let Some(capacity) = listed.and_then(|it| it.capacity) else { return };
-        if capacity.div_ceil(GRAIN) != size.div_ceil(GRAIN) {
-            let own = &descriptor.name;
-            let text =
-                format!("'{own}' has the disk in '{disk}' with {capacity} bytes; it has {size}");
-            report(Objection::new(Point::Capacity, None, text));
-        }
+        let capacity = Capacity::of(descriptor, disk);
+        capacity.and_then(|it| it.object(size)).into_iter().for_each(report);
     }
 
     /// Its regular files, in the archive's order.
@@ -264,8 +224,7 @@ impl Package {
 
     /// Where in the list each name is first.
     pub(crate) fn places(&self) -> HashMap<&str, usize> {
-        let members = self.members.iter().enumerate().rev();
-        members.map(|(at, member)| (member.name.as_str(), at)).collect()
+        places(&self.members)
     }
 
     /// The list of digests. In an archive that is no OVF package a long file of that name is something
@@ -352,9 +311,6 @@ impl Package {
         Part::new(name, Arc::clone(&self.bytes), member.size, member.segments.clone())
     }
 }
-
-/// Bytes of a grain of a VMDK, by which some writers count.
-const GRAIN: u64 = 64 << 10;
 
 /// A disk that the descriptor names and the archive does not have.
 pub(crate) fn missing(descriptor: &str, href: &str) -> Error {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! member:   | header, 512 bytes | data | zeros to a whole block |
-//! archive:  | [extended header: a member of type x, g or L] member | … | a block of zeros … |
+//! archive:  | [extended header: a member of type x, g or L] member | … | [a block of zeros …] |
 //!
 //! header, offsets in bytes:
 //!   0 name 100   124 size 12   148 checksum 8   156 type 1   257 magic 8   345 prefix 155 (ustar)
@@ -12,6 +12,10 @@
 //!
 //! Numbers are octal text; or, where the first bit is set, binary and big-endian. Sources: POSIX.1 (pax),
 //! GNU tar's manual, "Basic Tar Format", "GNU extensions" and "Storing Sparse Files".
+//!
+//! POSIX ends an archive with two blocks of zeros. One will do, and none: VirtualBox 7.2 writes its OVAs so,
+//! and GNU tar reads them without a word. What breaks off in a header, in data or in the zeros behind them
+//! is damage, as it is to GNU tar: who writes archives writes whole blocks.
 //!
 //! This is a reader of our own because no published one tells where the data of sparse members of
 //! all kinds are in the archive, bounds what a map may take, and names the place of a damage.
@@ -92,11 +96,13 @@ pub(crate) struct Headers {
     limits: Limits,
     /// Headers that there may be.
     left: u32,
+    /// Where the archive ended, if it did without an end mark: then nobody knows whether it was cut there.
+    pub unmarked: Option<u64>,
 }
 
 impl Headers {
     pub fn new(limits: &Limits) -> Self {
-        Self { limits: limits.clone(), left: limits.members }
+        Self { limits: limits.clone(), left: limits.members, unmarked: None }
     }
 
     /// The next member; the source is then at its data, and is at the next header when called again.
@@ -108,19 +114,17 @@ impl Headers {
         loop {
             let at = source.at();
             let seen = source.peek(BLOCK as usize)?;
-            let Some(block) = seen.first_chunk::<{ BLOCK as usize }>().copied() else {
-                let damage = match seen.len() {
-                    0 => Damage::NoEnd { at },
-                    len => Damage::Short { at: at + len as u64 },
-                };
-                return Err(damage.into());
-            };
-            if block.iter().all(|byte| *byte == 0) {
+            let is_something = at > 0 || !seen.is_empty();
+            if is_something && seen.iter().all(|byte| *byte == 0) {
+                self.unmarked = (seen.len() < BLOCK as usize).then_some(at);
                 return match extended.at {
                     None => Ok(None),
                     Some(at) => Err(Damage::Orphan { at }.into()),
                 };
             }
+            let Some(block) = seen.first_chunk::<{ BLOCK as usize }>().copied() else {
+                return Err(Damage::Short { at: at + seen.len() as u64 }.into());
+            };
             self.left = self.left.checked_sub(1).ok_or_else(|| {
                 let most = self.limits.members;
                 Limits::reached("members", format!("an archive of more than {most} members"))
@@ -134,8 +138,13 @@ impl Headers {
                     let name = self.take(source, size, "a long name")?;
                     (extended.at, extended.name) = (Some(at), Some(text(&name)));
                 }
-                // What holds for all members, and the long name of a link's target.
-                b'g' | b'K' => source.skip(padded(size, at)?)?,
+                // What holds for all members.
+                b'g' => source.skip(padded(size, at)?)?,
+                // The long name of a link's target.
+                b'K' => {
+                    source.skip(padded(size, at)?)?;
+                    extended.at = Some(at);
+                }
                 b'M' => return Err(Error::unsupported("a tar archive in several volumes")),
                 kind => return self.entry(at, &block, kind, size, extended, source).map(Some),
             }

@@ -193,8 +193,8 @@ fn what_gnu_tar_makes_of_a_sparse_file_is_read_in_every_version() {
 fn an_archive_cut_anywhere_is_damaged_or_still_whole() {
     let (content, archives) = sparse_archives();
     for (way, bytes) in archives.into_iter().filter(|(way, _)| way.contains("-S")) {
-        // Where the first block of the end mark ends.
-        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap().next_multiple_of(512) + 512;
+        // Where the end mark begins, which may be missing.
+        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap().next_multiple_of(512);
         for cut in (0..bytes.len()).step_by(509).chain(end - 2..end + 3) {
             match only(&bytes[..cut]) {
                 Ok((_, read)) => assert!(cut >= end && read == content, "{way} cut at {cut}"),
@@ -202,6 +202,69 @@ fn an_archive_cut_anywhere_is_damaged_or_still_whole() {
             }
         }
     }
+}
+
+/// What is said of a file before it is read.
+fn said(bytes: &[u8]) -> Vec<(Point, Option<u64>)> {
+    let package = Package::open("a.tar", Arc::new(bytes.to_vec()), &limits()).unwrap();
+    let mut said = Vec::new();
+    package.object_to_files(&mut |it| said.push((it.point, it.at)));
+    said
+}
+
+/// VirtualBox writes no end mark. As nothing else tells then that an archive was cut there, it is said,
+/// unless a descriptor does.
+#[test]
+fn an_archive_may_end_behind_any_member_and_nowhere_else() {
+    let long = format!("{}/b", "d".repeat(150));
+    let mut member = Member::new("a", b'0', &[1; 700]).bytes();
+    let one = member.len();
+    member.extend(Member::new("d/", b'5', b"").bytes());
+    let folder = member.len();
+    member.extend(Member::new("x", b'x', record(&format!("path={long}")).as_bytes()).bytes());
+    member.extend(Member::new("b", b'0', &[2; 512]).bytes());
+    let named = member.len();
+    member.extend(Member::new("././@LongLink", b'L', format!("{long}\0").as_bytes()).bytes());
+    member.extend(Member::new("c", b'0', b"c").bytes());
+    let gnu = member.len();
+    member.extend(Member::new("././@LongLink", b'K', format!("{long}\0").as_bytes()).bytes());
+    member.extend(Member::new("link", b'2', b"").bytes());
+    let ends = [one, folder, named, gnu, member.len()];
+    for cut in (512..=member.len()).step_by(512) {
+        for extra in [0, 1, 300, 511] {
+            let mut bytes = member[..cut].to_vec();
+            bytes.extend(member.get(cut..cut + extra).unwrap_or(&vec![0; extra]));
+            let is_whole = ends.contains(&cut) && (extra == 0 || cut == member.len());
+            match read(&bytes, Choice::First, &limits()) {
+                Ok((name, content)) => {
+                    assert!(is_whole, "cut at {cut} and {extra}");
+                    assert_eq!((name.as_str(), content), ("a.tar/a", vec![1; 700]));
+                    assert_eq!(said(&bytes), [(Point::End, Some(cut as u64))]);
+                }
+                Err(kind) => {
+                    assert!(!is_whole && kind == ErrorKind::Damaged, "cut at {cut} and {extra}");
+                }
+            }
+            bytes.resize(bytes.len().next_multiple_of(512), 0);
+            if is_whole && extra > 0 {
+                // One block of zeros is a mark.
+                assert_eq!(said(&bytes), []);
+            }
+        }
+    }
+    // In the zeros behind the data, too: who cuts there has cut elsewhere.
+    for cut in [512 + 699, 512 + 700, 512 + 1023] {
+        assert_eq!(only(&member[..cut]), Err(ErrorKind::Damaged), "{cut}");
+    }
+    // Of a package its descriptor tells what is missing.
+    let whole = made(&["vm.ovf", "a b.vmdk", "c.iso"], OVF, "");
+    let whole = &whole[..whole.len() - 1024];
+    assert_eq!(read(whole, Choice::Only, &limits()).unwrap().1, b"disk");
+    assert_eq!(said(whole), []);
+    let short = &whole[..whole.len() - 1024];
+    assert_eq!(read(short, Choice::Only, &limits()).unwrap().1, b"disk");
+    assert_eq!(said(short), [(Point::Missing, None)]);
+    assert_eq!(only(&short[..short.len() - 1024]), Err(ErrorKind::Damaged));
 }
 
 #[test]

@@ -897,6 +897,7 @@ fn wanted(point: Point) -> &'static str {
         Point::Capacity => "the disks of an OVF are of the size that it gives them",
         Point::Resource => "the devices in an OVF lead to disks and files that it lists",
         Point::Draft => "the format of an OVF's disks is not given as drafts had it",
+        Point::End => "an archive without a descriptor has an end mark",
     }
 }
 
