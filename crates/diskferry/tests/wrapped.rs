@@ -377,6 +377,40 @@ fn a_conversion_compares_what_it_reads_with_the_manifest() {
 }
 
 #[test]
+fn a_digest_is_compared_however_its_kind_is_written() {
+    let folder = Folder::new();
+    written(&folder, "vm.ova", &[], 2);
+    folder.sh("tar -xf vm.ova; cp vm.mf right; mkdir disk; cp vm.ovf disk
+        sed 's/ddb.adapterType/ddb.adaptertype/' vm-disk1.vmdk > disk/vm-disk1.vmdk");
+    for way in [
+        "openssl dgst -sha256 vm.ovf vm-disk1.vmdk",
+        "openssl dgst -sha512 vm.ovf vm-disk1.vmdk",
+        "openssl dgst -sha1 vm.ovf vm-disk1.vmdk",
+        "openssl dgst -sha256 -r vm.ovf vm-disk1.vmdk",
+        "sha256sum --tag vm.ovf vm-disk1.vmdk",
+        "sha256sum vm.ovf vm-disk1.vmdk",
+        "sha1sum -b vm.ovf vm-disk1.vmdk",
+        "sed 's/SHA256/SHA-256/' right",
+        "sed 's/SHA256(/sha256 ( /; s/)=/ )  =/' right",
+        "sed 's/= .*/\\U&/; s/SHA/sha/' right",
+    ] {
+        folder.sh(&format!(
+            "{way} > vm.mf; grep -q vm-disk1.vmdk vm.mf; cp vm.mf disk
+            tar --format=ustar -cf good.ova vm.ovf vm.mf vm-disk1.vmdk; gzip -kf good.ova
+            tar --format=ustar -cf bad.ova -C disk vm.ovf vm.mf vm-disk1.vmdk; gzip -kf bad.ova"
+        ));
+        for (end, through_pipe) in [("", false), ("", true), (".gz", false)] {
+            let summary = converted(&folder, &format!("good.ova{end}"), through_pipe).unwrap();
+            assert_eq!(summary.warnings, Vec::<String>::new(), "{way}");
+            let error = converted(&folder, &format!("bad.ova{end}"), through_pipe).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Damaged, "{way}: {error}");
+            assert!(error.to_string().contains("'vm-disk1.vmdk' has the sha"), "{way}: {error}");
+            assert!(!folder.path("target.raw").exists(), "{way}");
+        }
+    }
+}
+
+#[test]
 fn several_disks_are_never_mixed_up() {
     let folder = Folder::new();
     folder.sh("head -c 2000000 /dev/zero > a.img; head -c 1500000 /dev/zero | tr '\\0' x > b.img

@@ -133,8 +133,7 @@ impl Package {
             let mut object = |point, at, text| report(Objection::new(point, at, text));
             let file = &line.file;
             let at = listing.begin();
-            if line.is_spaced {
-                let text = format!("the manifest has a blank before the parenthesis of '{file}'");
+            if let Some(text) = line.oddity() {
                 object(Point::Manifest, at, text);
             }
             let Some(&place) = places.get(file.as_str()) else {
