@@ -11,7 +11,7 @@ use diskferry_testkit::fuzz::{Choices, Chosen, any_disk};
 use diskferry_vmdk::Vmdk;
 use diskferry_wrap::ova::{self, Names, Options};
 use diskferry_wrap::{
-    Choice, Forward, Package, Part, Peek, Unpacking, Wrapping, find_disk, survey,
+    Choice, Forward, Found, Package, Part, Peek, Unpacking, Wrapping, find_disk, list_disks, survey,
 };
 use packages::package;
 
@@ -136,11 +136,10 @@ fn anywhere(file: &[u8], choice: Choice) -> Result<Option<Vec<u8>>> {
     }
     let package = Package::open("archive", bytes, &limits)?;
     package.check(&Cancel::default(), &Progress::default(), &mut |_: Problem| {})?;
-    let (part, disks) = package.disk(choice, &|part: &Part| {
-        let mut head = vec![0; part.len().min(4096) as usize];
-        part.read_at(0, &mut head)?;
-        Ok(judge(&head))
-    })?;
+    if let Ok((_, disks)) = package.disk(Choice::First, &judge_part) {
+        listed_alike(file, &disks);
+    }
+    let (part, disks) = package.disk(choice, &judge_part)?;
     assert!(disks.len() <= 256 || !package.is_ova());
     limits.check_virtual_size(part.len())?;
     let mut content = vec![0xee; part.len() as usize];
@@ -155,6 +154,21 @@ fn anywhere(file: &[u8], choice: Choice) -> Result<Option<Vec<u8>>> {
     }
     // What it is wrapped in further is for the other way.
     Ok(Wrapping::of(&content).is_none().then_some(content))
+}
+
+fn judge_part(part: &Part) -> Result<Option<&'static str>> {
+    let mut head = vec![0; part.len().min(4096) as usize];
+    part.read_at(0, &mut head)?;
+    Ok(judge(&head))
+}
+
+/// In order, an archive has the same disks in the same order.
+fn listed_alike(file: &[u8], disks: &[Found]) {
+    let names = |disks: &[Found]| disks.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
+    match list_disks(Peek::new(Cursor::new(file.to_vec())), judge, &limits()) {
+        Ok(listing) => assert_eq!(names(&listing.disks), names(disks)),
+        Err(error) => refused(&error),
+    }
 }
 
 fn judge(head: &[u8]) -> Option<&'static str> {

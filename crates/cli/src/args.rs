@@ -58,7 +58,7 @@ pub enum Command {
     #[command(after_long_help = format_options())]
     Convert(Convert),
     /// Say what an image is
-    Info(Look),
+    Info(Info),
     /// List the extents of an image's virtual disk
     Map(Look),
     /// Read every table of an image and list what is wrong
@@ -152,6 +152,16 @@ pub struct Convert {
     pub json: bool,
     #[command(flatten)]
     pub work: Work,
+}
+
+#[derive(Args)]
+pub struct Info {
+    #[command(flatten)]
+    pub look: Look,
+    /// List all disks of a compressed archive, which is unpacked to its end for that; else the list ends
+    /// with the first one, or that of --disk
+    #[arg(long)]
+    pub all_disks: bool,
 }
 
 /// One image to look at.

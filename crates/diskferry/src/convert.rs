@@ -267,7 +267,7 @@ impl Convert {
         drop(guard);
 
         let (source_info, mut warnings) = source.into_info(copied.size, held);
-        warnings.extend(promised.notes);
+        warnings.extend(promised.warnings(source_info.virtual_size));
         warnings.extend(odd);
         warnings.extend(harms);
         warnings.extend(left_behind);

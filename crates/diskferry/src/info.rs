@@ -1,6 +1,7 @@
 //! What there is to say about an image, in the form that scripts read.
 
 use diskferry_block_stream::{Bytes, Description, Detail, Snapshot};
+use diskferry_wrap::Found;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -49,8 +50,10 @@ pub struct Info {
     /// Bytes that were unpacked to a scratch file, where what the disk is wrapped in comes in order and the
     /// disk cannot be read so.
     pub scratch: Option<u64>,
-    /// The disks of the archive that it is in, as far as they are known, where there are several.
+    /// The disks of the archive that it is in, as far as they are known, where there are or may be several.
     pub disks: Vec<WrappedDisk>,
+    /// Whether these are all: an archive that is compressed is read no further than to the disk.
+    pub disks_complete: bool,
     /// Odd things that do not keep the disk from being read.
     pub warnings: Vec<String>,
     /// What else the format has to say.
@@ -141,6 +144,7 @@ impl DiskImage {
             wrapping: Vec::new(),
             scratch: None,
             disks: Vec::new(),
+            disks_complete: true,
             warnings,
             details,
         };
@@ -220,6 +224,7 @@ impl Info {
             wrapping: Vec::new(),
             scratch: None,
             disks: Vec::new(),
+            disks_complete: true,
             warnings: Vec::new(),
             details: Vec::new(),
         }
@@ -230,14 +235,18 @@ impl Info {
         self.wrapping.clone_from(&around.layers);
         let unpacked = around.scratch.iter().map(|bytes| bytes.len()).sum();
         self.scratch = Some(unpacked).filter(|_| !around.scratch.is_empty());
-        let several = around.disks.iter().filter(|_| around.disks.len() > 1);
-        self.disks = several
-            .map(|disk| WrappedDisk {
-                name: disk.name.clone(),
-                size: disk.size,
-                format: disk.format,
-            })
-            .collect();
+        self.set_disks(&around.disks, !around.may_have_more);
+    }
+
+    /// Says which disks the archive has; the only one is the disk itself.
+    pub(crate) fn set_disks(&mut self, disks: &[Found], are_all: bool) {
+        let listed = disks.iter().filter(|_| disks.len() > 1 || !are_all);
+        let disk = |disk: &Found| WrappedDisk {
+            name: disk.name.clone(),
+            size: disk.size,
+            format: disk.format,
+        };
+        (self.disks, self.disks_complete) = (listed.map(disk).collect(), are_all);
     }
 }
 
@@ -349,6 +358,7 @@ mod tests {
             "snapshots",
             "wrapping",
             "disks",
+            "disks_complete",
             "warnings",
             "details",
         ] {

@@ -5,15 +5,18 @@ use std::thread;
 
 use diskferry_block_stream::{Cancel, Error, ErrorKind, Result};
 use diskferry_engine::Job;
-use diskferry_wrap::{Digests, Promise, Promises};
+use diskferry_wrap::{Digests, Objection, Promise, Promises};
 
 use crate::open::Input;
+use crate::wrapped::Archive;
 
-/// What the manifests around a source promise of its files.
+/// What the packages around a source promise of its files.
 pub(crate) struct Promised {
+    name: String,
+    archives: Vec<Archive>,
     digests: Vec<Promise>,
     /// What is not compared, and why.
-    pub notes: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl Promised {
@@ -22,12 +25,30 @@ impl Promised {
     /// # Errors
     /// `Limit` for a manifest that is too long, `Io`.
     pub fn of(input: &Input) -> Result<Self> {
-        let mut promised = Self { digests: Vec::new(), notes: Vec::new() };
+        let (name, archives) = (input.name().to_owned(), input.around().archives.clone());
+        let mut promised = Self { name, archives, digests: Vec::new(), notes: Vec::new() };
         for Promises { digests, note } in input.around().promises()? {
             promised.digests.extend(digests);
             promised.notes.extend(note.map(|text| format!("{}: {text}", input.name())));
         }
         Ok(promised)
+    }
+
+    /// What is not compared, and what contradicts the packages: the disk has `size` bytes.
+    pub fn warnings(self, size: Option<u64>) -> Vec<String> {
+        let Self { name, archives, mut notes, .. } = self;
+        let mut note = |objection: Objection| {
+            if objection.is_contradiction() {
+                notes.push(format!("{name}: {}", objection.text));
+            }
+        };
+        for Archive { package, member } in archives {
+            package.object_to_files(&mut note);
+            if let Some(size) = size {
+                package.object_to_capacity(&member, size, &mut note);
+            }
+        }
+        notes
     }
 
     /// Does the work, and compares the digests meanwhile: a digest takes the bytes in their order, and the

@@ -4,6 +4,7 @@
 //! read anywhere. From the first compressed layer on, as out of a pipe, all comes in order only.
 
 mod arriving;
+mod listed;
 mod named;
 mod packed;
 mod recorded;
@@ -15,6 +16,7 @@ use diskferry_block_stream::{Bytes, Error, Limits, Result};
 use diskferry_wrap::{Choice, Found, LIKELY, Package, Part, Promises, Wrapping};
 
 pub(crate) use self::arriving::{Arrival, Arrived, InOrderOnly, Unordered, arrive};
+pub(crate) use self::listed::list as list_disks;
 pub(crate) use self::packed::Packed;
 pub(crate) use self::scratch::Scratch;
 use crate::format::{Format, Sample};
@@ -27,6 +29,8 @@ pub(crate) struct Around {
     pub layers: Vec<&'static str>,
     /// The disks of the archive, as far as they are known.
     pub disks: Vec<Found>,
+    /// Whether there may be more of them: an archive that comes in order is read no further than is needed.
+    pub may_have_more: bool,
     /// The archives that can be read anywhere, which may have digests of their members.
     pub archives: Vec<Archive>,
     /// The scratch files that it was unpacked to.
@@ -93,9 +97,9 @@ impl Around {
         }
     }
 
-    fn found(&mut self, disks: Vec<Found>) {
+    fn found(&mut self, disks: Vec<Found>, may_have_more: bool) {
         if self.disks.is_empty() {
-            self.disks = disks;
+            (self.disks, self.may_have_more) = (disks, may_have_more);
         }
     }
 }
@@ -193,7 +197,7 @@ pub(crate) fn peel(
                     choice => named::only_unnamed(&package, &wanted.limits)?.unwrap_or(choice),
                 };
                 let (part, disks) = package.disk(choice, &judge_part)?;
-                around.found(disks);
+                around.found(disks, false);
                 let member = part.name().strip_prefix(&format!("{name}/"));
                 let member = member.unwrap_or_default().to_owned();
                 around.archives.push(Archive { package, member });

@@ -430,6 +430,131 @@ fn several_disks_are_never_mixed_up() {
     }
 }
 
+/// What the list of disks says, and whether it is all.
+fn listed(info: &Info) -> (Vec<&str>, bool) {
+    (info.disks.iter().map(|disk| disk.name.as_str()).collect(), info.disks_complete)
+}
+
+#[test]
+fn in_a_compressed_archive_disks_are_known_as_far_as_it_was_read() {
+    let folder = Folder::new();
+    folder.sh("for i in {01..20}; do head -c 1100000 /dev/zero > $i.img; done; echo text > text
+        tar -cf t.tar text *.img; tar -cf one.tar text 01.img; gzip -k t.tar; gzip -k one.tar; gzip -k 01.img
+        head -c 50000 /dev/urandom > x; tar -cf cut.tar 01.img 02.img x; gzip -c cut.tar | head -c 20000 > cut.gz");
+    let said = |file: &str, disk, all| {
+        let options = OpenOptions { disk, ..OpenOptions::default() };
+        let location = Location::from(folder.path(file));
+        if all { options.info_with_all_disks(&location) } else { options.info(&location) }
+    };
+    for (file, disk, first, total) in [
+        ("t.tar", Choice::First, 20, 20),
+        ("t.tar.gz", Choice::First, 1, 20),
+        ("t.tar.gz", Choice::Number(3), 3, 20),
+        ("one.tar", Choice::First, 0, 0),
+        ("one.tar.gz", Choice::First, 1, 0),
+        ("01.img.gz", Choice::First, 0, 0),
+    ] {
+        for (all, count) in [(false, first), (true, total)] {
+            let info = said(file, disk, all).unwrap();
+            let names: Vec<String> = (1..=count).map(|number| format!("{number:02}.img")).collect();
+            let are_all = all || first == total;
+            assert_eq!(
+                listed(&info),
+                (names.iter().map(String::as_str).collect(), are_all),
+                "{file}"
+            );
+        }
+    }
+    // An archive that breaks off further on is found out when it is read to its end.
+    assert_eq!(listed(&said("cut.gz", Choice::First, false).unwrap()), (vec!["01.img"], false));
+    assert_eq!(said("cut.gz", Choice::First, true).unwrap_err().kind(), ErrorKind::Damaged);
+    // A conversion lists all, before the target has its name.
+    for (file, through_pipe) in [("t.tar", false), ("t.tar", true), ("t.tar.gz", false)] {
+        let error = converted(&folder, file, through_pipe).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misuse, "{error}");
+        let text = "1 01.img (1100000 bytes), 2 02.img (1100000 bytes), 3 03.img (1100000 bytes)";
+        for text in [text, "16 16.img (1100000 bytes) and 4 more"] {
+            assert!(error.to_string().contains(text), "{file}: {error}");
+        }
+        assert!(!folder.path("target.raw").exists());
+    }
+    let summary = converted(&folder, "one.tar.gz", false).unwrap();
+    assert_eq!(listed(&summary.source), (vec![], true));
+}
+
+/// As VirtualBox 7.2 writes its OVAs.
+#[test]
+fn an_archive_without_an_end_mark_is_read_and_told_where_nothing_says_that_it_is_whole() {
+    let folder = Folder::new();
+    written(&folder, "vm.ova", &[], 2);
+    folder.sh("tar -xf vm.ova; head -c 1200000 /dev/zero > disk.raw; echo text > notes.txt
+        blocks() { tar --format=ustar -b1 -cf whole \"${@:2}\"; head -c -1024 whole > $1; gzip -k $1; }
+        blocks vbox.ova vm.ovf vm-disk1.vmdk vm.mf; blocks plain.tar disk.raw notes.txt
+        blocks lacks.ova vm.ovf vm-disk1.vmdk; blocks none.ova vm.ovf
+        head -c -300 vbox.ova > cut.ova; gzip -k cut.ova
+        sed -i 's|</References>|<File ovf:id=\"f9\" ovf:href=\"cd.iso\"/></References>|' vm.ovf
+        blocks iso.ova vm.ovf vm-disk1.vmdk");
+    let no_end = "without an end mark: nothing tells whether members are missing";
+    let lacks = "'vm.ovf' lists the file 'cd.iso', which is not in the archive";
+    for (file, warns) in [
+        ("vbox.ova", None),
+        ("lacks.ova", None),
+        ("plain.tar", Some(no_end)),
+        ("iso.ova", Some(lacks)),
+    ] {
+        let packed = format!("{file}.gz");
+        for (name, through_pipe) in [(file, false), (file, true), (packed.as_str(), false)] {
+            let summary = converted(&folder, name, through_pipe).unwrap();
+            let told = |text: &String| warns.is_some_and(|warns| text.contains(warns));
+            let told = summary.warnings.iter().any(told);
+            assert_eq!(told, warns.is_some(), "{name}: {:?}", summary.warnings);
+            assert!(told || !format!("{:?}", summary.warnings).contains("end mark"), "{name}");
+        }
+        let said = info(&folder.path(file)).warnings.concat();
+        assert_eq!(said.contains(warns.unwrap_or(no_end)), warns.is_some(), "{file}: {said}");
+        for name in [file, &packed] {
+            let mut problems = Vec::new();
+            let image = image(&folder.path(name));
+            image.check(&job(), &mut |problem| problems.push(problem.text)).unwrap();
+            let said = problems.concat();
+            assert_eq!(said.contains(warns.unwrap_or(no_end)), warns.is_some(), "{name}: {said}");
+        }
+    }
+    for file in ["none.ova", "cut.ova"] {
+        let packed = format!("{file}.gz");
+        for (name, through_pipe) in [(file, false), (file, true), (packed.as_str(), false)] {
+            let error = converted(&folder, name, through_pipe).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Damaged, "{name}: {error}");
+            assert!(!folder.path("target.raw").exists(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_conversion_tells_what_contradicts_the_descriptor() {
+    let folder = Folder::new();
+    written(&folder, "vm.ova", &[], 2);
+    folder.sh("tar -xf vm.ova; rm vm.mf; mkdir odd
+        pack() { tar --format=ustar -cf $1.ova \"${@:2}\"; gzip -k $1.ova; }
+        pack good vm.ovf vm-disk1.vmdk; sed -E 's/ovf:size=\"[0-9]+/ovf:size=\"7/' vm.ovf > odd/vm.ovf
+        pack size -C odd vm.ovf -C .. vm-disk1.vmdk; pack late vm-disk1.vmdk -C odd vm.ovf
+        sed -E 's/ovf:capacity=\"[0-9]+/ovf:capacity=\"9/' vm.ovf > odd/vm.ovf
+        pack capacity -C odd vm.ovf -C .. vm-disk1.vmdk; pack last vm-disk1.vmdk -C odd vm.ovf");
+    let size = "'vm.ovf' has 'vm-disk1.vmdk' with 7 bytes; it has ";
+    let capacity = "'vm.ovf' has the disk in 'vm-disk1.vmdk' with 9 bytes; it has 67108864";
+    for (name, text) in
+        [("good", ""), ("size", size), ("late", size), ("capacity", capacity), ("last", capacity)]
+    {
+        let (file, packed) = (format!("{name}.ova"), format!("{name}.ova.gz"));
+        for (file, through_pipe) in [(&file, false), (&file, true), (&packed, false)] {
+            let told = converted(&folder, file, through_pipe).unwrap().warnings;
+            let count = if text.is_empty() { 0 } else { 1 };
+            assert_eq!(told.len(), count, "{file}, through a pipe: {through_pipe}: {told:?}");
+            assert!(told.iter().all(|told| told.contains(text)), "{told:?}");
+        }
+    }
+}
+
 #[test]
 fn wrappers_within_wrappers_are_bounded() {
     let folder = Folder::new();

@@ -11,9 +11,10 @@ use crate::choose::{
     Choice, Found, LIKELY, goes_with_disks, is_descriptor, is_manifest, is_manifest_of,
 };
 use crate::damage::Damage;
+use crate::ending::Ending;
 use crate::manifest::{self, Line};
-use crate::ovf::{self, Listed};
-use crate::package::missing;
+use crate::ovf::{self, Descriptor, Listed};
+use crate::package::{Member, missing};
 use crate::part::Segment;
 use crate::peek::{Ahead, Forward, Peek};
 use crate::tar::{Entry, Headers};
@@ -24,15 +25,18 @@ pub struct Inside {
     pub name: String,
     /// Its length in bytes.
     pub size: u64,
-    /// All disks of the archive, as far as they are known by now: those of an OVF package.
+    /// The disks of the archive, as far as they are known by now.
     pub disks: Vec<Found>,
+    /// Whether there may be more of them, behind this one. Where it is the [only](Choice::Only) one that is
+    /// expected, there are none, or reading it to its end fails.
+    pub may_have_more: bool,
     /// Whether an OVF descriptor told the disk.
     pub is_ova: bool,
     /// Its bytes. Their end is told only when the whole archive was read and found good, and when they
     /// have the digest that a manifest before them has.
     pub content: Peek,
-    /// Why they are not compared with the manifest, where they are not; known at their end.
-    pub note: Arc<OnceLock<String>>,
+    /// What there is to say at their end, from then on.
+    pub ending: Arc<OnceLock<Ending>>,
 }
 
 /// What the first bytes of a member say that it is.
@@ -41,13 +45,15 @@ pub type Judge = fn(&[u8]) -> Option<&'static str>;
 /// Passes over an archive up to the disk that is meant.
 ///
 /// In an OVF package the descriptor tells what a disk is; it is the first member. Elsewhere it is a
-/// member that `judge` knows or that is large, or the only member. Where a second one comes after
-/// the [only](Choice::Only) disk that was expected, reading that disk to its end fails.
+/// member that `judge` knows or that is large, or the only member. Where others come after the
+/// [only](Choice::Only) disk that was expected, reading that disk to its end fails, with a list of all.
 ///
 /// # Errors
 /// As for [`Choice::pick`]; `Damaged`, `Limit`, `Io`; `Unsupported` for a disk in chunks.
 pub fn find_disk(archive: Peek, choice: Choice, judge: Judge, limits: &Limits) -> Result<Inside> {
-    Search { archive, headers: Headers::new(limits), choice, judge, limits, manifest: None }.run()
+    let headers = Headers::new(limits);
+    let (members, manifest) = (Vec::new(), None);
+    Search { archive, headers, choice, judge, limits, members, manifest }.run()
 }
 
 /// Bytes of a member that `judge` sees.
@@ -59,6 +65,8 @@ struct Search<'a> {
     choice: Choice,
     judge: Judge,
     limits: &'a Limits,
+    /// The files that there are so far.
+    members: Vec<Member>,
     /// A manifest that was passed over: in order, one is of use only between the descriptor and the disk.
     manifest: Option<String>,
 }
@@ -74,6 +82,7 @@ impl Search<'_> {
         };
         let mut held = None;
         while let Some(entry) = self.headers.next(&mut self.archive)? {
+            note(&mut self.members, &entry, self.limits)?;
             if entry.is_file && is_descriptor(&entry.name) {
                 disks.append(&mut others);
                 return self.by_descriptor(&entry, &disks);
@@ -88,7 +97,7 @@ impl Search<'_> {
             if let Some(found) = likely(&mut self.archive, &entry, self.judge)? {
                 disks.push(found);
                 if disks.len() == meant {
-                    return Ok(self.inside(entry, disks, Promised::Nothing));
+                    return Ok(self.inside(entry, disks, None, Promised::Nothing));
                 }
                 self.archive.skip(entry.rest)?;
                 continue;
@@ -107,20 +116,23 @@ impl Search<'_> {
         let none = || Error::misuse(format!("the disk '{}' was passed over", disks[picked].name));
         let bytes = held.ok_or_else(none)?;
         self.archive.drain()?;
+        let name = disks[picked].name.clone();
+        let ending = Ending::of(None, &self.members, self.headers.unmarked, &name);
         Ok(Inside {
-            name: disks[picked].name.clone(),
+            name,
             size: bytes.len() as u64,
             disks,
+            may_have_more: false,
             is_ova: false,
             content: Peek::new(io::Cursor::new(bytes)),
-            note: Arc::default(),
+            ending: Arc::new(ending.into()),
         })
     }
 
     /// Looks for the disk that the descriptor, whose data come next, tells.
     fn by_descriptor(mut self, descriptor: &Entry, passed: &[Found]) -> Result<Inside> {
-        let Told { text, files, disks } = told(&mut self.archive, descriptor, self.limits)?;
-        let wanted = &files[self.choice.pick(&disks)?];
+        let Told { text, descriptor, disks } = told(&mut self.archive, descriptor, self.limits)?;
+        let wanted = &descriptor.disks[self.choice.pick(&disks)?].clone();
         if wanted.in_chunks {
             return Err(NotInOrder::error(format!(
                 "the disk '{}' is cut into chunks, which are put together only where the archive \
@@ -133,8 +145,9 @@ impl Search<'_> {
         }
         let mut promised = Promised::Later;
         while let Some(entry) = self.headers.next(&mut self.archive)? {
+            note(&mut self.members, &entry, self.limits)?;
             if entry.is_file && wanted.is(&entry.name, "") {
-                return Ok(self.inside(entry, disks, promised));
+                return Ok(self.inside(entry, disks, Some(descriptor), promised));
             }
             let is_own = is_manifest_of(&entry.name, &descriptor.name);
             if entry.is_file && is_own && matches!(promised, Promised::Later) {
@@ -189,29 +202,48 @@ impl Search<'_> {
         })
     }
 
-    fn inside(self, entry: Entry, disks: Vec<Found>, promised: Promised) -> Inside {
-        let Self { archive, headers, choice, judge, limits, manifest } = self;
-        let is_ova = !matches!(promised, Promised::Nothing);
+    fn inside(
+        self,
+        entry: Entry,
+        disks: Vec<Found>,
+        descriptor: Option<Descriptor>,
+        promised: Promised,
+    ) -> Inside {
+        let Self { archive, headers, choice, judge, limits, members, manifest } = self;
+        let is_ova = descriptor.is_some();
         let next_header = archive.at().saturating_add(entry.rest);
         let Entry { name, size, segments, .. } = entry;
         let is_whole = segments.iter().map(|segment| segment.len).sum::<u64>() == size;
-        let note = Arc::<OnceLock<String>>::default();
-        let promised = promised.of(&name, is_whole, &note);
+        let ending = Arc::<OnceLock<Ending>>::default();
+        let (promised, note) = promised.of(&name, is_whole);
         let rest = Rest {
             headers,
             next_header,
             name: name.clone(),
+            disks: disks.clone(),
             choice,
             judge,
             limits: limits.clone(),
-            is_ova,
+            members,
+            descriptor,
             manifest,
-            note: Arc::clone(&note),
+            note,
+            ending: Arc::clone(&ending),
         };
         let content =
             Content { archive, segments, next: 0, at: 0, size, promised, rest: Some(rest) };
-        Inside { name, size, disks, is_ova, content: Peek::new(content), note }
+        let may_have_more = !is_ova && choice != Choice::Only;
+        Inside { name, size, disks, may_have_more, is_ova, content: Peek::new(content), ending }
     }
+}
+
+/// Keeps in mind that a file is there.
+pub(crate) fn note(members: &mut Vec<Member>, entry: &Entry, limits: &Limits) -> Result<()> {
+    if entry.is_file {
+        limits.spend("an archive's list", entry.name.len() as u64 + 128)?;
+        members.push(Member { name: entry.name.clone(), size: entry.size, segments: Vec::new() });
+    }
+    Ok(())
 }
 
 /// All bytes of a member that is short.
@@ -225,23 +257,23 @@ fn whole(archive: &mut Peek, entry: &Entry) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What a descriptor tells: the files of the disks, and the disks to pick from.
-struct Told {
+/// What a descriptor tells, and the disks to pick from: as many as it has.
+pub(crate) struct Told {
     text: Vec<u8>,
-    files: Vec<Listed>,
-    disks: Vec<Found>,
+    pub descriptor: Descriptor,
+    pub disks: Vec<Found>,
 }
 
 /// Reads a descriptor, whose data come next.
-fn told(archive: &mut Peek, descriptor: &Entry, limits: &Limits) -> Result<Told> {
+pub(crate) fn told(archive: &mut Peek, descriptor: &Entry, limits: &Limits) -> Result<Told> {
     if descriptor.size > ovf::MAX {
         return Err(Error::limit(format!("an OVF descriptor of {} bytes", descriptor.size)));
     }
     let text = whole(archive, descriptor)?;
-    let files = ovf::read(&descriptor.name, &text, limits)?.disks;
+    let descriptor = ovf::read(&descriptor.name, &text, limits)?;
     let found = |file: &Listed| Found { name: file.href.clone(), size: file.size, format: None };
-    let disks = files.iter().map(found).collect();
-    Ok(Told { text, files, disks })
+    let disks = descriptor.disks.iter().map(found).collect();
+    Ok(Told { text, descriptor, disks })
 }
 
 /// A descriptor that comes when a disk of it has passed.
@@ -265,23 +297,22 @@ enum Promised {
 }
 
 impl Promised {
-    /// What is compared of the disk called `name`; else says why not.
-    fn of(self, name: &str, is_whole: bool, note: &OnceLock<String>) -> Self {
+    /// What is compared of the disk called `name`; else why not.
+    fn of(self, name: &str, is_whole: bool) -> (Self, Option<String>) {
         let text = match &self {
-            Self::Nothing | Self::Later => return self,
-            Self::Digests(_) if is_whole => return self,
+            Self::Nothing | Self::Later => return (self, None),
+            Self::Digests(_) if is_whole => return (self, None),
             Self::Digests(_) => {
                 format!("'{name}' has holes, and is not compared with the manifest")
             }
             Self::Nowhere(why) => format!("'{name}' {why}"),
         };
-        note.get_or_init(|| text);
-        Self::Nothing
+        (Self::Nothing, Some(text))
     }
 }
 
 /// A member that is taken for a disk, by its length or by its first bytes, which come next.
-fn likely(archive: &mut Peek, entry: &Entry, judge: Judge) -> Result<Option<Found>> {
+pub(crate) fn likely(archive: &mut Peek, entry: &Entry, judge: Judge) -> Result<Option<Found>> {
     let first = entry.segments.first().filter(|segment| segment.at == 0);
     let stored = first.map_or(0, |segment| segment.len.min(HEAD as u64));
     let format = judge(archive.peek(stored as usize)?);
@@ -306,27 +337,80 @@ struct Rest {
     headers: Headers,
     /// Where the next header is.
     next_header: u64,
-    /// The name of the disk, and how it was chosen.
+    /// The name of the disk, all that are known, and how it was chosen.
     name: String,
+    disks: Vec<Found>,
     choice: Choice,
     judge: Judge,
     limits: Limits,
-    /// Whether a descriptor has told it.
-    is_ova: bool,
+    members: Vec<Member>,
+    /// The descriptor, where one has come.
+    descriptor: Option<Descriptor>,
     /// A manifest that nothing was compared with.
     manifest: Option<String>,
-    note: Arc<OnceLock<String>>,
+    /// Why the disk is not compared with one that has come.
+    note: Option<String>,
+    ending: Arc<OnceLock<Ending>>,
 }
 
 impl Rest {
     /// Whether a descriptor that comes after the disk tells that it is the one.
-    fn agree(&self, archive: &mut Peek, descriptor: &Entry) -> Result<()> {
+    fn agree(&mut self, archive: &mut Peek, entry: &Entry) -> Result<()> {
         if matches!(self.choice, Choice::Number(_)) {
-            return Err(late(&descriptor.name));
+            return Err(late(&entry.name));
         }
-        let Told { files, disks, .. } = told(archive, descriptor, &self.limits)?;
-        let wanted = &files[self.choice.pick(&disks)?];
-        if wanted.is(&self.name, "") { Ok(()) } else { Err(late(&descriptor.name)) }
+        let Told { descriptor, disks, .. } = told(archive, entry, &self.limits)?;
+        let wanted = &descriptor.disks[self.choice.pick(&disks)?];
+        if !wanted.is(&self.name, "") {
+            return Err(late(&entry.name));
+        }
+        self.descriptor = Some(descriptor);
+        Ok(())
+    }
+
+    /// Looks at what comes after the disk, to the archive's end.
+    fn look(&mut self, archive: &mut Peek) -> Result<()> {
+        archive.skip(self.next_header - archive.at())?;
+        while let Some(entry) = self.headers.next(archive)? {
+            note(&mut self.members, &entry, &self.limits)?;
+            if entry.is_file && is_manifest(&entry.name) {
+                self.manifest.get_or_insert_with(|| entry.name.clone());
+            }
+            if self.descriptor.is_some() || !entry.is_file {
+                archive.skip(entry.rest)?;
+                continue;
+            }
+            if is_descriptor(&entry.name) {
+                self.agree(archive, &entry)?;
+                continue;
+            }
+            if self.choice == Choice::Only
+                && entry.size > 0
+                && !goes_with_disks(&entry.name)
+                && let Some(other) = likely(archive, &entry, self.judge)?
+            {
+                self.disks.push(other);
+            }
+            archive.skip(entry.rest)?;
+        }
+        // Only now all are known that can be chosen from.
+        if self.descriptor.is_none() && self.choice == Choice::Only {
+            self.choice.pick(&self.disks)?;
+        }
+        archive.drain()
+    }
+
+    /// What there is to say when nothing was wrong. Of a disk that came before the manifest nothing was
+    /// known to compare.
+    fn ending(self, is_later: bool) -> Ending {
+        let descriptor = self.descriptor.as_ref();
+        let mut ending = Ending::of(descriptor, &self.members, self.headers.unmarked, &self.name);
+        ending.notes.extend(self.note);
+        if let Some(name) = self.manifest.filter(|_| descriptor.is_some() && is_later) {
+            let why = "is not between the descriptor and the disk, which was not compared with it";
+            ending.notes.push(format!("the manifest '{name}' {why}"));
+        }
+        ending
     }
 }
 
@@ -373,45 +457,17 @@ impl Content {
     fn end(&mut self) -> Result<()> {
         let Some(mut rest) = self.rest.take() else { return Ok(()) };
         let promised = std::mem::replace(&mut self.promised, Promised::Nothing);
-        // Of a disk that came before the descriptor nothing was known to compare.
-        let is_later = matches!(promised, Promised::Later) || !rest.is_ova;
+        let is_later = matches!(promised, Promised::Later) || rest.descriptor.is_none();
         if let Promised::Digests(digests) = promised {
             for (digest, lines) in digests {
                 let (algorithm, found) = (digest.algorithm(), digest.finish());
                 lines.iter().try_for_each(|line| line.compare(algorithm, &found))?;
             }
         }
-        let archive = &mut self.archive;
-        archive.skip(rest.next_header - archive.at())?;
-        while let Some(entry) = rest.headers.next(archive)? {
-            if entry.is_file && is_manifest(&entry.name) {
-                rest.manifest.get_or_insert_with(|| entry.name.clone());
-            }
-            if rest.is_ova || !entry.is_file {
-                archive.skip(entry.rest)?;
-                continue;
-            }
-            if is_descriptor(&entry.name) {
-                rest.agree(archive, &entry)?;
-                rest.is_ova = true;
-                continue;
-            }
-            if rest.choice == Choice::Only
-                && entry.size > 0
-                && !goes_with_disks(&entry.name)
-                && let Some(other) = likely(archive, &entry, rest.judge)?
-            {
-                let name = rest.name.clone();
-                let first = Found { name, size: Some(self.size), format: None };
-                Choice::Only.pick(&[first, other])?;
-            }
-            archive.skip(entry.rest)?;
-        }
-        if let Some(name) = rest.manifest.filter(|_| rest.is_ova && is_later) {
-            let why = "is not between the descriptor and the disk, which was not compared with it";
-            rest.note.get_or_init(|| format!("the manifest '{name}' {why}"));
-        }
-        archive.drain()
+        rest.look(&mut self.archive)?;
+        let ending = Arc::clone(&rest.ending);
+        ending.get_or_init(|| rest.ending(is_later));
+        Ok(())
     }
 }
 

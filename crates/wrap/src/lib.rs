@@ -4,7 +4,8 @@
 //! - [`Package`] is an archive whose bytes can be read anywhere: each member is a part of the file,
 //!   so that any format works inside, and the kernel may copy from it.
 //! - [`Forward`] is what comes in order only, out of a pipe or of a compressed file: [`Peek`] looks
-//!   ahead, [`Unpacking`] unpacks, [`find_disk`] passes over an archive up to the disk.
+//!   ahead, [`Unpacking`] unpacks, [`find_disk`] passes over an archive up to the disk, and [`list_disks`] to
+//!   its end.
 //! - [`Package::object`] says what importers mind in an OVF package, [`Package::promises`] which digests its
 //!   manifest has, [`survey`] what an archive is made of.
 //! - [`gcp`] and [`ova`] plan such files around a disk.
@@ -17,8 +18,10 @@ mod choose;
 mod contents;
 mod damage;
 mod digests;
+mod ending;
 mod forward;
 pub mod gcp;
+mod listing;
 mod manifest;
 mod objection;
 pub mod ova;
@@ -34,7 +37,9 @@ mod write;
 pub use capacity::Capacity;
 pub use choose::{Choice, Found, LIKELY};
 pub use digests::{Digests, Promise, Promises};
+pub use ending::Ending;
 pub use forward::{Inside, Judge, find_disk};
+pub use listing::{Listing, list_disks};
 pub use objection::{Objection, Point};
 pub use package::{JudgePart, Package};
 pub use part::{Part, Segment};

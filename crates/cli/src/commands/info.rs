@@ -13,14 +13,19 @@ use crate::human;
 use crate::outcome::Answer;
 
 /// Says what an image is. A backing file that cannot be opened is a warning here.
-pub fn info(arguments: args::Look) -> Outcome {
-    let open = arguments.from.open_options(Backing::Lenient, &Job::new(1)?);
-    // Of several disks the first is shown, and all are listed.
-    let disk = arguments.from.disk.map_or(Choice::First, Choice::Number);
+pub fn info(arguments: args::Info) -> Outcome {
+    let args::Info { look: args::Look { image, from, json }, all_disks } = arguments;
+    let open = from.open_options(Backing::Lenient, &Job::new(1)?);
+    // Of several disks the first is shown, and all that are known are listed.
+    let disk = from.disk.map_or(Choice::First, Choice::Number);
     let open = OpenOptions { disk, scratch: None, ..open };
-    let info = open.info(&Location::from_argument(arguments.image))?;
+    let location = Location::from_argument(image);
+    let info = match all_disks {
+        true => open.info_with_all_disks(&location)?,
+        false => open.info(&location)?,
+    };
     let mut out = stdout();
-    if arguments.json {
+    if json {
         print_json(&mut out, &info)?;
     } else {
         describe(&info, &mut out)?;
@@ -67,6 +72,9 @@ fn describe(info: &Info, out: &mut impl Write) -> io::Result<()> {
         let format = format.map_or_else(String::new, |format| format!(", {format}"));
         let text = format!("{}: {name}{size}{format}", index + 1);
         if index == 0 { lines.add("disks", text) } else { lines.more(text) }
+    }
+    if !info.disks_complete {
+        lines.more("not looked further: it is compressed; --all-disks lists all");
     }
     for (index, warning) in info.warnings.iter().enumerate() {
         if index == 0 { lines.add("warnings", warning) } else { lines.more(warning) }

@@ -29,6 +29,7 @@ fn info_has_every_key() {
             "snapshot",
             "chain",
             "snapshots",
+            "disks_complete",
             "warnings",
             "details",
         ] {

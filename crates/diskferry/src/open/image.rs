@@ -138,6 +138,7 @@ impl DiskImage {
         static NOTHING: Around = Around {
             layers: Vec::new(),
             disks: Vec::new(),
+            may_have_more: false,
             archives: Vec::new(),
             scratch: Vec::new(),
         };

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Cancel, Error, Limits, Progress, Result};
-use diskferry_wrap::Choice;
+use diskferry_wrap::{Choice, Listing};
 
 use self::image::Wrapped;
 pub use self::image::{DiskImage, Layer};
@@ -105,22 +105,45 @@ impl OpenOptions {
     }
 
     /// What there is to say about an image. Nothing is unpacked for it: the size of a disk in
-    /// a compressed file may be unknown, and whether that is a fixed VHD, with a warning.
+    /// a compressed file may be unknown, and whether that is a fixed VHD, with a warning; and whether it is
+    /// the only disk of its archive.
     ///
     /// # Errors
     /// As for [`open_image`](Self::open_image).
     pub fn info(&self, location: &Location) -> Result<Info> {
+        Ok(self.said(location)?.0)
+    }
+
+    /// The same with all disks of the archive, which is unpacked to its end where only that tells them.
+    ///
+    /// # Errors
+    /// As for [`info`](Self::info), and what unpacking fails with.
+    pub fn info_with_all_disks(&self, location: &Location) -> Result<Info> {
+        let (mut info, file) = self.said(location)?;
+        if let Some(file) = file.filter(|_| !info.disks_complete) {
+            let Listing { disks, notes } = wrapped::list_disks(file, &self.limits)?;
+            info.set_disks(&disks, true);
+            info.warnings.extend(notes.into_iter().map(|text| format!("{location}: {text}")));
+        }
+        Ok(info)
+    }
+
+    /// What there is to say, and the file that the disk is in where it comes in order.
+    fn said(&self, location: &Location) -> Result<(Info, Option<Arc<dyn Bytes>>)> {
         let options = Self { scratch: None, ..self.clone() };
         let input = match options.open(location) {
             Err(error) => {
                 let name = error.place().file.clone().unwrap_or_default();
-                let told = InOrderOnly::of(&error).and_then(|it| Info::of_unordered(&name, it));
+                let found = InOrderOnly::of(&error);
+                let told =
+                    found.and_then(|it| Some((Info::of_unordered(&name, it)?, it.file.get()?)));
+                let told = told.map(|(info, file)| (info, Some(Arc::clone(file))));
                 return told.ok_or(error);
             }
             Ok(input) => input,
         };
         match input {
-            Input::Image(image) => Ok(image.info()),
+            Input::Image(image) => Ok((image.info(), None)),
             Input::Stream(stream) if stream.is_pipe() => Err(once_only(stream.name())),
             Input::Stream(stream) => {
                 let mut info = stream.info();
@@ -131,7 +154,7 @@ impl OpenOptions {
                         stream.name()
                     ));
                 }
-                Ok(info)
+                Ok((info, stream.file().cloned()))
             }
         }
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
 use diskferry_block_stream::{Bytes, Error, Limits, NotInOrder, Piece, Result, Stream};
-use diskferry_wrap::{Choice, Forward, Inside, Peek, Unpacking, Wrapping, find_disk};
+use diskferry_wrap::{Choice, Ending, Forward, Inside, Peek, Unpacking, Wrapping, find_disk};
 
 use super::recorded::record;
 use super::{Around, Wanted, judge_head};
@@ -89,8 +89,8 @@ fn disk_of(
     around: Around,
     wanted: &Wanted,
 ) -> Result<Arrived> {
-    let (name, peek, notes) = (outer.to_owned(), Peek::new(reader), Vec::new());
-    let arriving = Arriving { name, size: None, peek, around, notes };
+    let (name, peek, endings) = (outer.to_owned(), Peek::new(reader), Vec::new());
+    let arriving = Arriving { name, size: None, peek, around, endings };
     let mut arriving = arriving.unwrap(wanted).map_err(|error| error.in_file(outer))?;
     wanted.check(outer, &arriving.around)?;
     let told = match wanted.disk_format() {
@@ -106,7 +106,7 @@ fn disk_of(
         }
     };
     let format = told.unwrap_or(Format::RAW);
-    let Arriving { name, size, mut peek, around, notes } = arriving;
+    let Arriving { name, size, mut peek, around, endings } = arriving;
     let is_fixed = format == Format::VHD && {
         let head = peek.peek(Wrapping::HEAD).map_err(|error| error.in_file(&name))?;
         Format::probe(&Sample { head, tail: &[] }) != Some(Format::VHD)
@@ -134,12 +134,12 @@ fn disk_of(
     let limits = wanted.limits.clone();
     let known = stream.size().unwrap_or(0);
     limits.check_virtual_size(known).map_err(|error| error.in_file(stream.name()))?;
-    let stream = Box::new(Bounded { inner: stream, limits, passed: 0, notes });
+    let stream = Box::new(Bounded { inner: stream, limits, passed: 0, over: false, endings });
     Ok(Arrived { stream, format, assumed: told.is_none(), around, told: by_end })
 }
 
-/// What is told of a stream by its end.
-type Note = Arc<OnceLock<String>>;
+/// What an archive around a stream tells at its end.
+type AtEnd = Arc<OnceLock<Ending>>;
 
 /// A disk that comes in order, as long as a limit allows, and what archives around it have to say at its
 /// end.
@@ -148,7 +148,24 @@ struct Bounded {
     limits: Limits,
     /// Bytes of the disk that were handed out.
     passed: u64,
-    notes: Vec<Note>,
+    /// Whether these are all.
+    over: bool,
+    /// From the outermost archive in.
+    endings: Vec<AtEnd>,
+}
+
+impl Bounded {
+    /// What the archives around it have to say, once they were read.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for ending in self.endings.iter().filter_map(|ending| ending.get()) {
+            notes.extend(ending.notes.iter().cloned());
+            let capacity = ending.capacity.as_ref().filter(|_| self.over);
+            let contradicts = capacity.and_then(|capacity| capacity.object(self.passed));
+            notes.extend(contradicts.map(|objection| objection.text));
+        }
+        notes
+    }
 }
 
 impl Stream for Bounded {
@@ -166,6 +183,7 @@ impl Stream for Bounded {
 
     fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
         let piece = self.inner.next(buf)?;
+        self.over = matches!(piece, Piece::End);
         self.passed = self.passed.saturating_add(length(piece));
         let checked = self.limits.check_virtual_size(self.passed);
         checked.map(|()| piece).map_err(|error| error.in_file(self.inner.name()))
@@ -173,8 +191,7 @@ impl Stream for Bounded {
 
     fn warnings(&self) -> Vec<String> {
         let name = self.inner.name();
-        let notes = self.notes.iter().filter_map(|note| note.get());
-        let notes = notes.map(|text| format!("{name}: {text}"));
+        let notes = self.notes().into_iter().map(|text| format!("{name}: {text}"));
         self.inner.warnings().into_iter().chain(notes).collect()
     }
 }
@@ -278,7 +295,7 @@ struct Arriving {
     size: Option<u64>,
     peek: Peek,
     around: Around,
-    notes: Vec<Note>,
+    endings: Vec<AtEnd>,
 }
 
 impl Arriving {
@@ -313,10 +330,10 @@ impl Arriving {
                         )));
                     }
                     self.around.push(if inside.is_ova { "ova" } else { "tar" }, limits)?;
-                    self.around.found(inside.disks);
+                    self.around.found(inside.disks, inside.may_have_more);
                     self.name = format!("{}/{}", self.name, inside.name);
                     self.peek = inside.content;
-                    self.notes.push(inside.note);
+                    self.endings.push(inside.ending);
                     self.size = Some(inside.size);
                 }
             }

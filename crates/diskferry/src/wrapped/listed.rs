@@ -1,0 +1,33 @@
+//! All disks of an archive in a compressed file.
+
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Limits, Result};
+use diskferry_wrap::{BytesReader, Listing, Peek, Unpacking, Wrapping, list_disks};
+
+use super::{Around, judge_head};
+
+/// Unpacks a file to the end of the outermost archive in it; an archive that is not compressed has told its
+/// disks already.
+///
+/// # Errors
+/// As for [`list_disks`](diskferry_wrap::list_disks).
+pub(crate) fn list(file: Arc<dyn Bytes>, limits: &Limits) -> Result<Listing> {
+    let name = file.name().to_owned();
+    let peek = Peek::new(BytesReader::new(file));
+    unpacked(peek, limits).map_err(|error| error.doing("listing the disks").in_file(&name))
+}
+
+fn unpacked(mut peek: Peek, limits: &Limits) -> Result<Listing> {
+    let mut around = Around::default();
+    loop {
+        match Wrapping::of(peek.peek(Wrapping::HEAD)?) {
+            Some(Wrapping::Packed(wrapper)) => {
+                around.push(wrapper.name(), limits)?;
+                peek = Peek::new(Unpacking::new(wrapper, peek, limits));
+            }
+            Some(Wrapping::Tar) => return list_disks(peek, judge_head, limits),
+            None => return Ok(Listing::default()),
+        }
+    }
+}
