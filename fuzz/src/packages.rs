@@ -115,7 +115,13 @@ fn member(tar: &mut Vec<u8>, digests: &mut String, inner: &[u8], choices: &mut C
     let algorithm = choices.pick(&[Algorithm::Sha256, Algorithm::Sha1, Algorithm::Sha512]);
     let mut digest = Digest::new(algorithm);
     digest.update(&content);
-    digests.push_str(&format!("{}({name})= {}\n", algorithm.name(), digest.finish()));
+    let (kind, digest) = (algorithm.name(), digest.finish());
+    // People write them as they like.
+    digests.push_str(&match digests.len() % 3 {
+        0 => format!("{kind}({name})= {digest}\n"),
+        1 => format!("{} ( {name} )={digest}\n", kind.replace("sha", "SHA-")),
+        _ => format!("{digest}  {name}\n"),
+    });
     let mut header = Header { name, kind: b'0', size: content.len() as u64, ..Header::default() };
     header.magic = choices.pick(&[*b"ustar  \0", *b"ustar\x0000", [0; 8]]);
     match choices.byte() {

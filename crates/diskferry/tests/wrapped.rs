@@ -332,7 +332,9 @@ fn a_conversion_compares_what_it_reads_with_the_manifest() {
         (echo \"SHA1(vm-disk1.vmdk)= $(sha1sum < vm-disk1.vmdk | cut -d' ' -f1)\"; sed '/vmdk/s/= .*/= 0/' right) > vm.mf
         pack two-kinds vm.ovf vm.mf vm-disk1.vmdk; (printf '\\357\\273\\277'; sed 's/SHA256(vm.ovf)= .*/SHA256(vm.ovf)= 0/' right) > vm.mf
         pack bom vm.ovf vm.mf vm-disk1.vmdk; cp right vm.mf
-        cp short vm.mf; pack short vm.ovf vm.mf vm-disk1.vmdk; cp odd vm.mf; pack odd vm.ovf vm.mf vm-disk1.vmdk");
+        cp short vm.mf; pack short vm.ovf vm.mf vm-disk1.vmdk; cp odd vm.mf; pack odd vm.ovf vm.mf vm-disk1.vmdk
+        grep -v vm.ovf right > vm.mf; pack no-ovf vm.ovf vm.mf vm-disk1.vmdk
+        sed '/vm.ovf/s/SHA256/SHA3/' right > vm.mf; pack odd-ovf vm.ovf vm.mf vm-disk1.vmdk");
     for (name, bad_in_file, bad_in_order, note_in_file, note_in_order) in [
         ("good", None, None, None, None),
         ("none", None, None, None, None),
@@ -342,6 +344,8 @@ fn a_conversion_compares_what_it_reads_with_the_manifest() {
         ("bad-last", Some("vm-disk1.vmdk"), None, None, Some("'vm.mf' is not between")),
         ("short", None, None, Some("is not in the manifest"), Some("is not in the manifest")),
         ("odd", None, None, Some("of an unknown kind"), Some("of an unknown kind")),
+        ("no-ovf", None, None, Some("'vm.ovf' is not in the"), Some("'vm.ovf' is not in the")),
+        ("odd-ovf", None, None, Some("'vm.ovf' has a digest of"), Some("'vm.ovf' has a digest of")),
         ("bad-first", Some("vm-disk1.vmdk"), None, None, Some("'vm.mf' is not between")),
         ("bad-late", Some("vm-disk1.vmdk"), None, None, Some("'vm.mf' is not between")),
         ("stray", None, None, None, None),

@@ -52,8 +52,8 @@ pub type Judge = fn(&[u8]) -> Option<&'static str>;
 /// As for [`Choice::pick`]; `Damaged`, `Limit`, `Io`; `Unsupported` for a disk in chunks.
 pub fn find_disk(archive: Peek, choice: Choice, judge: Judge, limits: &Limits) -> Result<Inside> {
     let headers = Headers::new(limits);
-    let (members, manifest) = (Vec::new(), None);
-    Search { archive, headers, choice, judge, limits, members, manifest }.run()
+    let (members, manifest, notes) = (Vec::new(), None, Vec::new());
+    Search { archive, headers, choice, judge, limits, members, manifest, notes }.run()
 }
 
 /// Bytes of a member that `judge` sees.
@@ -69,6 +69,8 @@ struct Search<'a> {
     members: Vec<Member>,
     /// A manifest that was passed over: in order, one is of use only between the descriptor and the disk.
     manifest: Option<String>,
+    /// What is not compared with one, and why.
+    notes: Vec<String>,
 }
 
 impl Search<'_> {
@@ -173,32 +175,36 @@ impl Search<'_> {
             return Err(Error::limit(format!("a manifest of {} bytes", listing.size)));
         }
         let lines = whole(&mut self.archive, listing)?;
-        let (mut digests, mut is_known) = (Vec::<(Digest, Vec<Line>)>::new(), true);
+        let mut digests = Vec::<(Digest, Vec<Line>)>::new();
+        let (mut is_same, mut of_descriptor, mut of_disk) =
+            (false, Uncompared::Absent, Uncompared::Absent);
         for line in manifest::lines(&listing.name, &String::from_utf8_lossy(&lines)) {
+            let is_disk = disk.is(&line.file, "");
             match line.algorithm {
                 Some(algorithm) if line.file == descriptor => {
                     let mut digest = Digest::new(algorithm);
                     digest.update(text);
                     line.compare(algorithm, &digest.finish())?;
+                    is_same = true;
                 }
-                Some(algorithm) if disk.is(&line.file, "") => {
+                Some(algorithm) if is_disk => {
                     let of_kind = |(digest, _): &&mut (Digest, _)| digest.algorithm() == algorithm;
                     match digests.iter_mut().find(of_kind) {
                         Some((_, lines)) => lines.push(line),
                         None => digests.push((Digest::new(algorithm), vec![line])),
                     }
                 }
-                None if disk.is(&line.file, "") => is_known = false,
+                None if line.file == descriptor => of_descriptor = Uncompared::Unknown,
+                None if is_disk => of_disk = Uncompared::Unknown,
                 _ => {}
             }
         }
-        Ok(match (digests.is_empty(), is_known) {
-            (false, _) => Promised::Digests(digests),
-            (true, true) => Promised::Nowhere(format!("is not in the manifest '{}'", listing.name)),
-            (true, false) => Promised::Nowhere(format!(
-                "has a digest of an unknown kind in the manifest '{}'",
-                listing.name
-            )),
+        if !is_same {
+            self.notes.push(format!("'{descriptor}' {}", of_descriptor.in_manifest(&listing.name)));
+        }
+        Ok(match digests.is_empty() {
+            false => Promised::Digests(digests),
+            true => Promised::Nowhere(of_disk.in_manifest(&listing.name)),
         })
     }
 
@@ -209,13 +215,14 @@ impl Search<'_> {
         descriptor: Option<Descriptor>,
         promised: Promised,
     ) -> Inside {
-        let Self { archive, headers, choice, judge, limits, members, manifest } = self;
+        let Self { archive, headers, choice, judge, limits, members, manifest, mut notes } = self;
         let is_ova = descriptor.is_some();
         let next_header = archive.at().saturating_add(entry.rest);
         let Entry { name, size, segments, .. } = entry;
         let is_whole = segments.iter().map(|segment| segment.len).sum::<u64>() == size;
         let ending = Arc::<OnceLock<Ending>>::default();
         let (promised, note) = promised.of(&name, is_whole);
+        notes.extend(note);
         let rest = Rest {
             headers,
             next_header,
@@ -227,7 +234,7 @@ impl Search<'_> {
             members,
             descriptor,
             manifest,
-            note,
+            notes,
             ending: Arc::clone(&ending),
         };
         let content =
@@ -282,6 +289,27 @@ fn late(descriptor: &str) -> Error {
         "the descriptor '{descriptor}', which tells the disks and their numbers, comes after them; \
          unpack the archive first"
     ))
+}
+
+/// What of a file is in a manifest, where that is nothing to compare.
+#[derive(Clone, Copy)]
+enum Uncompared {
+    /// Nothing.
+    Absent,
+    /// A digest of an unknown kind.
+    Unknown,
+}
+
+impl Uncompared {
+    /// In words that follow the file's name.
+    fn in_manifest(self, manifest: &str) -> String {
+        match self {
+            Self::Absent => format!("is not in the manifest '{manifest}'"),
+            Self::Unknown => {
+                format!("has a digest of an unknown kind in the manifest '{manifest}'")
+            }
+        }
+    }
 }
 
 /// What a manifest says of the disk.
@@ -348,8 +376,8 @@ struct Rest {
     descriptor: Option<Descriptor>,
     /// A manifest that nothing was compared with.
     manifest: Option<String>,
-    /// Why the disk is not compared with one that has come.
-    note: Option<String>,
+    /// What is not compared with one that has come, and why.
+    notes: Vec<String>,
     ending: Arc<OnceLock<Ending>>,
 }
 
@@ -405,7 +433,7 @@ impl Rest {
     fn ending(self, is_later: bool) -> Ending {
         let descriptor = self.descriptor.as_ref();
         let mut ending = Ending::of(descriptor, &self.members, self.headers.unmarked, &self.name);
-        ending.notes.extend(self.note);
+        ending.notes.extend(self.notes);
         if let Some(name) = self.manifest.filter(|_| descriptor.is_some() && is_later) {
             let why = "is not between the descriptor and the disk, which was not compared with it";
             ending.notes.push(format!("the manifest '{name}' {why}"));
