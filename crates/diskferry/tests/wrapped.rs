@@ -469,6 +469,12 @@ fn in_a_compressed_archive_disks_are_known_as_far_as_it_was_read() {
             );
         }
     }
+    // The same where the disk cannot be read in order: nothing is unpacked to disk for it.
+    folder.sh("qemu-img create -q -f qcow2 a.qcow2 1M; tar -czf q.tar.gz a.qcow2 01.img 02.img");
+    for (all, names) in [(false, vec!["a.qcow2"]), (true, vec!["a.qcow2", "01.img", "02.img"])] {
+        let info = said("q.tar.gz", Choice::First, all).unwrap();
+        assert_eq!((listed(&info), info.scratch), ((names, all), None));
+    }
     // An archive that breaks off further on is found out when it is read to its end.
     assert_eq!(listed(&said("cut.gz", Choice::First, false).unwrap()), (vec!["01.img"], false));
     assert_eq!(said("cut.gz", Choice::First, true).unwrap_err().kind(), ErrorKind::Damaged);
