@@ -1,6 +1,7 @@
 //! An archive that comes in order only: it is passed over up to the disk, and what follows the disk
 //! is looked at when the disk was read.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
@@ -176,16 +177,19 @@ impl Search<'_> {
         }
         let lines = whole(&mut self.archive, listing)?;
         let mut digests = Vec::<(Digest, Vec<Line>)>::new();
-        let (mut is_same, mut of_descriptor, mut of_disk) =
-            (false, Uncompared::Absent, Uncompared::Absent);
+        let mut own = HashMap::new();
+        let (mut of_descriptor, mut of_disk) = (Uncompared::Absent, Uncompared::Absent);
         for line in manifest::lines(&listing.name, &String::from_utf8_lossy(&lines)) {
             let is_disk = disk.is(&line.file, "");
             match line.algorithm {
                 Some(algorithm) if line.file == descriptor => {
-                    let mut digest = Digest::new(algorithm);
-                    digest.update(text);
-                    line.compare(algorithm, &digest.finish())?;
-                    is_same = true;
+                    // It is computed once, however often it is listed.
+                    let own = own.entry(algorithm).or_insert_with(|| {
+                        let mut digest = Digest::new(algorithm);
+                        digest.update(text);
+                        digest.finish()
+                    });
+                    line.compare(algorithm, own)?;
                 }
                 Some(algorithm) if is_disk => {
                     let of_kind = |(digest, _): &&mut (Digest, _)| digest.algorithm() == algorithm;
@@ -199,7 +203,7 @@ impl Search<'_> {
                 _ => {}
             }
         }
-        if !is_same {
+        if own.is_empty() {
             self.notes.push(format!("'{descriptor}' {}", of_descriptor.in_manifest(&listing.name)));
         }
         Ok(match digests.is_empty() {

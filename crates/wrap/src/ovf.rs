@@ -47,8 +47,12 @@ impl Listed {
     /// Whether the member of that name, but for its end, is the file. A reference is a URI, which some
     /// writers take at its word and others do not.
     pub fn is(&self, name: &str, end: &str) -> bool {
-        name.strip_suffix(end)
-            .is_some_and(|name| name == self.href || name.as_bytes() == unescaped(&self.href))
+        // Three bytes of an escape are one: many long names are not compared with what they cannot be.
+        let may_be =
+            |name: &str| (self.href.len().div_ceil(3)..=self.href.len()).contains(&name.len());
+        name.strip_suffix(end).is_some_and(|name| {
+            may_be(name) && (name == self.href || name.as_bytes() == unescaped(&self.href))
+        })
     }
 
     /// The names that the member may have.

@@ -722,6 +722,17 @@ fn a_manifest_promises_what_it_has_of_the_disk_and_no_more() {
     assert_eq!(promised(chunks, "two.vmdk"), (vec![Ok(()), damaged], lacks("vm.ovf")));
 }
 
+/// A descriptor and a manifest of the greatest lengths are compared in no time.
+#[test]
+fn a_file_that_is_listed_without_end_is_digested_once() {
+    let ovf = format!("{OVF}{}", " ".repeat((1 << 20) - OVF.len()));
+    let line = MANIFEST.lines().next().unwrap().to_owned() + "\n";
+    let manifest = line.repeat(70_000) + MANIFEST;
+    let bytes = made(&["vm.ovf", "vm.mf", "a b.vmdk", "c.iso"], &ovf, &manifest);
+    assert_eq!(read(&bytes, Choice::Only, &limits()).unwrap().1, b"disk");
+    assert_eq!(promised(bytes, "a b.vmdk"), (vec![Ok(()), Ok(())], None));
+}
+
 /// A hole may be of any length, and cost nothing to make.
 #[test]
 fn what_has_holes_is_not_digested() {
