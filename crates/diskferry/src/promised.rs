@@ -68,7 +68,7 @@ impl Promised {
     }
 }
 
-/// Does the work, and something else on a thread of its own. Where one fails, the other stops.
+/// Does the work, and something else on a thread of its own. Where one fails or panics, the other stops.
 fn side_by_side<T>(
     job: &Job,
     aside: impl FnOnce(&Cancel) -> Result<()> + Send,
@@ -81,9 +81,13 @@ fn side_by_side<T>(
         error
     };
     thread::scope(|scope| {
-        let started =
-            thread::Builder::new().spawn_scoped(scope, || aside(&cancel).map_err(stop_both));
+        let started = thread::Builder::new().spawn_scoped(scope, || {
+            let _bug = StopAtPanic(&cancel);
+            aside(&cancel).map_err(stop_both)
+        });
         let started = started.map_err(|error| Error::from(error).doing("starting threads"))?;
+        // The scope waits for the thread before a panic goes on.
+        let _bug = StopAtPanic(&cancel);
         let worked = work(&part).map_err(stop_both);
         let aside = started.join().unwrap_or_else(|bug| panic::resume_unwind(bug));
         match (worked, aside) {
@@ -94,12 +98,28 @@ fn side_by_side<T>(
     })
 }
 
+/// Asks to stop where it is dropped by a panic.
+struct StopAtPanic<'a>(&'a Cancel);
+
+impl Drop for StopAtPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.cancel();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::panic::AssertUnwindSafe;
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn until_stopped(cancel: &Cancel) -> Result<()> {
+        let patience = Instant::now() + Duration::from_secs(20);
         while !cancel.is_cancelled() {
+            assert!(Instant::now() < patience, "nobody asked it to stop");
             thread::yield_now();
         }
         cancel.check()
@@ -118,5 +138,18 @@ mod tests {
         assert!(!job.cancel.is_cancelled(), "what the caller has is the caller's");
         job.cancel.cancel();
         assert_eq!(kind(side_by_side(&job, until_stopped, waits)), Err(ErrorKind::Cancelled));
+    }
+
+    #[test]
+    fn where_one_panics_the_other_stops_and_the_panic_goes_on() {
+        let job = Job::new(1).unwrap();
+        let waits = |job: &Job| until_stopped(&job.cancel);
+        let of_work = || side_by_side(&job, until_stopped, |_| panic!("a bug")) as Result<()>;
+        let of_aside = || side_by_side(&job, |_| panic!("a bug"), waits);
+        for panicking in [&of_work as &dyn Fn() -> Result<()>, &of_aside] {
+            let bug = panic::catch_unwind(AssertUnwindSafe(panicking)).unwrap_err();
+            assert_eq!(bug.downcast_ref(), Some(&"a bug"));
+        }
+        assert!(!job.cancel.is_cancelled(), "what the caller has is the caller's");
     }
 }
