@@ -94,6 +94,25 @@ fn partitions_in_any_order_are_looked_into_in_the_disks() {
     assert!(in_order.back() <= 6, "{} times", in_order.back());
 }
 
+/// What is looked at in a small partition overlaps: its ends, and the places at 1 and 2 MiB.
+#[test]
+fn many_small_partitions_are_looked_into_in_one_pass() {
+    for length in [64 << 10, 160 << 10, MIB + (64 << 10), 2 * MIB + (64 << 10)] {
+        let starts: Vec<u64> = (1..=100).map(|index| index * 3 * MIB).collect();
+        let last = |start| (start + length) / 512 - 1;
+        let parts: Vec<_> =
+            starts.iter().map(|start| (LINUX, start / 512, last(start), 0, "")).collect();
+        let mut disk = Table::new(1 << 30, &parts).disk();
+        starts.iter().for_each(|start| put_ext4(&mut disk, *start));
+        let in_order = InOrder::new(&disk);
+        let found = inspect(&in_order, &Cancel::default()).unwrap();
+        assert_eq!(found, disk.inspected());
+        let kind = |part: &diskferry_inspect::Partition| part.content.as_ref().unwrap().kind;
+        assert!(found.partitions.iter().all(|part| kind(part) == ContentKind::Ext4), "{length}");
+        assert!(in_order.back() <= 6, "{} times, {length}", in_order.back());
+    }
+}
+
 #[test]
 fn a_chain_back_and_forth_is_given_up() {
     let chain = |links: u32| {

@@ -22,17 +22,30 @@ impl Sight {
             let tail = length.saturating_sub(TAIL) & !0xFFF;
             for (at, most) in [(0, HEAD), (1 << 20, PAGE), (2 << 20, PAGE), (tail, TAIL + PAGE)] {
                 let len = most.min(length.saturating_sub(at));
-                if let Some(from) = start.checked_add(at).filter(|_| len > 0) {
-                    wanted.push((from, len, index, at));
+                let from = start.checked_add(at).filter(|_| len > 0);
+                if let Some((from, to)) = from.and_then(|from| Some((from, from.checked_add(len)?))) {
+                    wanted.push(Wanted { from, to, index, at });
                 }
             }
         }
-        wanted.sort_unstable();
-        for (from, len, index, at) in wanted {
-            let bytes = reader.bytes(from, len as usize)?;
-            if !bytes.is_empty() {
-                sights[index].pieces.push((at, bytes));
+        wanted.sort_unstable_by_key(|it| (it.from, it.to));
+        let mut rest = wanted.as_slice();
+        while let Some(first) = rest.first() {
+            // What overlaps is read once: to go back is a pass of its own on a disk that comes in order.
+            let (mut to, mut count) = (first.to, 1);
+            while let Some(next) = rest.get(count).filter(|next| next.from < to) {
+                (to, count) = (to.max(next.to), count + 1);
             }
+            let bytes = reader.bytes(first.from, (to - first.from) as usize)?;
+            let (together, after) = rest.split_at(count);
+            for it in together {
+                let within = (it.from - first.from) as usize..(it.to - first.from) as usize;
+                let there = within.start.min(bytes.len())..within.end.min(bytes.len());
+                if !there.is_empty() {
+                    sights[it.index].pieces.push((it.at, bytes[there].to_vec()));
+                }
+            }
+            rest = after;
         }
         Ok(sights)
     }
@@ -45,6 +58,16 @@ impl Sight {
         // Pieces of a small partition overlap.
         found.max_by_key(|rest| rest.len()).unwrap_or_default()
     }
+}
+
+/// A piece of a partition that is to be read.
+struct Wanted {
+    /// Where it is on the disk.
+    from: u64,
+    to: u64,
+    /// Which partition it is of, and where in that.
+    index: usize,
+    at: u64,
 }
 
 /// Up to the end of Btrfs' superblock, which is the farthest of those that count from the front.
