@@ -90,6 +90,7 @@ impl StreamInput {
         let mut info = Info::of_stream(self.name(), self.format, size, length, 1);
         info.assumed = self.assumed;
         info.allocated_size = file.and_then(|bytes| bytes.allocated());
+        info.warnings = self.stream.warnings();
         info.set_around(&self.around);
         info
     }

@@ -53,15 +53,8 @@ impl Disk for Raw {
 
 impl Image for Raw {
     fn describe(&self) -> Description {
-        let mut warnings = Vec::new();
-        if !self.size().is_multiple_of(SECTOR) {
-            let text = format!(
-                "the size of {} bytes is not a whole number of {SECTOR}-byte sectors; the image may \
-                 have been cut short",
-                self.size()
-            );
-            warnings.push(Problem::oddity(None, text));
-        }
+        let odd = odd_length(self.size()).map(|text| Problem::oddity(None, text));
+        let warnings = odd.into_iter().collect();
         Description { subformat: "raw".to_owned(), warnings, ..Description::default() }
     }
 
@@ -74,6 +67,17 @@ impl Image for Raw {
     ) -> Result<()> {
         Ok(())
     }
+}
+
+/// What is odd about a raw disk of `size` bytes, if anything is: also for one that comes in order.
+#[must_use]
+pub fn odd_length(size: u64) -> Option<String> {
+    (!size.is_multiple_of(SECTOR)).then(|| {
+        format!(
+            "the size of {size} bytes is not a whole number of {SECTOR}-byte sectors; the image may \
+             have been cut short"
+        )
+    })
 }
 
 /// What every disk's size is a multiple of.

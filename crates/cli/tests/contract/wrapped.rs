@@ -275,3 +275,37 @@ fn a_number_is_never_another_disks() {
         folder.done(&["convert", "--disk", "1", "odd.ova", "c.raw", "--force"]);
     }
 }
+
+/// A file says so when it is opened; what comes in order when it has ended, or an archive told its size.
+#[test]
+fn an_odd_length_is_warned_of_however_the_disk_comes() {
+    let folder = Folder::new();
+    for (len, odd) in [(100_352, 0), (100_000, 1)] {
+        let disk = disk(len);
+        folder.write("a.raw", &disk);
+        folder.sh("gzip -kf a.raw; tar -czf a.tar.gz a.raw; tar -cf a.tar a.raw");
+        let said = |json: &serde_json::Value| {
+            let warnings = json["warnings"].as_array().unwrap();
+            let text = "100000 bytes is not a whole number";
+            warnings.iter().filter(|warning| warning.as_str().unwrap().contains(text)).count()
+        };
+        for source in ["a.raw", "a.tar", "a.raw.gz", "a.tar.gz", "-"] {
+            for options in [&[][..], &["-f", "raw"]] {
+                // Taken as it is, a compressed file is another disk.
+                if !options.is_empty() && !["a.raw", "-"].contains(&source) {
+                    continue;
+                }
+                let convert = ["convert", "--force", "--json", source, "t.qcow2"];
+                let summary = folder.run_with(&[&convert, options].concat(), &disk).coded(0).json();
+                assert_eq!(said(&summary), odd, "{source} {options:?}: {}", summary["warnings"]);
+            }
+            if source != "-" {
+                folder.run(&["check", source]).coded(odd as i32);
+            }
+        }
+        // Of a compressed file without an archive only its end tells the length.
+        for (source, odd) in [("a.raw", odd), ("a.tar.gz", odd), ("a.raw.gz", 0)] {
+            assert_eq!(said(&folder.json(&["info", "--json", source])), odd, "{source}");
+        }
+    }
+}

@@ -134,7 +134,8 @@ fn disk_of(
     let limits = wanted.limits.clone();
     let known = stream.size().unwrap_or(0);
     limits.check_virtual_size(known).map_err(|error| error.in_file(stream.name()))?;
-    let stream = Box::new(Bounded { inner: stream, limits, passed: 0, over: false, endings });
+    let raw = (format == Format::RAW).then(|| Arc::clone(&by_end));
+    let stream = Box::new(Bounded { inner: stream, limits, raw, passed: 0, over: false, endings });
     Ok(Arrived { stream, format, assumed: told.is_none(), around, told: by_end })
 }
 
@@ -146,6 +147,8 @@ type AtEnd = Arc<OnceLock<Ending>>;
 struct Bounded {
     inner: Box<dyn Stream>,
     limits: Limits,
+    /// What its end tells of a disk that is taken for raw; `None` for others.
+    raw: Option<Told>,
     /// Bytes of the disk that were handed out.
     passed: u64,
     /// Whether these are all.
@@ -165,6 +168,13 @@ impl Bounded {
             notes.extend(contradicts.map(|objection| objection.text));
         }
         notes
+    }
+
+    /// What is odd about a raw disk, as opening a file of it would say.
+    fn odd_length(&self) -> Option<String> {
+        let is_raw = self.raw.as_ref().is_some_and(|told| told.get().is_none());
+        let size = self.inner.size().or(self.over.then_some(self.passed));
+        size.filter(|_| is_raw).and_then(diskferry_raw::odd_length)
     }
 }
 
@@ -191,8 +201,9 @@ impl Stream for Bounded {
 
     fn warnings(&self) -> Vec<String> {
         let name = self.inner.name();
-        let notes = self.notes().into_iter().map(|text| format!("{name}: {text}"));
-        self.inner.warnings().into_iter().chain(notes).collect()
+        let own = self.odd_length().into_iter().chain(self.notes());
+        let own = own.map(|text| format!("{name}: {text}"));
+        self.inner.warnings().into_iter().chain(own).collect()
     }
 }
 
