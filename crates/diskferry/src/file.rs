@@ -195,39 +195,6 @@ fn sysfs(device: u64) -> PathBuf {
     PathBuf::from(format!("/sys/dev/block/{major}:{minor}"))
 }
 
-/// The files that a source is read from, as they were when the work began.
-pub(crate) struct Unchanged(Vec<(Arc<dyn Bytes>, Stamp)>);
-
-/// What changes when somebody writes to a file: its length, and the time of that.
-type Stamp = (u64, i64, i64);
-
-impl Unchanged {
-    pub fn of<'a>(files: impl IntoIterator<Item = &'a Arc<dyn Bytes>>) -> Self {
-        let stamped =
-            files.into_iter().filter_map(|bytes| Some((Arc::clone(bytes), stamp(bytes)?)));
-        Self(stamped.collect())
-    }
-
-    /// # Errors
-    /// `Io` when somebody has written to one of them since: what was read may be partly from before
-    /// and partly from after that.
-    pub fn check(&self) -> Result<()> {
-        match self.0.iter().find(|(bytes, before)| stamp(bytes).is_some_and(|now| now != *before)) {
-            None => Ok(()),
-            Some((bytes, _)) => {
-                Err(Error::from(io::Error::other("somebody wrote to it while it was read"))
-                    .in_file(bytes.name()))
-            }
-        }
-    }
-}
-
-/// `None` where there is no file, or where a time would tell nothing: a device has none.
-fn stamp(bytes: &Arc<dyn Bytes>) -> Option<Stamp> {
-    let metadata = bytes.file()?.metadata().ok().filter(Metadata::is_file)?;
-    Some((metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
-}
-
 /// What can be done with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sort {

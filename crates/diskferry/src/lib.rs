@@ -51,6 +51,7 @@ mod promised;
 mod split;
 mod stream;
 mod target;
+mod unchanged;
 mod watch;
 mod wrapped;
 

@@ -5,8 +5,8 @@ use std::fs::File;
 use diskferry_block_stream::{Error, Result};
 
 use super::image::DiskImage;
-use crate::file::Unchanged;
 use crate::stream::StreamInput;
+use crate::unchanged::Unchanged;
 use crate::wrapped::Around;
 
 /// An opened source.
