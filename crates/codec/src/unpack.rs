@@ -92,11 +92,17 @@ fn is_skippable(head: &[u8]) -> bool {
 
 /// A compressed file that is unpacked as it is read.
 ///
-/// Memory is bounded whatever the file says: 256 MiB for xz, a window of 128 MiB for zstd, as their own programs
-/// refuse more without being told.
+/// Memory is bounded whatever the file says. What zstd and xz call a window or a dictionary, the last bytes that came
+/// out, is theirs only once it was [allowed](Self::allow). They take it from the system in one piece, of which no
+/// page is there before the stream fills it. Beside it they need no more than a few MiB, and gzip and bzip2, which have no
+/// windows that matter, neither.
 pub struct Unpacked<R> {
     reader: R,
     wrapper: Wrapper,
+    /// The window that was allowed, in bytes.
+    allowed: u64,
+    /// The window that the member, or its next block, has.
+    window: u64,
     /// The member that is being unpacked.
     member: Option<Member>,
     over: bool,
@@ -141,17 +147,37 @@ pub enum UnpackError {
         /// Where, in the packed file, in bytes.
         at: u64,
     },
-    /// It was packed in a way that takes much memory to undo.
+    /// It takes a larger window than is allowed. Nothing is lost: once it is, unpacking goes on.
+    #[error("the {wrapper} data at {at:#x} take a window of {window} bytes")]
+    Window {
+        /// The program's name.
+        wrapper: &'static str,
+        /// Where, in the packed file, in bytes.
+        at: u64,
+        /// How much, in bytes.
+        window: u64,
+    },
+    /// It takes a window that no decompressor of ours can have.
     #[error(
-        "the {wrapper} data at {at:#x} take more memory to unpack than the bound of {most} bytes"
+        "the {wrapper} data at {at:#x} take a window of {window} bytes, and no more than {ZSTD_WINDOW} are read"
     )]
+    TooWide {
+        /// The program's name.
+        wrapper: &'static str,
+        /// Where, in the packed file, in bytes.
+        at: u64,
+        /// How much, in bytes.
+        window: u64,
+    },
+    /// The system has no memory for it.
+    #[error("there is no memory for the window of {window} bytes of the {wrapper} data at {at:#x}")]
     Memory {
         /// The program's name.
         wrapper: &'static str,
         /// Where, in the packed file, in bytes.
         at: u64,
-        /// How much they may take, in bytes.
-        most: u64,
+        /// How much, in bytes.
+        window: u64,
     },
 }
 
@@ -159,7 +185,23 @@ impl<R: Read> Unpacked<R> {
     /// Unpacks what `reader` has, which begins with the wrapper's signature.
     pub fn new(wrapper: Wrapper, reader: R) -> Self {
         let packed = vec![0; BUFFER];
-        Self { reader, wrapper, member: None, over: false, packed, start: 0, end: 0, at: 0 }
+        Self {
+            reader,
+            wrapper,
+            allowed: 0,
+            window: 0,
+            member: None,
+            over: false,
+            packed,
+            start: 0,
+            end: 0,
+            at: 0,
+        }
+    }
+
+    /// Allows a window of so many bytes.
+    pub fn allow(&mut self, window: u64) {
+        self.allowed = self.allowed.max(window);
     }
 
     /// Bytes of the packed file that were used.
@@ -174,6 +216,10 @@ impl<R: Read> Unpacked<R> {
     /// [`UnpackError`], also for whatever is wrong after the last byte: only an answer of 0 says that all is well.
     pub fn unpack(&mut self, out: &mut [u8]) -> Result<usize, UnpackError> {
         while !self.over {
+            if self.window > self.allowed {
+                let (wrapper, at, window) = (self.wrapper.name(), self.at, self.window);
+                return Err(UnpackError::Window { wrapper, at, window });
+            }
             let Some(member) = &mut self.member else {
                 self.over = !self.begin_member()?;
                 continue;
@@ -184,10 +230,13 @@ impl<R: Read> Unpacked<R> {
             if step.ended {
                 self.member = None;
             }
+            if let Some(window) = step.wants {
+                self.window = window;
+            }
             if step.written > 0 {
                 return Ok(step.written);
             }
-            if step.read > 0 || step.ended {
+            if step.read > 0 || step.ended || step.wants.is_some() {
                 continue;
             }
             if self.start < self.end {
@@ -200,12 +249,12 @@ impl<R: Read> Unpacked<R> {
         Ok(0)
     }
 
-    /// Starts the next member; false where there is none.
+    /// Starts the next member, unless its window must be allowed first; false where there is none.
     fn begin_member(&mut self) -> Result<bool, UnpackError> {
         if self.at > 0 {
             self.skip_zeros()?;
         }
-        while self.end - self.start < LONGEST_SIGNATURE && self.fill()? {}
+        while self.end - self.start < LONGEST_HEADER && self.fill()? {}
         let head = &self.packed[self.start..self.end];
         if self.at > 0 && head.is_empty() {
             return Ok(false);
@@ -213,7 +262,15 @@ impl<R: Read> Unpacked<R> {
         if self.at > 0 && !self.wrapper.goes_on(head) {
             return Err(UnpackError::Trailing { wrapper: self.wrapper.name(), at: self.at });
         }
-        self.member = Some(Member::new(self.wrapper).map_err(|fault| self.fault(fault))?);
+        self.window = match self.wrapper {
+            Wrapper::Zstd => zstd_window(head).unwrap_or(0),
+            // Of xz, only the decompressor sees where a block begins.
+            Wrapper::Bzip2 | Wrapper::Gzip | Wrapper::Xz => 0,
+        };
+        if self.window <= self.allowed {
+            let member = Member::new(self.wrapper, self.window);
+            self.member = Some(member.map_err(|fault| self.fault(fault))?);
+        }
         Ok(true)
     }
 
@@ -230,7 +287,7 @@ impl<R: Read> Unpacked<R> {
     }
 
     /// Reads more packed bytes; false where there are none. There is room: a step or the end of a member takes all
-    /// but a signature.
+    /// but a header.
     fn fill(&mut self) -> Result<bool, UnpackError> {
         self.packed.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
@@ -252,13 +309,11 @@ impl<R: Read> Unpacked<R> {
     }
 
     fn fault(&self, fault: Fault) -> UnpackError {
-        let (wrapper, at) = (self.wrapper.name(), self.at);
+        let (wrapper, at, window) = (self.wrapper.name(), self.at, self.window);
         match fault {
             Fault::Damaged(detail) => UnpackError::Damaged { wrapper, at, detail },
-            Fault::Memory => {
-                let most = if self.wrapper == Wrapper::Xz { XZ_MEMORY } else { ZSTD_WINDOW };
-                UnpackError::Memory { wrapper, at, most }
-            }
+            Fault::TooWide => UnpackError::TooWide { wrapper, at, window },
+            Fault::Memory => UnpackError::Memory { wrapper, at, window },
         }
     }
 }
@@ -272,30 +327,35 @@ enum Member {
 }
 
 /// What a session did: bytes that it took and gave, and whether the member ended.
+#[derive(Default)]
 struct Step {
     read: usize,
     written: usize,
     ended: bool,
+    /// The window that it must have to go on.
+    wants: Option<u64>,
 }
 
 enum Fault {
     Damaged(String),
+    TooWide,
     Memory,
 }
 
 impl Member {
-    fn new(wrapper: Wrapper) -> Result<Self, Fault> {
+    /// Of zstd, with the window that its header tells.
+    fn new(wrapper: Wrapper, window: u64) -> Result<Self, Fault> {
         Ok(match wrapper {
             Wrapper::Bzip2 => Self::Bzip2(bzip2::Decompress::new(false)),
             Wrapper::Gzip => Self::Gzip(Decompress::new_gzip(15)),
             Wrapper::Xz => {
-                Self::Xz(xz::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(xz_fault)?)
+                Self::Xz(xz::Stream::new_stream_decoder(XZ_BESIDE, 0).map_err(xz_fault)?)
             }
+            Wrapper::Zstd if window > ZSTD_WINDOW => return Err(Fault::TooWide),
             Wrapper::Zstd => {
                 let mut context = DCtx::try_create().ok_or(Fault::Memory)?;
-                context
-                    .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))
-                    .map_err(zstd_fault)?;
+                let log = window.max(ZSTD_LEAST_WINDOW).next_power_of_two().ilog2();
+                context.set_parameter(DParameter::WindowLogMax(log)).map_err(zstd_fault)?;
                 Self::Zstd(context)
             }
         })
@@ -313,6 +373,7 @@ impl Member {
                     read: part(session.total_in(), before.0),
                     written: part(session.total_out(), before.1),
                     ended: status == bzip2::Status::StreamEnd,
+                    wants: None,
                 })
             }
             Self::Gzip(session) => {
@@ -325,15 +386,21 @@ impl Member {
                     read: part(session.total_in(), before.0),
                     written: part(session.total_out(), before.1),
                     ended: status == Status::StreamEnd,
+                    wants: None,
                 })
             }
             Self::Xz(session) => {
                 let before = (session.total_in(), session.total_out());
-                let status = session.process(input, out, xz::Action::Run).map_err(xz_fault)?;
+                let (ended, wants) = match session.process(input, out, xz::Action::Run) {
+                    Ok(status) => (status == xz::Status::StreamEnd, None),
+                    Err(xz::Error::MemLimit) => (false, Some(xz_window(session)?)),
+                    Err(error) => return Err(xz_fault(error)),
+                };
                 Ok(Step {
                     read: part(session.total_in(), before.0),
                     written: part(session.total_out(), before.1),
-                    ended: status == xz::Status::StreamEnd,
+                    ended,
+                    wants,
                 })
             }
             Self::Zstd(session) => {
@@ -341,7 +408,12 @@ impl Member {
                 let mut target = OutBuffer::around(out);
                 let hint =
                     session.decompress_stream(&mut target, &mut source).map_err(zstd_fault)?;
-                Ok(Step { read: source.pos(), written: target.pos(), ended: hint == 0 })
+                Ok(Step {
+                    read: source.pos(),
+                    written: target.pos(),
+                    ended: hint == 0,
+                    wants: None,
+                })
             }
         }
     }
@@ -349,16 +421,14 @@ impl Member {
 
 fn xz_fault(error: xz::Error) -> Fault {
     match error {
-        xz::Error::Mem | xz::Error::MemLimit => Fault::Memory,
+        xz::Error::Mem => Fault::Memory,
         error => Fault::Damaged(error.to_string()),
     }
 }
 
 fn zstd_fault(code: usize) -> Fault {
     match get_error_name(code) {
-        "Frame requires too much memory for decoding" | "Allocation error : not enough memory" => {
-            Fault::Memory
-        }
+        "Allocation error : not enough memory" => Fault::Memory,
         name => Fault::Damaged(name.to_owned()),
     }
 }
@@ -366,15 +436,43 @@ fn zstd_fault(code: usize) -> Fault {
 /// Bytes that are read at a time.
 const BUFFER: usize = 128 << 10;
 
-/// Bytes that tell whether a further member begins.
-const LONGEST_SIGNATURE: usize = 16;
+/// Bytes that tell whether a further member begins, and of zstd how large its window is.
+const LONGEST_HEADER: usize = 18;
 
-/// What xz itself needs for its strongest preset is 65 MiB.
-const XZ_MEMORY: u64 = 256 << 20;
+/// The window, in bytes, of the zstd frame that begins here (RFC 8878, 3.1.1.1); `None` where there is none, or
+/// where it is cut. A frame of a single segment has its content for a window.
+fn zstd_window(head: &[u8]) -> Option<u64> {
+    let (descriptor, rest) = head.strip_prefix(&ZSTD_FRAME)?.split_first()?;
+    if descriptor & 0x20 == 0 {
+        let window = *rest.first()?;
+        let base = 1u64 << (10 + (window >> 3));
+        return Some(base + base / 8 * u64::from(window & 7));
+    }
+    let dictionary_id = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let len = [1, 2, 4, 8][usize::from(descriptor >> 6)];
+    let mut content = [0; 8];
+    content[..len].copy_from_slice(rest.get(dictionary_id..)?.get(..len)?);
+    let content = u64::from_le_bytes(content);
+    Some(if len == 2 { content + 256 } else { content })
+}
 
-/// 128 MiB, the most that zstd's program takes without being told.
-const ZSTD_WINDOW_LOG_MAX: u32 = 27;
-const ZSTD_WINDOW: u64 = 1 << ZSTD_WINDOW_LOG_MAX;
+/// The dictionary of the block before which a session has stopped, as that would take more memory than it may: of
+/// the sizes that a block can have (two for each power of 2), the least with which it goes on.
+fn xz_window(session: &mut xz::Stream) -> Result<u64, Fault> {
+    let sizes = (12..=32).flat_map(|log| [1u64 << log, 3 << (log - 1)]);
+    let mut fitting = sizes.filter(|size| session.set_memlimit(size + XZ_BESIDE).is_ok());
+    fitting.next().ok_or_else(|| Fault::Damaged("a block of filters without a size".to_owned()))
+}
+
+/// What liblzma takes beside the dictionary is some 70 KiB, with all filters that there may be. So one of a few KiB
+/// need not be asked for.
+const XZ_BESIDE: u64 = 128 << 10;
+
+/// What libzstd reads at most.
+const ZSTD_WINDOW: u64 = 1 << 31;
+
+/// Smaller ones are no windows to libzstd.
+const ZSTD_LEAST_WINDOW: u64 = 1 << 10;
 
 const ZSTD_FRAME: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -428,9 +526,14 @@ mod tests {
         let mut all = Vec::new();
         let mut buf = vec![0xee; out];
         loop {
-            match unpacked.unpack(&mut buf)? {
-                0 => return Ok(all),
-                count => all.extend_from_slice(&buf[..count]),
+            match unpacked.unpack(&mut buf) {
+                Ok(0) => return Ok(all),
+                Ok(count) => all.extend_from_slice(&buf[..count]),
+                Err(UnpackError::Window { window, .. }) => {
+                    assert!(window > unpacked.allowed, "{window} was allowed");
+                    unpacked.allow(window);
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -527,23 +630,101 @@ mod tests {
         assert_eq!(Wrapper::of(&skippable(4)), None);
     }
 
-    #[test]
-    fn what_takes_too_much_memory_is_refused() {
-        let mut options = xz::LzmaOptions::new_preset(0).unwrap();
-        options.dict_size(1 << 30);
-        let mut filters = xz::Filters::new();
-        filters.lzma2(&options);
-        let stream = xz::Stream::new_stream_encoder(&filters, xz::Check::Crc32).unwrap();
-        let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
-        encoder.write_all(b"abc").unwrap();
-        let error = whole(&encoder.finish().unwrap()).unwrap_err();
-        assert!(matches!(error, UnpackError::Memory { most: 0x1000_0000, .. }), "{error}");
+    /// A stream of xz whose block says to have a dictionary of the n-th size that there is.
+    fn xz_with(size: u8, data: &[u8]) -> Vec<u8> {
+        let mut packed = liblzma::encode_all(data, 0).unwrap();
+        // The header of the first block (3.1 of the format): its length, its flags, the filter, of which the last byte
+        // is the dictionary's size, and a checksum.
+        let header = &mut packed[12..][..12];
+        assert_eq!(header[..4], [2, 0, 0x21, 1]);
+        header[4] = size;
+        let sum = crc32fast::hash(&header[..8]);
+        header[8..].copy_from_slice(&sum.to_le_bytes());
+        packed
+    }
 
-        // A frame header by hand: a window of 2 GiB, and no content size.
-        let frame = [&ZSTD_FRAME[..], &[0, (31 - 10) << 3, 1, 0, 0]].concat();
-        let error = whole(&frame).unwrap_err();
-        assert!(matches!(error, UnpackError::Memory { .. }), "{error}");
-        assert!(error.to_string().contains("the bound of 134217728 bytes"), "{error}");
+    /// A frame by hand: this window, no content size, and one block of a byte that is repeated.
+    fn zstd_with(window: u8, byte: u8, count: u32) -> Vec<u8> {
+        let block = ((count << 3) | 0b011).to_le_bytes();
+        [&ZSTD_FRAME[..], &[0, window], &block[..3], &[byte]].concat()
+    }
+
+    #[test]
+    fn a_window_is_asked_for_before_it_is_taken_and_as_large_as_it_is() {
+        let skippable = [0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+        let of_zstd = [(10, 0), (17, 5), (27, 0), (27, 7), (30, 1), (31, 0)];
+        let frames = of_zstd.map(|(log, eighths)| {
+            (
+                zstd_with(((log - 10) << 3) | eighths, b'a', 100),
+                (1 << log) / 8 * (8 + u64::from(eighths)),
+            )
+        });
+        let frames =
+            frames.into_iter().map(|(frame, window)| ([&skippable[..], &frame].concat(), window));
+        let of_xz = [
+            (14, 1 << 19),
+            (15, 3 << 18),
+            (22, 1 << 23),
+            (34, 1 << 29),
+            (39, 3 << 30),
+            (40, 1 << 32),
+        ];
+        let streams = of_xz.map(|(size, window)| (xz_with(size, &[b'a'; 100]), window));
+        for (packed, window) in frames.chain(streams) {
+            let wrapper = Wrapper::of(&packed).unwrap();
+            let mut unpacked = Unpacked::new(wrapper, &packed[..]);
+            unpacked.allow(window - 1);
+            let mut buf = [0; 1000];
+            for _ in 0..2 {
+                let error = unpacked.unpack(&mut buf).unwrap_err();
+                let asked =
+                    matches!(error, UnpackError::Window { window: asked, .. } if asked == window);
+                assert!(asked, "{window:#x}: {error}");
+            }
+            unpacked.allow(window);
+            assert_eq!(unpacked.unpack(&mut buf).unwrap(), 100, "{wrapper:?} {window:#x}");
+            assert_eq!(buf[..100], [b'a'; 100]);
+            assert_eq!(unpacked.unpack(&mut buf).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn the_members_and_blocks_that_follow_ask_too() {
+        let asked_for = |packed: &[u8]| {
+            let mut unpacked = Unpacked::new(Wrapper::of(packed).unwrap(), packed);
+            let (mut asked, mut count) = (Vec::new(), 0);
+            loop {
+                match unpacked.unpack(&mut [0; 1000]) {
+                    Ok(0) => return (asked, count),
+                    Ok(some) => count += some,
+                    Err(UnpackError::Window { window, .. }) => {
+                        asked.push(window);
+                        unpacked.allow(window);
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        let [small, large, other] = [0, (28 - 10) << 3, (26 - 10) << 3];
+        let frames = [small, large, other].map(|window| zstd_with(window, b'a', 100)).concat();
+        assert_eq!(asked_for(&frames), (vec![1 << 10, 1 << 28], 300));
+        let streams = [16, 34, 20, 35].map(|size| xz_with(size, &[b'a'; 100])).concat();
+        assert_eq!(asked_for(&streams), (vec![1 << 20, 1 << 29, 3 << 28], 400));
+        // Of a frame of a single segment, the content is the window.
+        let content = text(100_000, 9);
+        let frame = zstd::bulk::compress(&content, 3).unwrap();
+        assert_eq!(frame[4] & 0x20, 0x20);
+        assert_eq!(asked_for(&frame), (vec![100_000], 100_000));
+        assert_eq!(asked_for(&zstd::bulk::compress(&content[..300], 3).unwrap()).0, [300]);
+        assert_eq!(asked_for(&zstd::bulk::compress(&content[..30], 3).unwrap()).0, [30]);
+    }
+
+    #[test]
+    fn a_window_that_the_library_cannot_have_is_refused() {
+        for window in [((31 - 10) << 3) | 1, (32 - 10) << 3, 0xff] {
+            let error = whole(&zstd_with(window, b'a', 100)).unwrap_err();
+            assert!(matches!(error, UnpackError::TooWide { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::peek::{Forward, Peek};
 pub struct Unpacking {
     unpacked: Unpacked<Peek>,
     wrapper: Wrapper,
+    window: Window,
     /// Bytes that came out.
     passed: u64,
     most: u64,
@@ -25,18 +26,37 @@ impl Unpacking {
     /// Unpacks what `packed` has, which bears the wrapper's signature.
     pub fn new(wrapper: Wrapper, packed: Peek, limits: &Limits) -> Self {
         let unpacked = Unpacked::new(wrapper, packed);
-        Self { unpacked, wrapper, passed: 0, most: limits.unpacked, ratio: limits.ratio }
+        let window = Window { bytes: 0, limits: limits.clone() };
+        let (most, ratio) = (limits.unpacked, limits.ratio);
+        Self { unpacked, wrapper, window, passed: 0, most, ratio }
+    }
+
+    /// Unpacks some bytes, once there is room for the window that they take.
+    fn step(&mut self, buf: &mut [u8]) -> Result<usize> {
+        loop {
+            match self.unpacked.unpack(buf) {
+                Ok(count) => return Ok(count),
+                Err(UnpackError::Io(error)) => return Err(error.into()),
+                Err(error @ UnpackError::Window { window, .. }) => {
+                    self.window.widen(&error, window)?;
+                    self.unpacked.allow(window);
+                }
+                Err(error @ (UnpackError::TooWide { .. } | UnpackError::Memory { .. })) => {
+                    return Err(Error::limit(error));
+                }
+                Err(error) => return Err(Error::damaged(error)),
+            }
+        }
     }
 
     fn unpack(&mut self, buf: &mut [u8]) -> Result<usize> {
         if buf.is_empty() {
             return Ok(0);
         }
-        let count = self.unpacked.unpack(buf).map_err(|error| match error {
-            UnpackError::Io(error) => Error::from(error),
-            UnpackError::Memory { .. } => Error::limit(error),
-            error => Error::damaged(error),
-        })?;
+        let count = self.step(buf)?;
+        if count == 0 {
+            self.window.give_back();
+        }
         self.passed += count as u64;
         if self.passed > self.most {
             let (name, most) = (self.wrapper.name(), self.most);
@@ -53,6 +73,30 @@ impl Unpacking {
             return Err(Limits::reached("ratio", what));
         }
         Ok(count)
+    }
+}
+
+/// What a layer may remember of what it gave: the most that any of its members wanted.
+struct Window {
+    bytes: u64,
+    limits: Limits,
+}
+
+impl Window {
+    fn widen(&mut self, why: &UnpackError, bytes: u64) -> Result<()> {
+        self.limits.take_window(why, self.bytes, bytes)?;
+        self.bytes = self.bytes.max(bytes);
+        Ok(())
+    }
+
+    fn give_back(&mut self) {
+        self.limits.give_window_back(std::mem::take(&mut self.bytes));
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        self.give_back();
     }
 }
 

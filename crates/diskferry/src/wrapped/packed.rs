@@ -171,6 +171,8 @@ impl Image for PackedImage {
 impl PackedImage {
     /// Reads all of the disk, and returns what was odd about it.
     fn read_through(&self, cancel: &Cancel, progress: &Progress) -> Result<Vec<String>> {
+        // What is left of former looks holds memory that this one may need.
+        self.disk.let_go();
         let mut stream = self.packed.again()?.stream;
         run_out(stream.as_mut(), |length| {
             progress.pass(length);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Disk, Error, Extent, Kind, Order, Piece, Result, Stream,
+    Bytes, Cursor, Disk, Error, ErrorKind, Extent, Kind, Order, Piece, Result, Stream,
 };
 
 /// A disk whose bytes come in order, such as one in a compressed file.
@@ -39,6 +39,13 @@ impl Rewinding {
         (self.begin)().map(Reader::new)
     }
 
+    /// Lets go of the readers that cursors left behind, and of the memory that they hold; answers whether
+    /// there were any.
+    pub fn let_go(&self) -> bool {
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        !idle.is_empty()
+    }
+
     fn leave(&self, reader: Reader) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE {
@@ -47,7 +54,7 @@ impl Rewinding {
     }
 }
 
-/// Readers that are kept. Each may hold a window of some MiB.
+/// Readers that are kept. Each may hold a window.
 const IDLE: usize = 4;
 
 impl Disk for Rewinding {
@@ -79,6 +86,16 @@ struct RewindingCursor<'a> {
 
 impl RewindingCursor<'_> {
     fn fill(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
+        match self.try_to_fill(at, buf) {
+            // Those that were left behind may hold what a limit allows to all of them together.
+            Err(error) if error.kind() == ErrorKind::Limit && self.disk.let_go() => {
+                self.try_to_fill(at, buf)
+            }
+            other => other,
+        }
+    }
+
+    fn try_to_fill(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
         let mut reader = match self.reader.take() {
             Some(reader) if reader.at <= at => reader,
             behind => {
@@ -228,6 +245,52 @@ mod tests {
             disk.cursor().unwrap().read(at, &mut buf).unwrap();
             assert_eq!((buf, begun.load(Ordering::Relaxed)), ([7; 5], passes), "at {at}");
         }
+    }
+
+    #[test]
+    fn readers_that_were_left_make_room_for_one_that_is_needed() {
+        /// A stream of which there may be so many at a time.
+        struct Rare(Arc<AtomicUsize>, ReadStream<Reading<Vec<u8>>>);
+        impl Drop for Rare {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        impl Stream for Rare {
+            fn name(&self) -> &str {
+                "rare"
+            }
+            fn size(&self) -> Option<u64> {
+                None
+            }
+            fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
+                self.1.next(buf)
+            }
+        }
+        let rare = |most: usize| {
+            let free = Arc::new(AtomicUsize::new(most));
+            let begin = move || -> Result<Box<dyn Stream>> {
+                let less = |free: usize| free.checked_sub(1);
+                let taken = free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+                taken.map_err(|_| Error::limit("too many"))?;
+                let stream = ReadStream::new("rare", Reading::new(vec![7; 1000]), None);
+                Ok(Box::new(Rare(Arc::clone(&free), stream)))
+            };
+            Rewinding::new("rare", 1000, Box::new(begin))
+        };
+        let disk = rare(1);
+        let mut cursor = disk.cursor().unwrap();
+        for at in [900, 500, 0] {
+            let mut buf = [0; 5];
+            cursor.read(at, &mut buf).unwrap();
+            disk.cursor().unwrap().read(at, &mut buf).unwrap_err();
+        }
+        drop(cursor);
+        disk.cursor().unwrap().read(0, &mut [0; 5]).unwrap();
+        assert_eq!(
+            rare(0).cursor().unwrap().read(0, &mut [0]).unwrap_err().kind(),
+            ErrorKind::Limit
+        );
     }
 
     #[test]

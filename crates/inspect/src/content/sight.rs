@@ -23,7 +23,8 @@ impl Sight {
             for (at, most) in [(0, HEAD), (1 << 20, PAGE), (2 << 20, PAGE), (tail, TAIL + PAGE)] {
                 let len = most.min(length.saturating_sub(at));
                 let from = start.checked_add(at).filter(|_| len > 0);
-                if let Some((from, to)) = from.and_then(|from| Some((from, from.checked_add(len)?))) {
+                if let Some((from, to)) = from.and_then(|from| Some((from, from.checked_add(len)?)))
+                {
                     wanted.push(Wanted { from, to, index, at });
                 }
             }
