@@ -218,7 +218,7 @@ impl Wanted {
     }
 
     fn options(&self) -> OpenOptions {
-        let mut limits = Limits::default().with_metadata(8 << 20);
+        let mut limits = Limits::default().with_metadata(8 << 20).with_window(16 << 20);
         (limits.virtual_size, limits.unpacked, limits.members) = (self.most, UNPACKED, 200);
         OpenOptions {
             format: self.format,
@@ -322,7 +322,13 @@ fn preflight(image: &DiskImage, target: u8) {
     }
     let targets = import_targets();
     let target = targets[usize::from(target) % targets.len()];
-    let preflight = Preflight { target, as_name: None, waived: Vec::new(), source: Vec::new() };
+    let preflight = Preflight {
+        target,
+        as_name: None,
+        waived: Vec::new(),
+        source: Vec::new(),
+        limits: Limits::default(),
+    };
     match preflight.run(image, &JOB) {
         Ok(report) => assert_eq!(report.rules.len(), target.rules().len()),
         Err(error) => honest(&error),

@@ -120,10 +120,13 @@ fn sum(block: &mut [u8]) {
 
 /// Bounds on the work.
 fn limits() -> Limits {
-    let mut limits = Limits::default().with_metadata(32 << 20);
+    let mut limits = Limits::default().with_metadata(32 << 20).with_window(WINDOW);
     (limits.virtual_size, limits.unpacked, limits.members) = (1 << 20, 4 << 20, 200);
     limits
 }
+
+/// What the presets of xz and zstd take, and not much more: layers come to it.
+const WINDOW: u64 = 16 << 20;
 
 /// The disk of an archive; none where the file is something else.
 fn anywhere(file: &[u8], choice: Choice) -> Result<Option<Vec<u8>>> {
@@ -176,17 +179,28 @@ fn judge(head: &[u8]) -> Option<&'static str> {
 }
 
 /// The disk under all wrappers, or the file itself.
-fn in_order(file: Vec<u8>, mut choice: Choice, holes: bool) -> Result<Vec<u8>> {
+fn in_order(file: Vec<u8>, choice: Choice, holes: bool) -> Result<Vec<u8>> {
     let limits = limits();
+    let read = in_order_within(&limits, file, choice, holes);
+    limits.take_window("a window", 0, WINDOW).expect("all windows were given back");
+    read
+}
+
+fn in_order_within(
+    limits: &Limits,
+    file: Vec<u8>,
+    mut choice: Choice,
+    holes: bool,
+) -> Result<Vec<u8>> {
     let mut peek = Peek::new(Cursor::new(file));
     for _ in 0..limits.nesting {
         match Wrapping::of(peek.peek(Wrapping::HEAD)?) {
             None => break,
             Some(Wrapping::Packed(wrapper)) => {
-                peek = Peek::new(Unpacking::new(wrapper, peek, &limits));
+                peek = Peek::new(Unpacking::new(wrapper, peek, limits));
             }
             Some(Wrapping::Tar) => {
-                let inside = find_disk(peek, choice, judge, &limits)?;
+                let inside = find_disk(peek, choice, judge, limits)?;
                 limits.check_virtual_size(inside.size)?;
                 peek = inside.content;
                 choice = Choice::First;

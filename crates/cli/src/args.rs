@@ -302,7 +302,8 @@ pub struct Source {
     /// Read an image that a running machine has locked; its content may be torn
     #[arg(short = 'U', long)]
     pub force_share: bool,
-    /// Bounds on what an image may ask for: metadata, size, unpacked, ratio, depth, files, extents, members, nesting
+    /// Bounds on what an image may ask for: metadata, size, unpacked, window, ratio, depth, files, extents,
+    /// members, nesting
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = limit)]
     pub limit: Vec<(String, String)>,
     /// How files are read

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use diskferry::{
-    Backing, BackupGpt, Convert, Difference, ErrorKind, Format, ImportTarget, Job, Location,
-    OpenOptions, Preflight, ProblemKind, Report, Verdict, Verify, VirtualSize, import_targets,
+    Backing, BackupGpt, Convert, Difference, ErrorKind, Format, ImportTarget, Job, Limits,
+    Location, OpenOptions, Preflight, ProblemKind, Report, Verdict, Verify, VirtualSize,
+    import_targets,
 };
 use diskferry_testkit::{machine, qemu};
 
@@ -35,7 +36,13 @@ fn converted(
 
 fn preflight(image: &Path, target: ImportTarget) -> Report {
     let image = OpenOptions::default().open_image(&Location::from(image)).unwrap();
-    let preflight = Preflight { target, as_name: None, waived: Vec::new(), source: Vec::new() };
+    let preflight = Preflight {
+        target,
+        as_name: None,
+        waived: Vec::new(),
+        source: Vec::new(),
+        limits: Limits::default(),
+    };
     preflight.run(&image, &Job::new(2).unwrap()).unwrap()
 }
 
@@ -559,8 +566,13 @@ fn a_grain_that_cannot_be_unpacked_is_found_before_it_is_sent() {
         assert_eq!(failed(&preflight(&made, target(name))), [""; 0], "{name}");
         // It takes a reading of the file, which can be watched and stopped.
         let open = || OpenOptions::default().open_image(&Location::from(made.as_path())).unwrap();
-        let preflight_of =
-            Preflight { target: target(name), as_name: None, waived: vec![], source: vec![] };
+        let preflight_of = Preflight {
+            target: target(name),
+            as_name: None,
+            waived: vec![],
+            source: vec![],
+            limits: Limits::default(),
+        };
         let job = Job::new(2).unwrap();
         preflight_of.run(&open(), &job).unwrap();
         assert!(job.progress.total() > 0 && job.progress.passed() == job.progress.total());
@@ -595,7 +607,13 @@ fn a_descriptor_without_its_disk_is_refused_and_so_is_its_disk_without_it() {
     let open = OpenOptions { backing: Backing::Lenient, ..OpenOptions::default() };
     let image = open.open_image(&Location::from(descriptor.as_path())).unwrap();
     let target = target("tencent");
-    let preflight = Preflight { target, as_name: None, waived: Vec::new(), source: Vec::new() };
+    let preflight = Preflight {
+        target,
+        as_name: None,
+        waived: Vec::new(),
+        source: Vec::new(),
+        limits: Limits::default(),
+    };
     let report = preflight.run(&image, &Job::new(2).unwrap()).unwrap();
     assert_eq!(failed(&report), ["one-file", "sound"]);
     assert_eq!(report.convert, None);

@@ -19,6 +19,7 @@ pub fn preflight(arguments: args::Preflight) -> Outcome {
         as_name: arguments.as_name,
         waived: arguments.waive,
         source: arguments.from.words(),
+        limits: open.limits.clone(),
     };
     let report = match opened {
         Ok(image) => preflight.run(&image, &job)?,

@@ -309,3 +309,57 @@ fn an_odd_length_is_warned_of_however_the_disk_comes() {
         }
     }
 }
+
+/// The sizes of what `zstd --long` and `xz --lzma2=dict=` remember are bounded, of all layers together.
+#[test]
+fn a_wide_window_is_read_with_the_limit_that_the_message_names() {
+    let folder = Folder::new();
+    let disk = disk(1 << 20);
+    folder.write("a.raw", &disk);
+    // From a pipe, zstd does not know how little there is to remember.
+    folder.sh("zstd -q -1 --long=31 < a.raw > long.zst; zstd -q -1 --long=28 < a.raw > usual.zst
+         xz -0 -k a.raw
+         xz -c --lzma2=preset=0,dict=512MiB a.raw > dict.xz
+         xz -c --lzma2=preset=0,dict=192MiB a.raw > half.xz
+         zstd -q -1 --long=28 < half.xz > both.zst
+         tar -c a.raw | zstd -q -1 --long=31 > a.tar.zst
+         head -c 512K a.raw | xz -0 > later.xz
+         tail -c 512K a.raw | xz --lzma2=preset=0,dict=1GiB >> later.xz");
+    for (file, wanted) in [
+        ("usual.zst", None),
+        ("a.raw.xz", None),
+        ("half.xz", None),
+        ("long.zst", Some("window=2G")),
+        ("a.tar.zst", Some("window=2G")),
+        ("dict.xz", Some("window=512M")),
+        ("later.xz", Some("window=1G")),
+        ("both.zst", Some("window=448M")),
+    ] {
+        let bytes = folder.read(file);
+        for source in [file, "-"] {
+            let convert = ["convert", "-q", "--force", source, "t.raw"];
+            let name = if source == "-" { "stdin" } else { file };
+            let limit = match wanted {
+                None => "window=256M",
+                Some(wanted) => {
+                    let advice = format!("--limit {wanted} reads it");
+                    let ended = folder.run_with(&convert, &bytes);
+                    ended.failed(6, &[name, "a window of", &advice]);
+                    assert!(!folder.exists("t.raw"), "{source}");
+                    wanted
+                }
+            };
+            folder.run_with(&[&convert[..], &["--limit", limit]].concat(), &bytes).coded(0);
+            assert!(folder.read("t.raw") == disk, "{source}");
+            fs::remove_file(folder.path("t.raw")).unwrap();
+        }
+        let limit = ["--limit", wanted.unwrap_or("window=256M")];
+        // Each look back takes a window of its own.
+        for command in [&["digest"][..], &["check"], &["compare", "--strict", "a.raw"]] {
+            folder.done(&[command, &[file], &limit].concat());
+        }
+        folder.run(&[&["preflight", "--for", "gcp", file], &limit[..]].concat()).coded(1);
+    }
+    let ended = folder.run(&["info", "--limit", "window=5G", "a.raw"]).coded(2);
+    assert!(ended.stderr.contains("4G at most"), "{}", ended.stderr);
+}

@@ -1,6 +1,6 @@
 //! Whether an image is ready for a target: every rule, judged.
 
-use diskferry_block_stream::{Error, Result};
+use diskferry_block_stream::{Error, Limits, Result};
 use diskferry_engine::Job;
 use serde::Serialize;
 
@@ -21,6 +21,8 @@ pub struct Preflight {
     pub waived: Vec<String>,
     /// The words by which a command line opens the image as it was opened: `--snapshot`, `monday`.
     pub source: Vec<String>,
+    /// Bounds on what looking through the archive may take that the image is in.
+    pub limits: Limits,
 }
 
 /// What a preflight found. Serialised, its fields are a contract with scripts.
@@ -101,7 +103,7 @@ impl Preflight {
     pub fn run(&self, image: &DiskImage, job: &Job) -> Result<Report> {
         let readiness = Readiness::new(self.target, &self.waived)?;
         let mut facts = readiness.facts(image)?;
-        readiness.read_through(&mut facts, image, job)?;
+        readiness.read_through(&mut facts, image, &self.limits, job)?;
         if !facts.is_unreadable {
             readiness.look_inside(&mut facts, image, image.disk(), job)?;
             readiness.look_beyond(&mut facts, image.disk().as_ref(), job)?;

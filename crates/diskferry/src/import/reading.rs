@@ -23,7 +23,13 @@ impl Readiness {
     ///
     /// # Errors
     /// `Io` or `Limit` where it cannot be read, `Cancelled`. Damage is a fact.
-    pub fn read_through(&self, facts: &mut Facts, image: &DiskImage, job: &Job) -> Result<()> {
+    pub fn read_through(
+        &self,
+        facts: &mut Facts,
+        image: &DiskImage,
+        limits: &Limits,
+        job: &Job,
+    ) -> Result<()> {
         let mut known = Digests::default();
         if self.asks(|check| matches!(check, Check::Object(_))) {
             facts.objections = objections(image, &mut known, job)?;
@@ -32,7 +38,9 @@ impl Readiness {
         let is_archive = facts.wrapping.iter().any(|layer| layer == "tar");
         let mut unpacked = Ok(());
         if is_archive && self.asks(asks_for_archive) {
-            let found = survey(image.file_bytes(), &Limits::default(), &job.cancel, &job.progress);
+            // What the image has of the window is its own.
+            let limits = limits.clone().with_window(limits.window());
+            let found = survey(image.file_bytes(), &limits, &job.cancel, &job.progress);
             unpacked = found.map(|found| facts.survey = found);
         }
         if self.asks(|check| matches!(check, Check::Sound)) {
