@@ -3,10 +3,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
-use std::process::Command;
 use std::sync::LazyLock;
 
 use diskferry::{ErrorKind, Location, OpenOptions, Policy};
+use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::fuzz::Choices;
 use tempfile::TempDir;
 
@@ -114,7 +114,7 @@ impl Place {
 /// A pipe, made once: that takes a process.
 static PIPE: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder");
-    let made = Command::new("mkfifo").arg(folder.path().join("pipe")).status();
+    let made = command("mkfifo").arg(folder.path().join("pipe")).run_aloud();
     assert!(made.expect("mkfifo").success());
     folder
 });

@@ -1,10 +1,11 @@
 //! The codecs against Python's zlib and hashlib, which share no code with ours.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use diskferry_codec::digest::{Algorithm, Crc32Part, Digest, crc32};
 use diskferry_codec::{CodecError, Deflater, Ending, Inflater};
+use diskferry_testkit::child::{Bounded, command};
 
 /// Inflates stdin as raw deflate with a window of 2^argv[1] bytes and nothing but that window: one byte of output at
 /// a time, so that zlib cannot find older bytes in the output buffer.
@@ -41,16 +42,16 @@ print(' '.join(['%08x' % zlib.crc32(data)] + [hashlib.new(n, data).hexdigest() f
 
 /// What `script` writes, or its complaint.
 fn python(script: &str, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {
-    let mut child = Command::new("python3")
+    let mut child = command("python3")
         .args(["-c", script])
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()
+        .start()
         .expect("these tests need python3");
     child.stdin.take().expect("stdin is piped").write_all(input).expect("python3 reads its input");
-    let output = child.wait_with_output().expect("python3 ends");
+    let output = child.into_output().expect("python3 ends");
     if output.status.success() {
         Ok(output.stdout)
     } else {

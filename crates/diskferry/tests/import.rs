@@ -4,13 +4,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use diskferry::{
     Backing, BackupGpt, Convert, Difference, ErrorKind, Format, ImportTarget, Job, Limits,
     Location, OpenOptions, Preflight, ProblemKind, Report, Verdict, Verify, VirtualSize,
     import_targets,
 };
+use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::{machine, qemu};
 
 const MIB: usize = 1 << 20;
@@ -186,11 +186,11 @@ fn what_is_not_ready_is_told_how_to_become_so() {
 
 /// The disk's GPT, as sgdisk judges it.
 fn sgdisk(disk: &Path) -> String {
-    let output = Command::new("sgdisk")
+    let output = command("sgdisk")
         .arg("-v")
         .arg(disk)
         .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
-        .output()
+        .run()
         .expect("these tests need sgdisk (Debian: gdisk)");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -245,7 +245,7 @@ fn the_backup_of_a_gpt_moves_to_where_the_format_has_the_disks_end() {
     let folder = qemu::temp_dir();
     let (raw, packed) = (folder.path().join("disk.raw"), folder.path().join("disk.raw.gz"));
     Convert::new(real_disk().as_path(), raw.as_path()).run(&Job::new(2).unwrap()).unwrap();
-    let output = Command::new("gzip").arg("-c").arg(&raw).output().unwrap();
+    let output = command("gzip").arg("-c").arg(&raw).run().unwrap();
     fs::write(&packed, output.stdout).unwrap();
     let back = folder.path().join("back.raw");
     // GiB by the format; by request out of a compressed file; and at last where it has moved already.
@@ -326,7 +326,7 @@ fn openstacks_inspector_takes_what_is_made_for_it() {
         expected.push(format.name());
     }
     assert_eq!(files.len(), 6 + 14);
-    let output = Command::new(&python).args(["-c", INSPECT]).args(&files).output();
+    let output = command(&python).args(["-c", INSPECT]).args(&files).run();
     let output = output.unwrap_or_else(|error| {
         panic!("{}: {error}; .ci/setup installs oslo.utils there", python.display())
     });
@@ -382,7 +382,7 @@ with tarfile.open(target, 'w', format=tarfile.USTAR_FORMAT) as archive:
 ";
 
 fn python(program: impl AsRef<std::ffi::OsStr>, script: &str, arguments: &[&Path]) -> String {
-    let output = Command::new(program).args(["-c", script]).args(arguments).output().unwrap();
+    let output = command(program).args(["-c", script]).args(arguments).run().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -481,7 +481,7 @@ impl Untouched {
 }
 
 fn sh(folder: &Path, script: &str) {
-    let status = Command::new("bash").args(["-ec", script]).current_dir(folder).status();
+    let status = command("bash").args(["-ec", script]).current_dir(folder).run_aloud();
     assert!(status.unwrap().success(), "{script}");
 }
 
@@ -626,7 +626,7 @@ fn an_image_of_a_format_that_is_not_read_is_no_raw_disk() {
         let path = folder.path().join(format!("disk.{format}"));
         qemu::img(&["create", "-f", format, path.to_str().unwrap(), "10M"]);
         let packed = path.with_extension("gz");
-        let output = Command::new("gzip").arg("-c").arg(&path).output().unwrap();
+        let output = command("gzip").arg("-c").arg(&path).run().unwrap();
         fs::write(&packed, output.stdout).unwrap();
         for path in [&path, &packed] {
             let error = OpenOptions::default().open(&Location::from(path.as_path())).err().unwrap();
@@ -643,7 +643,7 @@ fn googles_archive_is_looked_through() {
     let folder = qemu::temp_dir();
     let source = noisy_machine(folder.path());
     let run = |script: &str| {
-        let status = Command::new("bash").args(["-ec", script]).current_dir(folder.path()).status();
+        let status = command("bash").args(["-ec", script]).current_dir(folder.path()).run_aloud();
         assert!(status.unwrap().success(), "{script}");
     };
     run(&format!("cp {} disk.raw; truncate -s 1G disk.raw; echo read > README", source.display()));

@@ -3,12 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use diskferry::{
     Algorithm, Choice, Convert, DiskImage, ErrorKind, Format, Identity, Info, Input, Job, Limits,
     Location, OpenOptions, ProblemKind, Result, Summary, Uuid, Verify,
 };
+use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::qemu;
 
 /// The digest that the manifest has of the real disk.
@@ -42,12 +42,12 @@ impl Folder {
     }
 
     fn sh(&self, script: &str) {
-        let status = Command::new("bash").args(["-ec", script]).current_dir(self.0.path()).status();
+        let status = command("bash").args(["-ec", script]).current_dir(self.0.path()).run_aloud();
         assert!(status.unwrap().success(), "{script}");
     }
 
     fn python(&self, script: &str) {
-        let run = Command::new("python3").args(["-c", script]).current_dir(self.0.path()).status();
+        let run = command("python3").args(["-c", script]).current_dir(self.0.path()).run_aloud();
         assert!(run.unwrap().success(), "{script}");
     }
 }
@@ -704,11 +704,11 @@ fn sizes_past_8_gib_are_binary_for_google() {
 /// Asks a judge that knows the specification and nothing of us about a descriptor of the real disk.
 fn judge_ovf(folder: &Folder, name: &str, good: bool) {
     let judge = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ovf.py");
-    let output = Command::new("python3")
+    let output = command("python3")
         .arg(judge)
         .arg(folder.0.path())
         .args([name, &SIZE.to_string()])
-        .output()
+        .run()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(good || said.contains("AssertionError"), "{said}");

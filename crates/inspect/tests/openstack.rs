@@ -4,10 +4,10 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use common::{ESP, Entry, LINUX, MIB, Sparse, Table, active, entry, mbr, protective, text};
 use diskferry_testkit::Random;
+use diskferry_testkit::child::{Bounded, command};
 use serde_json::Value;
 
 const SIZE: u64 = 4 * MIB;
@@ -36,7 +36,7 @@ print(json.dumps(said))
 
 fn ask(paths: &[PathBuf]) -> Value {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ci/venv/bin/python3");
-    let output = Command::new(&python).args(["-c", ASK]).args(paths).output();
+    let output = command(&python).args(["-c", ASK]).args(paths).run();
     let output = output.unwrap_or_else(|error| {
         panic!("{}: {error}; .ci/setup installs oslo.utils there", python.display())
     });

@@ -6,11 +6,13 @@
 //! - [`Overlay`] is a damaged file that costs no copy, and traces what is read of it.
 //! - [`fault`] makes the n-th operation fail, or cancel the job.
 //! - [`toy`] is a format as small as can be, to test the laws and the engine by.
+//! - [`child`] runs other programs, within bounds.
 //! - [`qemu`] asks qemu-img and qemu-io; [`fuzz`] replays kept inputs.
 //!
 //! Everything here panics when something is wrong: that is how tests end.
 #![forbid(unsafe_code)]
 
+pub mod child;
 pub mod fault;
 pub mod format;
 pub mod fuzz;

@@ -4,8 +4,8 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::process::Command;
 
+use crate::child::{Bounded, command};
 use diskferry_codec::digest::{Algorithm, Digest};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -202,9 +202,9 @@ struct Failed {
 
 fn run<S: AsRef<str>>(program: &str, args: &[S]) -> Result<String, Failed> {
     let output =
-        Command::new(program).args(args.iter().map(AsRef::as_ref)).output().unwrap_or_else(
-            |error| panic!("{program}: {error}; these tests need it (Debian: qemu-utils)"),
-        );
+        command(program).args(args.iter().map(AsRef::as_ref)).run().unwrap_or_else(|error| {
+            panic!("{program}: {error}; these tests need it (Debian: qemu-utils)")
+        });
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(printed);

@@ -5,11 +5,11 @@ use std::fs;
 use std::io::{Cursor, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Cancel, Error, ErrorKind, Limits, Progress, Result};
 use diskferry_codec::digest::{Algorithm, Digest};
+use diskferry_testkit::child::{Bounded, command};
 use diskferry_wrap::{
     Choice, Digests, Forward, Objection, Package, Part, Peek, Point, Promise, Promises, Survey,
     TarKind, Wrapping, find_disk, survey,
@@ -143,7 +143,7 @@ fn only(bytes: &[u8]) -> Result<(String, Vec<u8>), ErrorKind> {
 
 /// Runs a program in a folder.
 fn run(folder: &Path, program: &str, arguments: &[&str]) {
-    let status = Command::new(program).args(arguments).current_dir(folder).status();
+    let status = command(program).args(arguments).current_dir(folder).run_aloud();
     assert!(status.unwrap().success(), "{program} {arguments:?}");
 }
 

@@ -5,13 +5,13 @@ mod common;
 
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use common::{chained, headed, text, zvhd as by_hand};
 use diskferry_block_stream::{Disk, Plan, Stamp};
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{CopyOptions, Job, Slice, Source, copy, digest};
+use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::{Model, Recorder, Texture};
 use diskferry_zvhd::{zvhd, zvhd2};
 
@@ -20,7 +20,7 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/decode.py");
-    let output = Command::new("python3").arg(script).arg(file.path()).output();
+    let output = command("python3").arg(script).arg(file.path()).run();
     let output = output.expect("these tests need python3, and the command zstd");
     let text = |bytes| String::from_utf8(bytes).unwrap().trim().to_owned();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
+use diskferry_testkit::child::Bounded;
 use serde_json::Value;
 
 use crate::{Folder, disk};
@@ -212,14 +213,14 @@ fn the_same_command_gives_the_same_bytes() {
                 "--uuid", uuid,
             ];
             let output =
-                folder.command(&arguments).env("SOURCE_DATE_EPOCH", "1700000000").output().unwrap();
+                folder.command(&arguments).env("SOURCE_DATE_EPOCH", "1700000000").run().unwrap();
             assert!(output.status.success());
             let bytes = folder.read("b.qcow2");
             assert!(first.get_or_insert_with(|| bytes.clone()) == &bytes, "-j {threads}");
         }
     }
     let arguments = ["convert", "a.raw", "c.raw"];
-    let output = folder.command(&arguments).env("SOURCE_DATE_EPOCH", "yesterday").output().unwrap();
+    let output = folder.command(&arguments).env("SOURCE_DATE_EPOCH", "yesterday").run().unwrap();
     crate::Ended::of(&arguments, output).failed(2, &["SOURCE_DATE_EPOCH", "yesterday"]);
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use diskferry_testkit::child::{Bounded, command};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::{Folder, disk};
@@ -251,10 +252,10 @@ fn snapshots_are_sources() {
     folder.write("old.raw", &disk(1 << 20));
     folder.qemu_img(&["convert", "-f", "raw", "-O", "qcow2", "old.raw", "a.qcow2"]);
     folder.qemu_img(&["snapshot", "-c", "before", "a.qcow2"]);
-    let status = std::process::Command::new("qemu-io")
+    let status = command("qemu-io")
         .args(["-f", "qcow2", "-c", "write -q -P 7 0 64k", "a.qcow2"])
         .current_dir(folder.root())
-        .status()
+        .run_aloud()
         .expect("these tests need qemu-io (Debian: qemu-utils)");
     assert!(status.success());
     folder.done(&["convert", "a.qcow2", "new.raw", "--verify"]);

@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 
+use diskferry_testkit::child::{Bounded, command};
 use serde_json::Value;
 
 use crate::{Ended, Folder, disk};
@@ -115,7 +114,7 @@ fn the_same_ids_and_times_give_the_same_bytes_and_none_give_others() {
         let convert = |more: &[&str]| {
             let arguments = [&["convert", "a.raw", target, "--force"], &options[..], more].concat();
             let mut command = folder.command(&arguments);
-            let output = command.env("SOURCE_DATE_EPOCH", "1700000000").output().unwrap();
+            let output = command.env("SOURCE_DATE_EPOCH", "1700000000").run().unwrap();
             Ended::of(&arguments, output).coded(0);
             folder.read(target)
         };
@@ -337,7 +336,7 @@ fn a_delta_link_reads_through_its_parent_unless_that_was_changed() {
     folder.qemu_img(&["create", "-q", "-f", "vmdk", "-b", "base.vmdk", "-F", "vmdk", "top.vmdk"]);
     let write = |image: &str| {
         let arguments = ["-f", "vmdk", "-c", "write -q -P 7 64k 100k", image];
-        let status = Command::new("qemu-io").args(arguments).current_dir(folder.root()).status();
+        let status = command("qemu-io").args(arguments).current_dir(folder.root()).run_aloud();
         assert!(status.expect("these tests need qemu-io (Debian: qemu-utils)").success());
     };
     write("top.vmdk");
@@ -359,13 +358,11 @@ fn hundreds_of_files_are_open_at_once() {
         &["convert", "a.raw", "b.vmdk", "-o", "subformat=twoGbMaxExtentFlat", "--verify"][..],
         &["compare", "--strict", "a.raw", "b.vmdk"],
     ] {
-        let output = Command::new("sh")
+        let output = command("sh")
             .args(["-c", limited, env!("CARGO_BIN_EXE_diskferry")])
             .args(arguments)
             .current_dir(folder.root())
-            .arg0("sh")
-            .stdin(Stdio::null())
-            .output()
+            .run()
             .unwrap();
         Ended::of(arguments, output).coded(0);
     }

@@ -1,7 +1,6 @@
 //! The journeys that the README describes, line by line.
 
-use std::process::Command;
-
+use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::machine;
 
 use crate::{Ended, Folder};
@@ -20,10 +19,10 @@ fn every_line_of_the_journeys_works() {
     folder.write("disk.raw", &machine());
     folder.done(&["convert", "-q", "disk.raw", "disk.qcow2"]);
     folder.done(&["convert", "-q", "disk.raw", "machine.ova"]);
-    let packed = Command::new("tar")
+    let packed = command("tar")
         .args(["-czf", "export.raw.tar.gz", "disk.raw"])
         .current_dir(folder.root())
-        .status();
+        .run_aloud();
     assert!(packed.unwrap().success());
 
     let lines: Vec<&str> = section("## From one cloud to another")
@@ -34,7 +33,7 @@ fn every_line_of_the_journeys_works() {
     for line in &lines {
         let code = if line.contains("# exit 1") { 1 } else { 0 };
         let run = format!("'{}' {line}", env!("CARGO_BIN_EXE_diskferry"));
-        let output = Command::new("sh").args(["-c", &run]).current_dir(folder.root()).output();
+        let output = command("sh").args(["-c", &run]).current_dir(folder.root()).run();
         Ended::of(&[line], output.unwrap()).coded(code);
     }
 

@@ -19,6 +19,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use diskferry_testkit::child::{Bounded, command};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -60,24 +61,24 @@ impl Folder {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_diskferry"));
+        let mut command = command(env!("CARGO_BIN_EXE_diskferry"));
         command.args(arguments).current_dir(self.root()).env_remove("SOURCE_DATE_EPOCH");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     fn run(&self, arguments: &[&str]) -> Ended {
-        Ended::of(arguments, self.command(arguments).output().unwrap())
+        Ended::of(arguments, self.command(arguments).run().unwrap())
     }
 
     /// Runs it with these bytes on stdin, through a pipe.
     fn run_with(&self, arguments: &[&str], input: &[u8]) -> Ended {
-        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = self.command(arguments).stdin(Stdio::piped()).start().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         std::thread::scope(|scope| {
             // Who fails early reads no further.
             scope.spawn(move || _ = stdin.write_all(input));
-            Ended::of(arguments, child.wait_with_output().unwrap())
+            Ended::of(arguments, child.into_output().unwrap())
         })
     }
 
@@ -98,10 +99,10 @@ impl Folder {
     }
 
     fn qemu_img(&self, arguments: &[&str]) -> String {
-        let output = Command::new("qemu-img")
+        let output = command("qemu-img")
             .args(arguments)
             .current_dir(self.root())
-            .output()
+            .run()
             .expect("these tests need qemu-img (Debian: qemu-utils)");
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "qemu-img {arguments:?}: {stderr}");

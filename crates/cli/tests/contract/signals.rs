@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use diskferry_testkit::child::Bounded;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -39,7 +40,7 @@ fn open_files(child: &Child, folder: &Folder) -> impl Iterator<Item = String> {
 fn interrupt(arguments: &[&str], signals: &[Signal], bound: Duration) {
     let folder = Folder::new();
     folder.write("a.raw", &[1; 4096]);
-    let mut child = folder.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = folder.command(arguments).stdin(Stdio::piped()).start().unwrap();
     // Held open: a pipe through which nothing comes.
     let stdin = child.stdin.take();
     wait_for_begun(&child, &folder);
@@ -48,7 +49,7 @@ fn interrupt(arguments: &[&str], signals: &[Signal], bound: Duration) {
         send(&child, *signal);
         std::thread::sleep(Duration::from_millis(50));
     }
-    let ended = Ended::of(arguments, child.wait_with_output().unwrap());
+    let ended = Ended::of(arguments, child.into_output().unwrap());
     let target = arguments.iter().find(|argument| argument.starts_with("t.")).unwrap();
     ended.failed(130, &[target, "cancelled"]);
     assert!(begun.elapsed() < bound, "{:?}", begun.elapsed());
@@ -95,12 +96,12 @@ fn whatever_moment_a_signal_comes_at_it_is_answered_in_the_same_way() {
     // From before the arguments are looked at to the midst of the work. A process that is only being
     // loaded has no handlers yet: there the kernel ends it.
     for delay in (0..40).map(|step| Duration::from_micros(step * step * 25)) {
-        let child = folder.command(&convert).spawn().unwrap();
+        let child = folder.command(&convert).start().unwrap();
         std::thread::sleep(delay);
         let handled = wait_for_handlers(&child);
         send(&child, Signal::INT);
         let sent = Instant::now();
-        let ended = Ended::of(&convert, child.wait_with_output().unwrap());
+        let ended = Ended::of(&convert, child.into_output().unwrap());
         assert!(handled, "no handlers within 20 s");
         ended.failed(130, &["cancelled"]);
         assert!(sent.elapsed() < SECOND, "{:?} after {delay:?}", sent.elapsed());
@@ -131,10 +132,10 @@ fn a_command_without_a_job_is_interrupted_in_the_same_way() {
     mknodat(CWD, folder.path("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     for command in ["info", "map", "check"] {
         let arguments = [command, "pipe"];
-        let child = folder.command(&arguments).spawn().unwrap();
+        let child = folder.command(&arguments).start().unwrap();
         assert!(wait_for_handlers(&child));
         send(&child, Signal::TERM);
-        Ended::of(&arguments, child.wait_with_output().unwrap()).failed(130, &["cancelled"]);
+        Ended::of(&arguments, child.into_output().unwrap()).failed(130, &["cancelled"]);
     }
 }
 
@@ -150,10 +151,10 @@ fn after_kill_9_there_is_the_old_file_or_none() {
             arguments.push("--force");
             names.push("t.raw");
         }
-        let mut child = folder.command(&arguments).spawn().unwrap();
+        let mut child = folder.command(&arguments).start().unwrap();
         wait_for_begun(&child, &folder);
         child.kill().unwrap();
-        child.wait().unwrap();
+        child.into_status().unwrap();
         // Where the file system cannot do without, a temporary name is left that says what it is.
         let mut left = folder.names();
         left.retain(|name| !(name.starts_with("t.raw.") && name.ends_with(".diskferry-partial")));
@@ -170,7 +171,7 @@ fn a_folder_that_is_renamed_meanwhile_gets_the_target_and_nothing_else() {
     for (end, code, names) in [(false, 130, &[][..]), (true, 0, &["t.raw"][..])] {
         fs::create_dir(folder.path("old")).unwrap();
         let arguments = ["convert", "-f", "raw", "-", "old/t.raw"];
-        let mut child = folder.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = folder.command(&arguments).stdin(Stdio::piped()).start().unwrap();
         let mut stdin = child.stdin.take();
         wait_for_begun(&child, &folder);
         fs::rename(folder.path("old"), folder.path("new")).unwrap();
@@ -180,7 +181,7 @@ fn a_folder_that_is_renamed_meanwhile_gets_the_target_and_nothing_else() {
         } else {
             send(&child, Signal::INT);
         }
-        Ended::of(&arguments, child.wait_with_output().unwrap()).coded(code);
+        Ended::of(&arguments, child.into_output().unwrap()).coded(code);
         let left = fs::read_dir(folder.path("new")).unwrap();
         let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, names);
@@ -194,11 +195,11 @@ fn a_folder_that_vanishes_is_an_error_of_output() {
     let folder = Folder::new();
     fs::create_dir(folder.path("gone")).unwrap();
     let arguments = ["convert", "-f", "raw", "-", "gone/t.raw"];
-    let mut child = folder.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = folder.command(&arguments).stdin(Stdio::piped()).start().unwrap();
     wait_for_begun(&child, &folder);
     fs::remove_dir_all(folder.path("gone")).unwrap();
     drop(child.stdin.take());
-    let ended = Ended::of(&arguments, child.wait_with_output().unwrap());
+    let ended = Ended::of(&arguments, child.into_output().unwrap());
     ended.failed(5, &["gone/t.raw", "giving the file its name", "No such file"]);
     assert_eq!(folder.names(), [""; 0]);
 }
@@ -208,7 +209,7 @@ fn a_target_that_is_damaged_behind_our_back_is_noticed() {
     for (source, format) in [("-", "raw"), ("-", "qcow2")] {
         let folder = Folder::new();
         let arguments = ["convert", "-f", "raw", source, "t", "-O", format, "--verify"];
-        let mut child = folder.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = folder.command(&arguments).stdin(Stdio::piped()).start().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(&disk(8 << 20)).unwrap();
         wait_for_begun(&child, &folder);
@@ -231,7 +232,7 @@ fn a_target_that_is_damaged_behind_our_back_is_noticed() {
         }
         target.write_all_at(&[!byte[0]], AT).unwrap();
         drop((target, stdin));
-        let ended = Ended::of(&arguments, child.wait_with_output().unwrap());
+        let ended = Ended::of(&arguments, child.into_output().unwrap());
         ended.failed(5, &["t: ", "reads back differently"]);
         assert_eq!(folder.names(), [""; 0]);
     }

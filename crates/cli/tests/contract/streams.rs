@@ -2,9 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 
+use diskferry_testkit::child::{Bounded, PATIENCE, command};
+use diskferry_testkit::within;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::{Ended, Folder, disk};
@@ -71,14 +71,14 @@ fn a_qcow2_comes_through_a_pipe_and_stdin_may_be_a_file() {
 
     let arguments = ["convert", "-", "t.raw"];
     let stdin = File::open(folder.path("a.qcow2")).unwrap();
-    Ended::of(&arguments, folder.command(&arguments).stdin(stdin).output().unwrap()).coded(0);
+    Ended::of(&arguments, folder.command(&arguments).stdin(stdin).run().unwrap()).coded(0);
     assert_eq!(folder.read("t.raw"), disk(1 << 20));
 
     // Somebody has read from it: the disk is what is left.
     let arguments = ["convert", "-", "rest.raw"];
     let mut stdin = File::open(folder.path("a.raw")).unwrap();
     stdin.seek(SeekFrom::Start(512)).unwrap();
-    Ended::of(&arguments, folder.command(&arguments).stdin(stdin).output().unwrap()).coded(0);
+    Ended::of(&arguments, folder.command(&arguments).stdin(stdin).run().unwrap()).coded(0);
     assert_eq!(folder.read("rest.raw"), disk(1 << 20)[512..]);
 }
 
@@ -114,13 +114,17 @@ fn named_pipes_are_sources_and_targets() {
     for name in ["in", "out"] {
         mknodat(CWD, folder.path(name), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     }
-    let ended = std::thread::scope(|scope| {
-        scope.spawn(|| fs::write(folder.path("in"), &disk).unwrap());
-        let read = scope.spawn(|| fs::read(folder.path("out")).unwrap());
-        let ended = folder.run(&["convert", "in", "out", "-O", "raw"]);
-        assert_eq!(read.join().unwrap(), disk);
-        ended
-    });
+    let convert = || {
+        std::thread::scope(|scope| {
+            scope.spawn(|| fs::write(folder.path("in"), &disk).unwrap());
+            let read = scope.spawn(|| fs::read(folder.path("out")).unwrap());
+            let ended = folder.run(&["convert", "in", "out", "-O", "raw"]);
+            assert_eq!(read.join().unwrap(), disk);
+            ended
+        })
+    };
+    // Who opens a pipe waits for the other end.
+    let ended = within(PATIENCE, "a conversion between pipes", convert);
     assert!(ended.coded(0).stdout().contains("in -> out"));
     assert_eq!(folder.names(), ["in", "out"]);
 }
@@ -130,10 +134,10 @@ fn nobody_listening_is_an_error_for_data_and_none_for_talk() {
     let folder = Folder::new();
     folder.write("a.raw", &disk(4 << 20));
     let cut = |arguments: &[&str]| {
-        let mut child = folder.command(arguments).spawn().unwrap();
+        let mut child = folder.command(arguments).start().unwrap();
         let mut first = [0; 1];
         child.stdout.take().unwrap().read_exact(&mut first).unwrap();
-        Ended::of(arguments, child.wait_with_output().unwrap())
+        Ended::of(arguments, child.into_output().unwrap())
     };
     cut(&["convert", "a.raw", "-", "-O", "raw"]).failed(5, &["stdout", "Broken pipe"]);
     let mut many = vec!["digest", "-a", "crc32"];
@@ -152,13 +156,11 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
     // A limit on the size of files is what a test can have of a full disk.
     let limited = "ulimit -f 100; exec \"$0\" \"$@\"";
     let arguments = ["convert", "a.raw", "b.raw"];
-    let output = Command::new("sh")
+    let output = command("sh")
         .args(["-c", limited, env!("CARGO_BIN_EXE_diskferry")])
         .args(arguments)
         .current_dir(folder.root())
-        .arg0("sh")
-        .stdin(Stdio::null())
-        .output()
+        .run()
         .unwrap();
     Ended::of(&arguments, output).failed(5, &["b.raw", "File too large"]);
     assert_eq!(folder.names(), ["a.raw"]);
@@ -175,8 +177,7 @@ fn a_standard_stream_that_is_closed_is_no_empty_disk_and_no_target() {
         ("convert -O raw a.raw - >&-", "stdout"),
     ] {
         let line = format!("'{program}' {line}");
-        let output =
-            Command::new("sh").args(["-c", &line]).current_dir(folder.root()).output().unwrap();
+        let output = command("sh").args(["-c", &line]).current_dir(folder.root()).run().unwrap();
         Ended::of(&[&line], output).failed(5, &[name, "it is closed"]);
     }
     assert_eq!(folder.names(), ["a.raw"]);

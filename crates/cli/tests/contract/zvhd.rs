@@ -1,5 +1,7 @@
 //! ZVHD and ZVHD2, as sources and as targets.
 
+use diskferry_testkit::child::Bounded;
+
 use crate::{Ended, Folder, disk};
 
 /// A whole number of sectors, far from a whole GiB.
@@ -90,7 +92,7 @@ fn both_go_through_pipes_both_ways() {
         let uuid = ["--uuid", "01234567-89ab-4def-8123-456789abcdef"];
         let convert = |arguments: &[&str]| {
             let arguments = [arguments, &uuid, &["-O", format]].concat();
-            let output = folder.command(&arguments).env(set, "1700000000").output().unwrap();
+            let output = folder.command(&arguments).env(set, "1700000000").run().unwrap();
             Ended::of(&arguments, output).coded(0)
         };
         convert(&["convert", "a.raw", &target, "-j", "7"]);

@@ -3,9 +3,9 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use diskferry::{Convert, Job};
+use diskferry_testkit::child::{Bounded, command};
 use flate2::read::GzDecoder;
 use tempfile::TempDir;
 
@@ -67,7 +67,7 @@ fn wrap(folder: &Path, paths: &mut Vec<PathBuf>) {
         ("tar", &["-cf", "wrapped.tar"], "wrapped.tar"),
         ("tar", &["-czf", "wrapped.tar.gz"], "wrapped.tar.gz"),
     ] {
-        let run = Command::new(program).args(arguments).arg(small).current_dir(folder).status();
+        let run = command(program).args(arguments).arg(small).current_dir(folder).run_aloud();
         assert!(run.unwrap().success(), "{program}");
         paths.push(folder.join(name));
     }

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Cancel, Cursor, Disk, Error, Extent, Kind, Result};
 use diskferry_engine::FileBytes;
 use diskferry_inspect::{Finding, Inspection, Patch, inspect};
 use diskferry_raw::Raw;
+use diskferry_testkit::child::{Bounded, command};
 use uuid::Uuid;
 
 pub const MIB: u64 = 1 << 20;
@@ -307,10 +308,10 @@ pub fn tool(program: &str, args: &[&str]) -> String {
 pub fn try_tool(program: &str, args: &[&str]) -> Output {
     // Many of them are not on everybody's path.
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
-    let output = Command::new("env")
+    let output = command("env")
         .args(["-i", &format!("PATH={path}"), "LC_ALL=C.UTF-8", "MTOOLS_SKIP_CHECK=1", program])
         .args(args)
-        .output()
+        .run()
         .unwrap();
     assert_ne!(
         output.status.code(),
