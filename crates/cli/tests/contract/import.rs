@@ -189,3 +189,21 @@ fn a_gpt_moves_in_a_pipe_where_the_size_is_given() {
         .failed(3, &["stdin", "its GPT cannot be moved"]);
     assert_eq!(folder.names(), before);
 }
+
+/// Of 1 MiB and 64 KiB, what is looked at in each overlaps; and each look back in a compressed disk unpacks it anew.
+#[test]
+fn many_small_partitions_in_a_compressed_disk_are_judged_as_in_a_plain_one() {
+    let folder = Folder::new();
+    folder.sh("PATH=$PATH:/usr/sbin:/sbin
+        truncate -s 200M a.raw
+        words=; for n in {1..40}; do words+=\" -n $n:$((n * 8192)):+1088K\"; done
+        sgdisk -a 1 $words a.raw >sgdisk.log
+        gzip -k a.raw");
+    let texts = |file: &str| {
+        let json = folder.run(&["preflight", "--json", "--for", "aws", file]).json();
+        let rules = json["rules"].as_array().unwrap();
+        let of_the_disk = ["partitioned", "efi-loader", "backup-gpt", "whole-partitions"];
+        of_the_disk.map(|id| rules.iter().find(|rule| rule["id"] == id).unwrap()["text"].clone())
+    };
+    assert_eq!(texts("a.raw.gz"), texts("a.raw"));
+}
