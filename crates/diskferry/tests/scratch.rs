@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use diskferry::{Cancel, ErrorKind, Format, ImportTarget, Location, OpenOptions, Preflight};
+use diskferry::{
+    Cancel, ErrorKind, Format, ImportTarget, Limits, Location, OpenOptions, Preflight,
+};
+use diskferry_testkit::child::{Bounded, command};
 
 fn sh(folder: &Path, script: &str) {
-    let status = Command::new("bash").args(["-ec", script]).current_dir(folder).status();
+    let status = command("bash").args(["-ec", script]).current_dir(folder).run_aloud();
     assert!(status.unwrap().success(), "{script}");
 }
 
@@ -34,7 +36,8 @@ fn without_a_folder_for_it_nothing_is_unpacked_and_the_error_says_how_to() {
         // Whether it is ready is known all the same, where its target takes no such thing.
         let gcp = ImportTarget::from_name("gcp").unwrap();
         let (as_name, waived, source) = (None, Vec::new(), Vec::new());
-        let preflight = Preflight { target: gcp, as_name, waived, source };
+        let preflight =
+            Preflight { target: gcp, as_name, waived, source, limits: Limits::default() };
         let report = preflight.unopened(&error).unwrap();
         let report = report.expect("Google takes no qcow2");
         let format = report.rules.iter().find(|rule| rule.id == "format").unwrap();

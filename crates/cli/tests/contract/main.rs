@@ -85,7 +85,7 @@ impl Folder {
     /// Runs a script in it.
     #[track_caller]
     fn sh(&self, script: &str) {
-        let status = Command::new("bash").args(["-ec", script]).current_dir(self.root()).status();
+        let status = command("bash").args(["-ec", script]).current_dir(self.root()).run_aloud();
         assert!(status.unwrap().success(), "{script}");
     }
 

@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use diskferry_testkit::child::Bounded;
+
 use crate::{Folder, disk};
 
 impl Folder {
@@ -202,7 +204,7 @@ fn nothing_is_left_of_it_however_the_process_ends() {
     for signal in ["INT", "TERM", "KILL"] {
         // It waits for the rest, which never comes, in the middle of its scratch file.
         let arguments = ["digest", "-", "--scratch", "scratch"];
-        let mut child = folder.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = folder.command(&arguments).stdin(Stdio::piped()).start().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         std::io::Write::write_all(&mut stdin, &folder.read("part")).unwrap();
         let has_scratch = || {
