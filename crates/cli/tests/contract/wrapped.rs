@@ -324,7 +324,10 @@ fn a_wide_window_is_read_with_the_limit_that_the_message_names() {
          zstd -q -1 --long=28 < half.xz > both.zst
          tar -c a.raw | zstd -q -1 --long=31 > a.tar.zst
          head -c 512K a.raw | xz -0 > later.xz
-         tail -c 512K a.raw | xz --lzma2=preset=0,dict=1GiB >> later.xz");
+         tail -c 512K a.raw | xz --lzma2=preset=0,dict=1GiB >> later.xz
+         qemu-img convert -O qcow2 a.raw a.qcow2
+         zstd -q -1 --long=28 < a.qcow2 > usual.qcow2.zst; zstd -q -1 --long=31 < a.qcow2 > a.qcow2.zst
+         tar -c a.qcow2 | zstd -q -1 --long=28 > usual.q.tar.zst");
     for (file, wanted) in [
         ("usual.zst", None),
         ("a.raw.xz", None),

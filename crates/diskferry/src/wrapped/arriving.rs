@@ -71,6 +71,10 @@ pub(crate) fn arrive(
 impl Around {
     /// Unpacks what is compressed, once.
     pub fn unpack_first(&mut self, mut packed: Peek, wanted: &Wanted) -> Result<Peek> {
+        // What is known to be the disk is not waited for.
+        if wanted.disk_format() == Some(Format::RAW) {
+            return Ok(packed);
+        }
         let head = packed.peek(Sample::HEAD)?;
         let probed = Format::probe(&Sample { head, tail: &[] });
         match Wrapping::of(head) {
