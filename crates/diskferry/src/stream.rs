@@ -558,6 +558,26 @@ mod tests {
     }
 
     #[test]
+    fn zeros_behind_a_footer_are_cut_off_with_it() {
+        let file = vhd(&[7; 4096], false);
+        for zeros in [1, 512, (2 << 20) - 512] {
+            let file = [&file[..], &vec![0; zeros]].concat();
+            for step in [1000, 3 << 20] {
+                for footed in [Footed::assumed, Footed::vhd] {
+                    let mut footed = footed(stepping(&file, step, None));
+                    let mut disk = Vec::new();
+                    let mut buf = [0; 5000];
+                    while let Piece::Data(count) = footed.next(&mut buf).unwrap() {
+                        disk.extend_from_slice(&buf[..count]);
+                    }
+                    assert!(disk == [7; 4096], "{zeros} zeros, in pieces of {step}");
+                    assert!(footed.warnings()[0].contains("zeros after the footer"));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn much_is_held_back_and_all_of_it_handed_out() {
         let mut disk = vec![7; 40 << 20];
         disk[5 << 20..16 << 20].fill(0);

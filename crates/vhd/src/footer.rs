@@ -19,6 +19,8 @@ pub(crate) struct Footer {
     pub size_by: SizeBy,
     /// Where the file's last structure ends: before the footer at the end, if one is there.
     pub end: u64,
+    /// Zeros behind the footer of a fixed disk, in bytes.
+    pub behind: u64,
     pub copies: Copies,
 }
 
@@ -111,6 +113,22 @@ impl Found {
         })
     }
 
+    /// The footer of a fixed disk that a file of `end` bytes goes on after, with zeros, of which `tail` is
+    /// the end. Nothing but its place makes it more than a piece of a guest's file: it stands where the
+    /// disk ends by its size.
+    fn before_zeros(tail: &[u8], end: u64) -> Option<Self> {
+        let start = end.checked_sub(tail.len() as u64)?;
+        let last = start + tail.iter().rposition(|byte| *byte != 0)? as u64;
+        // A disk is whole sectors, so the footer is in one.
+        let at = last - last % SECTOR;
+        let bytes = tail.get(at.checked_sub(start)? as usize..)?.get(..FOOTER)?;
+        let found = Self::of(at, bytes).filter(|found| found.is_good() && found.is_fixed())?;
+        let raw = RawFooter::parse(&found.bytes);
+        let geometry =
+            Geometry { cylinders: raw.cylinders, heads: raw.heads, sectors: raw.sectors };
+        (raw.current_size == at || size(&raw, geometry).0 == at).then_some(found)
+    }
+
     fn is_good(&self) -> bool {
         self.sum.holds()
     }
@@ -140,6 +158,15 @@ fn begins(bytes: &[u8]) -> bool {
     matches!(fields, [0, 0, 0, 2 | 3, 0, 1, 0, 0, ..])
 }
 
+/// Whether a file of `end` bytes that ends with `tail` is a fixed disk with its footer, and zeros behind that.
+pub(crate) fn is_padded(tail: &[u8], end: u64) -> bool {
+    Found::before_zeros(tail, end).is_some()
+}
+
+/// Bytes at the end of a file within which a footer before zeros is looked for: programs that pad files
+/// fill them up to a MiB.
+pub(crate) const PADDED: u64 = 2 << 20;
+
 /// Bytes that show a footer to be one.
 const BEGINNING: usize = 16;
 
@@ -167,7 +194,7 @@ impl Footer {
             (Some(bad), _) | (None, Some(bad)) => {
                 return Err(Damage::FooterChecksum { at: bad.at, sum: bad.sum }.into());
             }
-            (None, None) => return Err(Damage::NoFooter { end }.into()),
+            (None, None) => return Self::padded(bytes),
         };
         let copies = Copies {
             end: compare(last.as_ref(), believed),
@@ -178,11 +205,27 @@ impl Footer {
         Self::parse(believed, blocks_end, copies)
     }
 
+    /// The footer of a fixed disk that has zeros behind it.
+    fn padded(bytes: &dyn Bytes) -> Result<Self> {
+        let end = bytes.len();
+        let mut tail = vec![0; end.min(PADDED) as usize];
+        bytes.read_at(end - tail.len() as u64, &mut tail)?;
+        let found = Found::before_zeros(&tail, end).ok_or(Damage::NoFooter { end })?;
+        Self::before_zeros(&found, end)
+    }
+
+    fn before_zeros(found: &Found, end: u64) -> Result<Self> {
+        let copies = Copies { end: Copy::Good, end_length: found.length, start: None };
+        let behind = end.saturating_sub(found.at + found.length);
+        Ok(Self { behind, ..Self::parse(found, found.at, copies)? })
+    }
+
     /// The footer at the end of `end` bytes that came in order, the last of which are `tail`; `None`
     /// where they do not say that they are a VHD.
     pub fn of_stream(tail: &[u8], end: u64) -> Result<Option<Self>> {
         if !probe(&[], tail) {
-            return Ok(None);
+            let found = Found::before_zeros(tail, end);
+            return found.map(|found| Self::before_zeros(&found, end)).transpose();
         }
         let found = Found::at_end(tail, end).ok_or(Damage::NoFooter { end })?;
         if !found.is_good() {
@@ -202,7 +245,7 @@ impl Footer {
         let geometry =
             Geometry { cylinders: raw.cylinders, heads: raw.heads, sectors: raw.sectors };
         let (size, size_by) = size(&raw, geometry);
-        Ok(Self { at: found.at, disk_type, geometry, size, size_by, end, copies, raw })
+        Ok(Self { at: found.at, disk_type, geometry, size, size_by, end, behind: 0, copies, raw })
     }
 }
 

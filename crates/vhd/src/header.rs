@@ -3,7 +3,7 @@
 use diskferry_block_stream::{Bytes, Error, ParentRef, Problem, Result};
 
 use crate::damage::Damage;
-use crate::footer::{Copy, DiskType, Footer, SizeBy};
+use crate::footer::{self, Copy, DiskType, Footer, SizeBy};
 use crate::parent::{self, Locator};
 use crate::wire::{
     self, ENTRY, FOOTER, HEADER, HEADER_COOKIE, RawHeader, SECTOR, SHORT_FOOTER, field,
@@ -81,6 +81,8 @@ impl Header {
     }
 }
 
+const _: () = assert!(FixedDisk::TAIL >= FOOTER + 16 * 255 * SECTOR as usize);
+
 /// A fixed disk that came in order: its bytes, and then a footer, which the disk's end tells only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixedDisk {
@@ -91,9 +93,15 @@ pub struct FixedDisk {
 }
 
 impl FixedDisk {
-    /// Bytes at the end that may be none of the disk's: the footer, and what is left of a cylinder
-    /// where the disk is counted by its geometry, of at most 16 heads and 255 sectors.
-    pub const TAIL: usize = FOOTER + 16 * 255 * SECTOR as usize;
+    /// Bytes at the end that may be none of the disk's: the footer and zeros behind it, or what is left of
+    /// a cylinder before it where the disk is counted by its geometry, of at most 16 heads and 255 sectors.
+    pub const TAIL: usize = footer::PADDED as usize;
+
+    /// Whether a file of `end` bytes, the last of which are `tail`, of [`TAIL`](Self::TAIL) where there
+    /// are as many, is a fixed disk with its footer, and zeros behind that.
+    pub fn is_padded(tail: &[u8], end: u64) -> bool {
+        footer::is_padded(tail, end)
+    }
 
     /// The size of a disk that fills a file of `length` bytes up to its footer.
     pub fn size_within(length: u64) -> u64 {
@@ -116,7 +124,8 @@ impl FixedDisk {
                  forth; give a file",
             ));
         }
-        let mut oddities = odd_fields(&footer);
+        let mut oddities = odd_copies(&footer);
+        oddities.extend(odd_fields(&footer));
         oddities.extend(odd_rest(&footer)?);
         if footer.size < end - tail.len() as u64 {
             return Err(Error::unsupported(format!(
@@ -217,6 +226,14 @@ fn odd_copies(footer: &Footer) -> Vec<Problem> {
             ),
         };
         oddities.push(Problem::corruption(at, text));
+    }
+    if footer.behind > 0 {
+        let text = format!(
+            "the file goes on for {} bytes of zeros after the footer; they are left out, some \
+             programs take such a file for a raw disk",
+            footer.behind
+        );
+        oddities.push(Problem::corruption(footer.at, text));
     }
     oddities
 }

@@ -10,7 +10,8 @@ use diskferry_engine::Chain;
 
 use super::image::{DiskImage, Layer, Missing, Neighbour, Wrapped};
 use super::input::WrittenPart;
-use super::source::{BACKING, Origin, Source, probe};
+use super::probe::probe;
+use super::source::{BACKING, Origin, Source};
 use super::{Backing, OpenOptions};
 use crate::beside;
 use crate::file::FileId;

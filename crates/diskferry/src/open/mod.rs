@@ -4,6 +4,7 @@ mod arriving;
 mod chain;
 mod image;
 mod input;
+mod probe;
 mod source;
 
 use std::fs::File;
@@ -21,7 +22,8 @@ pub use self::image::{DiskImage, Layer};
 pub use self::input::Input;
 use self::input::once_only;
 pub(crate) use self::input::{Written, WrittenPart};
-pub(crate) use self::source::{BACKING, Origin, Source, probe};
+pub(crate) use self::probe::probe;
+pub(crate) use self::source::{BACKING, Origin, Source};
 use crate::file::{self, Access, FileId, Location, Opened, STDIN, Sort};
 use crate::format::Format;
 use crate::info::Info;

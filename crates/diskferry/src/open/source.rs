@@ -8,7 +8,6 @@ use diskferry_block_stream::{Bytes, Error, ErrorKind, Result};
 
 use super::OpenOptions;
 use crate::file::{self, Access, FileId, Opened};
-use crate::format::{Format, Sample};
 use crate::policy::{Permitted, Policy};
 use crate::wrapped::Archive;
 
@@ -101,16 +100,4 @@ impl Named {
             }
         }
     }
-}
-
-/// The format whose signature the bytes bear.
-pub(crate) fn probe(bytes: &dyn Bytes) -> Result<Option<Format>> {
-    let len = bytes.len();
-    let part = |at, most: usize| {
-        let mut part = vec![0; usize::try_from(len).map_or(most, |len| len.min(most))];
-        bytes.read_at(at, &mut part).map(|()| part)
-    };
-    let head = part(0, Sample::HEAD)?;
-    let tail = part(len.saturating_sub(Sample::TAIL as u64), Sample::TAIL)?;
-    Ok(Format::probe(&Sample { head: &head, tail: &tail }))
 }

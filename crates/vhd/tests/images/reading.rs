@@ -9,7 +9,7 @@ use diskferry_block_stream::{
 use diskferry_engine::Chain;
 use diskferry_testkit::format::{problems, warnings};
 use diskferry_testkit::{Model, Random, laws};
-use diskferry_vhd::Vhd;
+use diskferry_vhd::{FixedDisk, Vhd};
 
 use crate::fixture::{DIFFERENCING, FIXED, Fixture, TABLE, open, put, seal_footer};
 
@@ -447,6 +447,42 @@ fn only_what_says_so_is_a_vhd() {
         assert!(Vhd::probe(&bytes[..1024], &bytes[bytes.len() - 512..]));
         let error = open(bytes.to_vec()).map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+    }
+}
+
+/// Whoever fills a file up with zeros leaves the footer where the disk ends; elsewhere it is a guest's.
+#[test]
+fn zeros_behind_the_footer_of_a_fixed_disk_are_none_of_it() {
+    let disk: Vec<u8> = (0..2048).map(|byte| byte as u8).collect();
+    let fixture = Fixture { disk_type: FIXED, size: 2048, ..Fixture::default() };
+    let fixed = fixture.fixed(&disk);
+    let padded = |zeros| [&fixed[..], &vec![0; zeros]].concat();
+    let shifted = |by| [&vec![7; by][..], &fixed, &[0; 512]].concat();
+    let mut broken = padded(512);
+    broken[2048 + 100] ^= 1;
+    for (what, bytes, is_one) in [
+        ("a sector of zeros", padded(512), true),
+        ("less than a sector", padded(1), true),
+        ("as many as may be", padded((2 << 20) - 512), true),
+        ("one too many", padded((2 << 20) - 511), false),
+        ("another place than its size", shifted(512), false),
+        ("no whole sector in front", shifted(100), false),
+        ("a broken footer", broken, false),
+        ("something behind", [&padded(512)[..], b"x"].concat(), false),
+    ] {
+        let tail = &bytes[bytes.len().saturating_sub(FixedDisk::TAIL)..];
+        let end = bytes.len() as u64;
+        assert_eq!(FixedDisk::is_padded(tail, end), is_one, "{what}");
+        let in_order = FixedDisk::of_stream(tail, end).unwrap();
+        assert_eq!(in_order.is_some(), is_one, "{what}");
+        let Ok(image) = open(bytes) else {
+            assert!(!is_one, "{what}");
+            continue;
+        };
+        assert!(is_one && read(&image) == disk, "{what}");
+        for warning in [&warnings(&image)[0], &in_order.unwrap().warnings[0]] {
+            assert!(warning.contains("bytes of zeros after the footer"), "{what}: {warning}");
+        }
     }
 }
 

@@ -1,0 +1,29 @@
+//! What bytes that can be read anywhere are, by those in front and at the end.
+
+use diskferry_block_stream::{Bytes, Result};
+use diskferry_codec::zeros;
+
+use crate::format::{FixedDisk, Format, Sample};
+use crate::wrapped;
+
+/// The format whose signature the bytes bear.
+pub(crate) fn probe(bytes: &dyn Bytes) -> Result<Option<Format>> {
+    let head = wrapped::head(bytes, Sample::HEAD)?;
+    let last = tail(bytes, Sample::TAIL)?;
+    let probed = Format::probe(&Sample { head: &head, tail: &last });
+    if probed.is_some() || !zeros::is_zero(&last[last.len().saturating_sub(PADDING)..]) {
+        return Ok(probed);
+    }
+    let is_padded = FixedDisk::is_padded(&tail(bytes, FixedDisk::TAIL)?, bytes.len());
+    Ok(is_padded.then_some(Format::VHD))
+}
+
+/// The last bytes, at most `most` of them.
+pub(crate) fn tail(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
+    let mut tail = vec![0; usize::try_from(bytes.len()).map_or(most, |len| len.min(most))];
+    bytes.read_at(bytes.len() - tail.len() as u64, &mut tail)?;
+    Ok(tail)
+}
+
+/// A fixed VHD that was filled up with zeros ends with so many at least: a footer's own are more.
+const PADDING: usize = 256;
