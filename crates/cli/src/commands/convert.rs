@@ -108,7 +108,7 @@ fn describe(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     let Summary { source, target, copied, zeros, seconds, digests, verified, .. } = summary;
     writeln!(out, "{} -> {}", human::plain(&source.file), human::plain(&target.file))?;
     let mut lines = Pairs::new();
-    lines.add("formats", format!("{} -> {}", kind(source), kind(target)));
+    lines.add("formats", format!("{} -> {}", told(source), kind(target)));
     lines.add("virtual size", virtual_size(target));
     if source.virtual_size != target.virtual_size {
         lines.more(format!("the source has {}", virtual_size(source)));
@@ -133,6 +133,12 @@ fn describe(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
         lines.add("verified", "the target reads back the same");
     }
     lines.print(out)
+}
+
+/// The kind of a source, and whether nothing but the lack of a signature tells it.
+pub(super) fn told(info: &Info) -> String {
+    let assumed = if info.assumed { " (assumed)" } else { "" };
+    format!("{}{assumed}", kind(info))
 }
 
 /// Format and subformat, the latter where it says more.

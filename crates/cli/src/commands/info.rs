@@ -6,7 +6,7 @@ use diskferry::{
     Backing, Choice, DataFile, Info, Job, Location, OpenOptions, SnapshotInfo, WrappedDisk,
 };
 
-use super::convert::{kind, virtual_size};
+use super::convert::{told, virtual_size};
 use super::{Outcome, Pairs, print_json, print_table, stdout};
 use crate::args;
 use crate::human;
@@ -37,8 +37,7 @@ pub fn info(arguments: args::Info) -> Outcome {
 fn describe(info: &Info, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{}", human::plain(&info.file))?;
     let mut lines = Pairs::new();
-    let assumed = if info.assumed { " (assumed)" } else { "" };
-    lines.add("format", format!("{}{assumed}", kind(info)));
+    lines.add("format", told(info));
     if !info.wrapping.is_empty() {
         lines.add("wrapped in", info.wrapping.join(", "));
     }

@@ -234,7 +234,7 @@ fn the_summary_is_for_people_or_for_scripts_or_nobody() {
     assert_eq!(ended.stderr, "");
     for text in [
         "a.raw -> a.qcow2",
-        "raw -> qcow2",
+        "raw (assumed) -> qcow2",
         "2 MiB (2097152 bytes)",
         "copied",
         "zeros skipped",
