@@ -11,7 +11,8 @@ use diskferry_testkit::fuzz::{Choices, Chosen, any_disk};
 use diskferry_vmdk::Vmdk;
 use diskferry_wrap::ova::{self, Names, Options};
 use diskferry_wrap::{
-    Choice, Forward, Found, Package, Part, Peek, Unpacking, Wrapping, find_disk, list_disks, survey,
+    Choice, Forward, Found, Likeness, Package, Part, Peek, Unpacking, Wrapping, find_disk,
+    list_disks, survey,
 };
 use packages::package;
 
@@ -68,7 +69,7 @@ fn open_ova(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Box<dyn Image>> {
     assert!(package.is_ova());
     let report = &mut |problem: Problem| panic!("{}", problem.text);
     package.check(&Cancel::default(), &Progress::default(), report)?;
-    let (part, disks) = package.disk(Choice::Only, &|_| Ok(None))?;
+    let (part, disks) = package.disk(Choice::Only, &|_| Ok(Likeness::Unknown))?;
     assert_eq!(disks.len(), 1);
     Ok(Box::new(Vmdk::open(Arc::new(part), limits)?))
 }
@@ -159,7 +160,7 @@ fn anywhere(file: &[u8], choice: Choice) -> Result<Option<Vec<u8>>> {
     Ok(Wrapping::of(&content).is_none().then_some(content))
 }
 
-fn judge_part(part: &Part) -> Result<Option<&'static str>> {
+fn judge_part(part: &Part) -> Result<Likeness> {
     let mut head = vec![0; part.len().min(4096) as usize];
     part.read_at(0, &mut head)?;
     Ok(judge(&head))
@@ -174,8 +175,12 @@ fn listed_alike(file: &[u8], disks: &[Found]) {
     }
 }
 
-fn judge(head: &[u8]) -> Option<&'static str> {
-    Wrapping::of(head).map(Wrapping::name)
+fn judge(head: &[u8]) -> Likeness {
+    match Wrapping::of(head) {
+        Some(wrapping) => Likeness::Disk(wrapping.name()),
+        None if head.starts_with(b"PK") => Likeness::Other(Error::unsupported("a zip archive")),
+        None => Likeness::Unknown,
+    }
 }
 
 /// The disk under all wrappers, or the file itself.

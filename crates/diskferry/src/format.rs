@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Error, ErrorKind, Image, Limits, OptionSpec, Plan, Result, Stamp, Stream,
+    Bytes, Error, Image, Limits, OptionSpec, Plan, Result, Stamp, Stream,
 };
 
 /// A format that diskferry knows.
@@ -54,31 +54,6 @@ struct Row {
     /// Default options, to be set.
     writing: fn() -> Box<dyn Writing>,
 }
-
-/// What is no disk and not read here, by the bytes at an offset. Sources: the magic file of `file`, and
-/// libyal's descriptions of the formats.
-const UNREAD: [(&str, usize, &[u8]); 12] = [
-    ("a VHDX image", 0, b"vhdxfile"),
-    ("a QED image", 0, b"QED\0"),
-    ("a Parallels image", 0, b"WithoutFreeSpace"),
-    ("a Parallels image", 0, b"WithouFreSpacExt"),
-    ("an EnCase image", 0, b"EVF\x09\x0d\x0a\xff\0"),
-    ("a WIM archive", 0, b"MSWIM\0\0\0"),
-    ("a zip archive", 0, b"PK\x03\x04"),
-    ("a 7-Zip archive", 0, b"7z\xbc\xaf\x27\x1c"),
-    ("a RAR archive", 0, b"Rar!\x1a\x07"),
-    ("a file that lz4 compressed", 0, b"\x04\x22\x4d\x18"),
-    ("a file that lzip compressed", 0, b"LZIP"),
-    ("a file that lzma compressed", 0, b"\x5d\0\0\x80\0\xff\xff\xff\xff"),
-];
-
-/// What is left of wrappers that would have been recognised if they were whole.
-const BROKEN: [(&str, usize, &[u8]); 4] = [
-    ("gzip file", 0, b"\x1f\x8b"),
-    ("bzip2 file", 0, b"BZh"),
-    ("tar archive", 257, b"ustar\0"),
-    ("tar archive", 257, b"ustar "),
-];
 
 type Open = fn(Arc<dyn Bytes>, &Context<'_>) -> Result<Arc<dyn Image>>;
 
@@ -188,29 +163,6 @@ impl Format {
         let bears =
             |sample: &Sample<'_>| FORMATS.into_iter().find(|format| (format.0.probe)(sample));
         bears(&Sample { tail: &[], ..*sample }).or_else(|| bears(sample))
-    }
-
-    /// The raw format, for what bears no signature that is known.
-    ///
-    /// # Errors
-    /// `Unsupported` for what is known and not read, `Damaged` for what is left of a wrapper: its bytes
-    /// are no disk.
-    pub(crate) fn assume_raw(head: &[u8]) -> Result<Self> {
-        let bears = |(_, at, mark): &&(&str, usize, &[u8])| {
-            head.get(*at..).is_some_and(|rest| rest.starts_with(mark))
-        };
-        let as_it_is = "-f raw takes it as it is, for a disk";
-        if let Some((what, ..)) = UNREAD.iter().find(bears) {
-            let text = format!("{what}, which diskferry does not read; {as_it_is}");
-            return Err(Error::unsupported(text));
-        }
-        match BROKEN.iter().find(bears) {
-            None => Ok(Self::RAW),
-            Some((what, ..)) => {
-                let text = format!("a {what} whose header is damaged; {as_it_is}");
-                Err(Error::new(ErrorKind::Damaged, text))
-            }
-        }
     }
 
     pub(crate) fn open(
@@ -377,6 +329,7 @@ fn no_snapshots(format: &str, bytes: &dyn Bytes, context: &Context<'_>) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use diskferry_block_stream::ErrorKind;
 
     use super::*;
 

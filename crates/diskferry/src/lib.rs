@@ -52,6 +52,7 @@ mod split;
 mod stream;
 mod target;
 mod unchanged;
+mod unlike;
 mod watch;
 mod wrapped;
 

@@ -10,6 +10,7 @@ use diskferry_codec::zeros;
 use crate::file::FileId;
 use crate::format::{FixedDisk, Format};
 use crate::kept::{Kept, Most, Replayed, length};
+use crate::unlike;
 use crate::wrapped::{Around, Arrived, Packed};
 use crate::{Info, Shrink};
 
@@ -175,6 +176,8 @@ pub(crate) struct Footed {
     /// Whether there must be one.
     required: bool,
     told: Told,
+    /// The name that says what it is, where none of its bytes did.
+    claimed: String,
     /// Bytes that came; those before `start` were handed out.
     held: Vec<u8>,
     start: usize,
@@ -194,6 +197,7 @@ impl Footed {
             inner,
             required: false,
             told: Told::default(),
+            claimed: String::new(),
             held: Vec::new(),
             start: 0,
             ready: 0,
@@ -207,6 +211,11 @@ impl Footed {
     /// A fixed VHD.
     pub fn vhd(inner: Box<dyn Stream>) -> Self {
         Self { required: true, ..Self::assumed(inner) }
+    }
+
+    /// Says by which name the end is judged.
+    pub fn named(self, claimed: String) -> Self {
+        Self { claimed, ..self }
     }
 
     /// The format that the end tells.
@@ -255,7 +264,7 @@ impl Footed {
         let Some(FixedDisk { size, warnings }) = FixedDisk::of_stream(tail, end)? else {
             return match self.required {
                 true => Err(Error::damaged("no footer of a fixed VHD ends it")),
-                false => Ok(end),
+                false => unlike::judge_end(&self.claimed, tail).map(|()| end),
             };
         };
         if !self.required && self.inner.size().is_some() {

@@ -13,14 +13,15 @@ mod scratch;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Limits, Result};
-use diskferry_wrap::{Choice, Found, LIKELY, Package, Part, Promises, Wrapping};
+use diskferry_wrap::{Choice, Found, LIKELY, Likeness, Package, Part, Promises, Wrapping};
 
 pub(crate) use self::arriving::{Arrival, Arrived, InOrderOnly, Unordered, arrive};
 pub(crate) use self::listed::list as list_disks;
 pub(crate) use self::packed::Packed;
 pub(crate) use self::scratch::Scratch;
 use crate::format::{Format, Sample};
-use crate::open::{OpenOptions, probe};
+use crate::open::{OpenOptions, probe, tail};
+use crate::unlike::{self, DEEP};
 
 /// What is around a disk.
 #[derive(Clone, Default)]
@@ -215,15 +216,31 @@ pub(crate) fn head(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
 }
 
 /// What a member is. Of what is short, its end does not tell: through a pipe the same members are disks.
-fn judge_part(part: &Part) -> Result<Option<&'static str>> {
-    if part.len() < LIKELY {
-        return Ok(judge_head(&head(part, Sample::HEAD)?));
+fn judge_part(part: &Part) -> Result<Likeness> {
+    let first = head(part, Sample::HEAD)?;
+    if let Some(known) = known(&first) {
+        return Ok(Likeness::Disk(known));
     }
-    let wrapping = || Ok(Wrapping::of(&head(part, Wrapping::HEAD)?).map(Wrapping::name));
-    probe(part)?.map_or_else(wrapping, |format| Ok(Some(format.name())))
+    if part.len() < LIKELY {
+        return unlike::member(&first, None, || Ok(first.clone()));
+    }
+    if let Some(format) = probe(part)? {
+        return Ok(Likeness::Disk(format.name()));
+    }
+    let last = tail(part, Sample::TAIL)?;
+    unlike::member(&first, Some(&last), || head(part, DEEP))
 }
 
-fn judge_head(head: &[u8]) -> Option<&'static str> {
+fn judge_head(head: &[u8]) -> Likeness {
+    match known(head) {
+        Some(known) => Likeness::Disk(known),
+        // Bytes that are there already cannot fail to be read.
+        None => unlike::member(head, None, || Ok(head.to_vec())).unwrap_or(Likeness::Unknown),
+    }
+}
+
+/// The format, or the compression, that first bytes tell.
+fn known(head: &[u8]) -> Option<&'static str> {
     let format = Format::probe(&Sample { head, tail: &[] });
     format.map(Format::name).or_else(|| Wrapping::of(head).map(Wrapping::name))
 }

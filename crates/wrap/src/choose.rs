@@ -25,6 +25,33 @@ pub struct Found {
     pub format: Option<&'static str>,
 }
 
+/// What a member of an archive is like, by its bytes.
+#[derive(Debug)]
+pub enum Likeness {
+    /// It has the signature of this format or compression.
+    Disk(&'static str),
+    /// It may be a raw disk.
+    Unknown,
+    /// It is something else, and this is why it is refused: "a zip archive, and no disk".
+    Other(Error),
+}
+
+impl Likeness {
+    /// The format that it has the signature of.
+    pub(crate) fn format(&self) -> Option<&'static str> {
+        match self {
+            Self::Disk(format) => Some(format),
+            Self::Unknown | Self::Other(_) => None,
+        }
+    }
+}
+
+/// Says of the only member that could be meant why it is not.
+pub(crate) fn refused(member: &str, why: &Error) -> Error {
+    let cause = std::error::Error::source(why).map_or_else(String::new, ToString::to_string);
+    Error::new(why.kind(), format!("'{member}' is {cause}"))
+}
+
 impl Choice {
     /// The index of the disk that is meant.
     ///

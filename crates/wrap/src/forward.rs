@@ -9,7 +9,8 @@ use diskferry_block_stream::{Error, Limits, NotInOrder, Result};
 use diskferry_codec::digest::Digest;
 
 use crate::choose::{
-    Choice, Found, LIKELY, goes_with_disks, is_descriptor, is_manifest, is_manifest_of,
+    Choice, Found, LIKELY, Likeness, goes_with_disks, is_descriptor, is_manifest, is_manifest_of,
+    refused,
 };
 use crate::damage::Damage;
 use crate::ending::Ending;
@@ -41,7 +42,7 @@ pub struct Inside {
 }
 
 /// What the first bytes of a member say that it is.
-pub type Judge = fn(&[u8]) -> Option<&'static str>;
+pub type Judge = fn(&[u8]) -> Likeness;
 
 /// Passes over an archive up to the disk that is meant.
 ///
@@ -83,7 +84,7 @@ impl Search<'_> {
             Choice::Only | Choice::First => 1,
             Choice::Number(number) => number as usize,
         };
-        let mut held = None;
+        let (mut held, mut other) = (None, None);
         while let Some(entry) = self.headers.next(&mut self.archive)? {
             note(&mut self.members, &entry, self.limits)?;
             if entry.is_file && is_descriptor(&entry.name) {
@@ -97,16 +98,24 @@ impl Search<'_> {
                 self.archive.skip(entry.rest)?;
                 continue;
             }
-            if let Some(found) = likely(&mut self.archive, &entry, self.judge)? {
-                disks.push(found);
-                if disks.len() == meant {
-                    return Ok(self.inside(entry, disks, None, Promised::Nothing));
+            let found = match taken(&mut self.archive, &entry, self.judge)? {
+                Taken::Disk(found) => {
+                    disks.push(found);
+                    if disks.len() == meant {
+                        return Ok(self.inside(entry, disks, None, Promised::Nothing));
+                    }
+                    self.archive.skip(entry.rest)?;
+                    continue;
                 }
-                self.archive.skip(entry.rest)?;
-                continue;
-            }
+                Taken::Other(why) => {
+                    other.get_or_insert(why);
+                    self.archive.skip(entry.rest)?;
+                    continue;
+                }
+                Taken::Short(found) => found,
+            };
             self.limits.spend("an archive's list", entry.name.len() as u64 + 128)?;
-            others.push(Found { name: entry.name.clone(), size: Some(entry.size), format: None });
+            others.push(found);
             if others.len() == meant {
                 held = Some(whole(&mut self.archive, &entry)?);
             } else {
@@ -114,6 +123,9 @@ impl Search<'_> {
             }
         }
         let disks = if disks.is_empty() { others } else { disks };
+        if let Some(other) = other.filter(|_| disks.is_empty()) {
+            return Err(other);
+        }
         let picked = self.choice.pick(&disks)?;
         // Whatever else could be picked was returned when it came.
         let none = || Error::misuse(format!("the disk '{}' was passed over", disks[picked].name));
@@ -343,13 +355,27 @@ impl Promised {
     }
 }
 
-/// A member that is taken for a disk, by its length or by its first bytes, which come next.
-pub(crate) fn likely(archive: &mut Peek, entry: &Entry, judge: Judge) -> Result<Option<Found>> {
+/// What a member is taken for.
+pub(crate) enum Taken {
+    /// A disk, by its signature or its length.
+    Disk(Found),
+    /// A disk if there are no others.
+    Short(Found),
+    /// Something else, and why it is refused.
+    Other(Error),
+}
+
+/// What a member is taken for by its length and its first bytes, which come next.
+pub(crate) fn taken(archive: &mut Peek, entry: &Entry, judge: Judge) -> Result<Taken> {
     let first = entry.segments.first().filter(|segment| segment.at == 0);
     let stored = first.map_or(0, |segment| segment.len.min(HEAD as u64));
-    let format = judge(archive.peek(stored as usize)?);
-    let found = Found { name: entry.name.clone(), size: Some(entry.size), format };
-    Ok(Some(found).filter(|_| format.is_some() || entry.size >= LIKELY))
+    let found = |format| Found { name: entry.name.clone(), size: Some(entry.size), format };
+    Ok(match judge(archive.peek(stored as usize)?) {
+        Likeness::Disk(format) => Taken::Disk(found(Some(format))),
+        Likeness::Unknown if entry.size >= LIKELY => Taken::Disk(found(None)),
+        Likeness::Unknown => Taken::Short(found(None)),
+        Likeness::Other(why) => Taken::Other(refused(&entry.name, &why)),
+    })
 }
 
 /// The bytes of a member, and then the rest of the archive.
@@ -419,7 +445,7 @@ impl Rest {
             if self.choice == Choice::Only
                 && entry.size > 0
                 && !goes_with_disks(&entry.name)
-                && let Some(other) = likely(archive, &entry, self.judge)?
+                && let Taken::Disk(other) = taken(archive, &entry, self.judge)?
             {
                 self.disks.push(other);
             }

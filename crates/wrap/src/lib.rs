@@ -35,7 +35,7 @@ mod unpacking;
 mod write;
 
 pub use capacity::Capacity;
-pub use choose::{Choice, Found, LIKELY};
+pub use choose::{Choice, Found, LIKELY, Likeness};
 pub use digests::{Digests, Promise, Promises};
 pub use ending::Ending;
 pub use forward::{Inside, Judge, find_disk};

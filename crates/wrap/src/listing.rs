@@ -4,7 +4,7 @@ use diskferry_block_stream::{Limits, Result};
 
 use crate::choose::{Found, goes_with_disks, is_descriptor};
 use crate::ending::Ending;
-use crate::forward::{Judge, Told, likely, note, told};
+use crate::forward::{Judge, Taken, Told, note, taken, told};
 use crate::peek::{Ahead, Peek};
 use crate::tar::Headers;
 
@@ -34,13 +34,10 @@ pub fn list_disks(mut archive: Peek, judge: Judge, limits: &Limits) -> Result<Li
             continue;
         }
         if entry.is_file && entry.size > 0 && !goes_with_disks(&entry.name) {
-            match likely(&mut archive, &entry, judge)? {
-                Some(found) => disks.push(found),
-                None => others.push(Found {
-                    name: entry.name.clone(),
-                    size: Some(entry.size),
-                    format: None,
-                }),
+            match taken(&mut archive, &entry, judge)? {
+                Taken::Disk(found) => disks.push(found),
+                Taken::Short(found) => others.push(found),
+                Taken::Other(_) => {}
             }
         }
         archive.skip(entry.rest)?;

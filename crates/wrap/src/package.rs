@@ -7,7 +7,8 @@ use diskferry_block_stream::{Bytes, Cancel, Error, Limits, Problem, Progress, Re
 
 use crate::capacity::Capacity;
 use crate::choose::{
-    Choice, Found, LIKELY, goes_with_disks, is_descriptor, is_manifest, is_manifest_of,
+    Choice, Found, LIKELY, Likeness, goes_with_disks, is_descriptor, is_manifest, is_manifest_of,
+    refused,
 };
 use crate::contents::{object_to_files, places};
 use crate::damage::Damage;
@@ -20,7 +21,7 @@ use crate::tar::Headers;
 use crate::{manifest, ovf};
 
 /// What the bytes of a member say that it is.
-pub type JudgePart<'a> = dyn Fn(&Part) -> Result<Option<&'static str>> + 'a;
+pub type JudgePart<'a> = dyn Fn(&Part) -> Result<Likeness> + 'a;
 
 /// A tar archive, with its list of members.
 pub struct Package {
@@ -113,7 +114,7 @@ impl Package {
     /// All disks, with what `judge` says of each, and their bytes where they are there.
     ///
     /// # Errors
-    /// Whatever `judge` fails with.
+    /// Whatever `judge` fails with; why there is none, where all that could be one is something else.
     pub fn find(&self, judge: &JudgePart<'_>) -> Result<Vec<(Found, Result<Part>)>> {
         // A disk of a descriptor that is missing is no reason not to get at another.
         let parts: Vec<(String, Option<u64>, Result<Part>)> = match &self.descriptor {
@@ -124,13 +125,23 @@ impl Package {
             }
             None => self.candidates().map(|(name, part)| (name, None, Ok(part))).collect(),
         };
-        let mut disks = Vec::new();
+        let (mut disks, mut other) = (Vec::new(), None);
         for (name, listed, part) in parts {
-            let (size, format) = match &part {
+            let (size, likeness) = match &part {
                 Ok(part) => (Some(part.len()), judge(part)?),
-                Err(_) => (listed, None),
+                Err(_) => (listed, Likeness::Unknown),
             };
-            disks.push((Found { name, size, format }, part));
+            let format = likeness.format();
+            match likeness {
+                // What a descriptor calls a disk is one, or is refused when it is opened.
+                Likeness::Other(why) if self.descriptor.is_none() => {
+                    other.get_or_insert_with(|| refused(&name, &why));
+                }
+                _ => disks.push((Found { name, size, format }, part)),
+            }
+        }
+        if let Some(other) = other.filter(|_| disks.is_empty()) {
+            return Err(other.in_file(&self.name));
         }
         if self.descriptor.is_none() {
             let likely = |(found, _): &(Found, Result<Part>)| {

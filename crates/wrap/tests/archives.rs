@@ -11,8 +11,8 @@ use diskferry_block_stream::{Bytes, Cancel, Error, ErrorKind, Limits, Progress, 
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_testkit::child::{Bounded, command};
 use diskferry_wrap::{
-    Choice, Digests, Forward, Objection, Package, Part, Peek, Point, Promise, Promises, Survey,
-    TarKind, Wrapping, find_disk, survey,
+    Choice, Digests, Forward, Likeness, Objection, Package, Part, Peek, Point, Promise, Promises,
+    Survey, TarKind, Wrapping, find_disk, survey,
 };
 
 /// A header of GNU's kind: its fields as they are on disk.
@@ -68,8 +68,8 @@ fn record(pair: &str) -> String {
     format!("{length} {pair}\n")
 }
 
-fn nothing(_: &Part) -> Result<Option<&'static str>> {
-    Ok(None)
+fn nothing(_: &Part) -> Result<Likeness> {
+    Ok(Likeness::Unknown)
 }
 
 /// The disk of an archive in a file.
@@ -98,7 +98,7 @@ fn in_order(
     holes: bool,
 ) -> Result<(String, Vec<u8>)> {
     let peek = Peek::new(Cursor::new(bytes.to_vec()));
-    let mut inside = find_disk(peek, choice, |_| None, limits)?;
+    let mut inside = find_disk(peek, choice, |_| Likeness::Unknown, limits)?;
     limits.check_virtual_size(inside.size)?;
     let mut content = Vec::new();
     let mut buf = [0xee; 1000];

@@ -7,6 +7,7 @@ mod files;
 mod formats;
 mod import;
 mod journeys;
+mod lies;
 mod looking;
 mod scratch;
 mod signals;

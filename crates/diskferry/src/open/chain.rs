@@ -10,12 +10,12 @@ use diskferry_engine::Chain;
 
 use super::image::{DiskImage, Layer, Missing, Neighbour, Wrapped};
 use super::input::WrittenPart;
-use super::probe::probe;
+use super::probe::{assume_raw, probe};
 use super::source::{BACKING, Origin, Source};
 use super::{Backing, OpenOptions};
 use crate::beside;
 use crate::file::FileId;
-use crate::format::{Context, Format, OpenNamed, Sample};
+use crate::format::{Context, Format, OpenNamed};
 use crate::wrapped::{self, Wanted};
 
 impl OpenOptions {
@@ -79,10 +79,7 @@ impl Opening<'_> {
         };
         let format = match told {
             Some(format) => format,
-            None => {
-                let head = wrapped::head(bytes.as_ref(), Sample::HEAD)?;
-                Format::assume_raw(&head).map_err(|error| error.in_file(&name))?
-            }
+            None => assume_raw(&name, &bytes).map_err(|error| error.in_file(&name))?,
         };
         let neighbours = Neighbours {
             options: self.options,

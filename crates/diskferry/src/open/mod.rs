@@ -22,7 +22,7 @@ pub use self::image::{DiskImage, Layer};
 pub use self::input::Input;
 use self::input::once_only;
 pub(crate) use self::input::{Written, WrittenPart};
-pub(crate) use self::probe::probe;
+pub(crate) use self::probe::{probe, tail};
 pub(crate) use self::source::{BACKING, Origin, Source};
 use crate::file::{self, Access, FileId, Location, Opened, STDIN, Sort};
 use crate::format::Format;

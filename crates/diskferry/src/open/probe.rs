@@ -1,9 +1,12 @@
 //! What bytes that can be read anywhere are, by those in front and at the end.
 
+use std::sync::Arc;
+
 use diskferry_block_stream::{Bytes, Result};
 use diskferry_codec::zeros;
 
 use crate::format::{FixedDisk, Format, Sample};
+use crate::unlike::{OnDisk, Suspect};
 use crate::wrapped;
 
 /// The format whose signature the bytes bear.
@@ -16,6 +19,14 @@ pub(crate) fn probe(bytes: &dyn Bytes) -> Result<Option<Format>> {
     }
     let is_padded = FixedDisk::is_padded(&tail(bytes, FixedDisk::TAIL)?, bytes.len());
     Ok(is_padded.then_some(Format::VHD))
+}
+
+/// The raw format, for bytes that bear no signature of another and that nothing speaks against.
+pub(super) fn assume_raw(name: &str, bytes: &Arc<dyn Bytes>) -> Result<Format> {
+    let head = wrapped::head(bytes.as_ref(), Sample::HEAD)?;
+    let tail = tail(bytes.as_ref(), Sample::TAIL)?;
+    let suspect = Suspect { name, head: &head, tail: Some(&tail), size: Some(bytes.len()) };
+    suspect.judge(|| OnDisk::look(Arc::clone(bytes))).map(|()| Format::RAW)
 }
 
 /// The last bytes, at most `most` of them.

@@ -14,6 +14,7 @@ use crate::format::{Format, Sample};
 use crate::import::quoted;
 use crate::kept::length;
 use crate::stream::{Counted, Footed, Told};
+use crate::unlike::{DEEP, OnDisk, Suspect, name_inside};
 
 /// What came in order.
 pub(crate) enum Arrival {
@@ -54,9 +55,14 @@ pub(crate) fn arrive(
     wanted: &Wanted,
 ) -> Result<Arrival> {
     // What may have to be read anywhere is what the outermost compression hides.
+    let layers = around.layers.len();
     let unpacked = around.unpack_first(Peek::new(reader), wanted);
     let (recorder, recording) = record(unpacked.map_err(|error| error.in_file(outer))?);
-    match disk_of(outer, recorder, around.clone(), wanted) {
+    let claimed = match around.layers.len() > layers {
+        true => name_inside(outer),
+        false => outer.to_owned(),
+    };
+    match disk_of(outer, claimed, recorder, around.clone(), wanted) {
         Ok(arrived) => {
             recording.stop();
             Ok(Arrival::Disk(arrived))
@@ -89,12 +95,13 @@ impl Around {
 
 fn disk_of(
     outer: &str,
+    claimed: String,
     reader: impl Forward + 'static,
     around: Around,
     wanted: &Wanted,
 ) -> Result<Arrived> {
     let (name, peek, endings) = (outer.to_owned(), Peek::new(reader), Vec::new());
-    let arriving = Arriving { name, size: None, peek, around, endings };
+    let arriving = Arriving { name, claimed, size: None, peek, around, endings };
     let mut arriving = arriving.unwrap(wanted).map_err(|error| error.in_file(outer))?;
     wanted.check(outer, &arriving.around)?;
     let told = match wanted.disk_format() {
@@ -104,13 +111,13 @@ fn disk_of(
             let head = read.map_err(|error| error.doing("reading").in_file(&arriving.name))?;
             let probed = Format::probe(&Sample { head, tail: &[] });
             if probed.is_none() {
-                Format::assume_raw(head).map_err(|error| error.in_file(&arriving.name))?;
+                arriving.judge().map_err(|error| error.in_file(&arriving.name))?;
             }
             probed
         }
     };
     let format = told.unwrap_or(Format::RAW);
-    let Arriving { name, size, mut peek, around, endings } = arriving;
+    let Arriving { name, claimed, size, mut peek, around, endings } = arriving;
     let is_fixed = format == Format::VHD && {
         let head = peek.peek(Wrapping::HEAD).map_err(|error| error.in_file(&name))?;
         Format::probe(&Sample { head, tail: &[] }) != Some(Format::VHD)
@@ -122,7 +129,7 @@ fn disk_of(
             Some(_) if is_fixed => Box::new(Footed::vhd(raw)),
             Some(_) => raw,
             None => {
-                let footed = Footed::assumed(raw);
+                let footed = Footed::assumed(raw).named(claimed);
                 by_end = footed.told();
                 Box::new(footed)
             }
@@ -306,6 +313,8 @@ fn is_extent(name: &str) -> bool {
 
 struct Arriving {
     name: String,
+    /// The name that says what it is by now: without the extensions of what was taken off.
+    claimed: String,
     /// Length of the disk's file, where an archive tells it.
     size: Option<u64>,
     peek: Peek,
@@ -331,6 +340,7 @@ impl Arriving {
                 None => return Ok(self),
                 Some(Wrapping::Packed(wrapper)) => {
                     self.around.push(wrapper.name(), limits)?;
+                    self.claimed = name_inside(&self.claimed);
                     self.peek = Peek::new(Unpacking::new(wrapper, self.peek, limits));
                     self.size = None;
                 }
@@ -347,12 +357,23 @@ impl Arriving {
                     self.around.push(if inside.is_ova { "ova" } else { "tar" }, limits)?;
                     self.around.found(inside.disks, inside.may_have_more);
                     self.name = format!("{}/{}", self.name, inside.name);
+                    self.claimed = inside.name;
                     self.peek = inside.content;
                     self.endings.push(inside.ending);
                     self.size = Some(inside.size);
                 }
             }
         }
+    }
+}
+
+impl Arriving {
+    /// Makes sure that nothing speaks against a raw disk, as far as the beginning tells.
+    fn judge(&mut self) -> Result<()> {
+        let head = self.peek.peek(Sample::HEAD)?.to_vec();
+        let suspect = Suspect { name: &self.claimed, head: &head, tail: None, size: self.size };
+        let peek = &mut self.peek;
+        suspect.judge(|| OnDisk::look(Arc::new(peek.peek(DEEP)?.to_vec())))
     }
 }
 
