@@ -6,8 +6,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use diskferry::{
-    Access, Algorithm, Format, ImportTarget, Limits, Uuid, VirtualSize, formats, import_targets,
-    parse_size,
+    Access, Algorithm, Format, ImportTarget, Limits, SectorSize, Uuid, VirtualSize, formats,
+    import_targets, parse_size,
 };
 
 /// Turns a disk image that one cloud or hypervisor exported into a file that another will import.
@@ -122,6 +122,10 @@ pub struct Convert {
     /// Where the disk's end moves, move the backup of its GPT there; from a pipe this needs --size
     #[arg(long)]
     pub move_gpt: bool,
+    /// Write a GPT anew that counts in sectors of another size than the target shows its guests; from a pipe
+    /// this needs --size
+    #[arg(long, value_name = "BYTES", value_parser = sectors_parser())]
+    pub gpt_sectors: Option<SectorSize>,
     /// Let --size be less than the disk's, and drop the rest if it is all zeros
     #[arg(long, requires = "size")]
     pub allow_shrink: bool,
@@ -374,6 +378,13 @@ fn target_parser() -> impl TypedValueParser<Value = ImportTarget> {
 fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {
     PossibleValuesParser::new(Algorithm::ALL.map(Algorithm::name))
         .map(|name| name.parse().expect("the parser takes names of algorithms only"))
+}
+
+fn sectors_parser() -> impl TypedValueParser<Value = SectorSize> {
+    PossibleValuesParser::new(["512", "4096"]).map(|bytes| match bytes.as_str() {
+        "512" => SectorSize::B512,
+        _ => SectorSize::B4096,
+    })
 }
 
 fn size(text: &str) -> Result<u64, String> {

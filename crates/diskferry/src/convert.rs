@@ -11,6 +11,7 @@ use diskferry_engine::{
     self as engine, Copied, CopyOptions, Difference, Durability, Job, Pad, Patched, Replace, Slice,
     Source, Zeros,
 };
+use diskferry_inspect::SectorSize;
 use diskferry_raw::Raw;
 use serde::Serialize;
 use serde::ser::Serializer;
@@ -22,9 +23,10 @@ use crate::goal::{Beginning, Foreground, Goal};
 use crate::import::{ImportTarget, look_for_gpt};
 use crate::info::{Info, as_map};
 use crate::kept::Most;
-use crate::moving::{self, MovingGpt};
+use crate::moving::{Fit, MovingGpt};
 use crate::open::{Backing, DiskImage, Input, OpenOptions};
 use crate::promised::Promised;
+use crate::sectors;
 use crate::split::{self, PartPlace};
 use crate::stream::{StreamInput, Told, not_zero};
 use crate::target::{Destination, Target};
@@ -58,6 +60,9 @@ pub struct Convert {
     pub shrink: Shrink,
     /// What becomes of the backup of a GPT where the disk's end moves.
     pub backup_gpt: BackupGpt,
+    /// The sectors that a GPT is to count in, where it is to be written anew for that: some sectors of the
+    /// target differ from the source's then. The backup goes to the disk's end.
+    pub gpt_sectors: Option<SectorSize>,
     /// What to do with zeros that the source stores.
     pub zeros: Zeros,
     /// Digests of the virtual disk to compute in the same pass.
@@ -175,6 +180,7 @@ impl Convert {
             size: None,
             shrink: Shrink::default(),
             backup_gpt: BackupGpt::default(),
+            gpt_sectors: None,
             zeros: Zeros::default(),
             digests: Vec::new(),
             verify: Verify::default(),
@@ -228,7 +234,7 @@ impl Convert {
         let mut size = goal.size(self.size_of(&input)?, &input).map_err(in_target)?;
         let naming = Naming { stamp: self.identity.stamp(), file: file_name.as_deref() };
         let mut plan = writing.plan(size.or(input.size()), &naming).map_err(in_target)?;
-        if self.backup_gpt == BackupGpt::Moved
+        if self.fit().is_some()
             && let Some(made) = size.or(input.size())
         {
             // The end is where the format has it.
@@ -403,6 +409,12 @@ impl Convert {
         }
     }
 
+    /// What is to become of a GPT, where it is to be changed.
+    fn fit(&self) -> Option<Fit> {
+        let moved = (self.backup_gpt == BackupGpt::Moved).then_some(Fit::Moved);
+        self.gpt_sectors.map(Fit::Sectors).or(moved)
+    }
+
     /// The source at the size that the target is to have.
     fn prepare(
         &self,
@@ -418,10 +430,17 @@ impl Convert {
                 let disk = Arc::clone(image.disk());
                 let made = size.unwrap_or(disk.size());
                 let held = made.checked_next_multiple_of(unit).unwrap_or(made);
-                let (disk, odd) = match self.backup_gpt {
-                    BackupGpt::Kept if made == held && held == disk.size() => (disk, None),
+                let (disk, odd) = match self.fit() {
+                    None if made == held && held == disk.size() => (disk, Vec::new()),
                     _ => self.resized(&image, made, held, job)?,
                 };
+                let other = match self.gpt_sectors {
+                    // It was asked for.
+                    Some(_) => None,
+                    None => sectors::warn(image.name(), disk.as_ref())
+                        .map_err(|error| error.in_file(image.name()))?,
+                };
+                let odd = odd.into_iter().chain(other).collect();
                 Ok(Prepared::Disk { image, disk, odd })
             }
         }
@@ -435,7 +454,7 @@ impl Convert {
         size: u64,
         held: u64,
         job: &Job,
-    ) -> Result<(Arc<dyn Disk>, Option<String>)> {
+    ) -> Result<(Arc<dyn Disk>, Vec<String>)> {
         let own = image.disk();
         let resized: Arc<dyn Disk> = match size.cmp(&own.size()) {
             Ordering::Greater => Arc::new(Pad::new(Arc::clone(own), size)?),
@@ -443,16 +462,17 @@ impl Convert {
             Ordering::Less => self.shrunk(image, size, job)?,
         };
         let in_image = |error: Error| error.in_file(image.name());
-        match (look_for_gpt(own.as_ref(), &job.cancel).map_err(in_image)?, self.backup_gpt) {
-            (None, _) => Ok((resized, None)),
-            (Some(_), BackupGpt::Kept) if held == own.size() => Ok((resized, None)),
-            (Some(found), BackupGpt::Moved) => {
-                let patches =
-                    found.resized(size).map_err(|error| in_image(moving::cannot(error)))?;
+        match (look_for_gpt(own.as_ref(), &job.cancel).map_err(in_image)?, self.fit()) {
+            (None, Some(fit @ Fit::Sectors(_))) => Err(in_image(fit.cannot("there is none"))),
+            (None, _) => Ok((resized, Vec::new())),
+            (Some(_), None) if held == own.size() => Ok((resized, Vec::new())),
+            (Some(found), Some(fit)) => {
+                let patches = fit.patches(&found, size).map_err(in_image)?;
                 let patches = patches.into_iter().map(|patch| (patch.offset, patch.bytes));
-                Ok((Arc::new(Patched::new(resized, patches.collect())?), None))
+                let disk = Arc::new(Patched::new(resized, patches.collect())?);
+                Ok((disk, fit.warnings(image.name(), &found)))
             }
-            (Some(_), BackupGpt::Kept) => Ok((resized, Some(backup_stays(image.name())))),
+            (Some(_), None) => Ok((resized, vec![backup_stays(image.name())])),
         }
     }
 
@@ -478,8 +498,8 @@ impl Convert {
             None => size.is_some() || unit > 1,
             Some(_) => held != own,
         };
-        let moves_gpt = self.backup_gpt == BackupGpt::Moved;
-        let most = match goal.is_import() || moves_gpt {
+        let fit = self.fit();
+        let most = match goal.is_import() || fit.is_some() {
             true => Some(Most::HEAD),
             false => moves_end.then_some(Most::TABLE),
         };
@@ -487,23 +507,33 @@ impl Convert {
         let beginning = kept.as_deref().map(|kept| Beginning::look(kept, made, job)).transpose();
         let beginning = beginning.map_err(in_stream)?;
         let (info, read, told) = (stream.info(), stream.read(), stream.told());
-        let mut arrived = None;
+        let (mut arrived, mut odd) = (None, Vec::new());
         let mut resized = |stream: StreamInput, size| {
             let resized = stream.into_resized(size, self.shrink());
             arrived = Some(resized.arrived());
             resized
         };
-        let stream: Box<dyn Stream> = match (size, kept, &beginning) {
-            (size, Some(head), Some(beginning)) if moves_gpt && beginning.may_have_gpt() => {
+        let stream: Box<dyn Stream> = match (fit, kept, &beginning) {
+            (Some(fit), Some(head), Some(beginning)) if beginning.may_have_gpt() => {
                 let size = size.ok_or_else(|| in_stream(size_untold()))?;
                 let resized = resized(stream, size);
-                let moving = MovingGpt::new(resized, head, &beginning.found, size, job);
+                odd.extend(fit.warnings(&name, &beginning.found));
+                let moving = MovingGpt::new(resized, head, &beginning.found, (fit, size), job);
                 Box::new(moving.map_err(in_stream)?)
             }
-            (Some(size), ..) => Box::new(resized(stream, size)),
-            (None, ..) => stream.into_stream(),
+            (Some(fit @ Fit::Sectors(_)), ..) => {
+                return Err(in_stream(fit.cannot("there is none")));
+            }
+            _ => match size {
+                Some(size) => Box::new(resized(stream, size)),
+                None => stream.into_stream(),
+            },
         };
-        let stays = !moves_gpt && beginning.as_ref().is_some_and(Beginning::has_gpt);
+        let stream = match self.gpt_sectors {
+            Some(_) => stream,
+            None => Box::new(sectors::Watched::new(stream)),
+        };
+        let stays = fit.is_none() && beginning.as_ref().is_some_and(Beginning::has_gpt);
         Ok(Prepared::Stream(PreparedStream {
             name,
             info,
@@ -515,6 +545,7 @@ impl Convert {
             read,
             told,
             stays,
+            odd,
         }))
     }
 
@@ -556,8 +587,8 @@ enum Prepared {
     Disk {
         image: DiskImage,
         disk: Arc<dyn Disk>,
-        /// What is odd about its new size.
-        odd: Option<String>,
+        /// What is odd about what was made of it.
+        odd: Vec<String>,
     },
     Stream(PreparedStream),
 }
@@ -580,6 +611,8 @@ struct PreparedStream {
     told: Told,
     /// Whether it has a GPT, whose backup stays where it is.
     stays: bool,
+    /// What is odd about what was made of it.
+    odd: Vec<String>,
 }
 
 impl Prepared {
@@ -642,6 +675,7 @@ impl PreparedStream {
         let load = |count: &AtomicU64| count.load(atomic::Ordering::Relaxed);
         let arrived = self.arrived.as_deref().map_or(size, load);
         let mut warnings = self.stream.warnings();
+        warnings.extend(self.odd);
         if self.own.is_none() && arrived < size {
             warnings.push(format!(
                 "{}: the stream ended after {arrived} bytes; the rest of the {size} is zeros",
@@ -669,8 +703,8 @@ fn backup_stays(name: &str) -> String {
 /// A GPT that cannot be moved, as nobody knows where to.
 fn size_untold() -> Error {
     Error::misuse(
-        "--move-gpt changes the beginning of the disk by its size, which a stream tells only at its \
-         end; give it with --size",
+        "--move-gpt and --gpt-sectors change the beginning of the disk by its size, which a stream tells only \
+         at its end; give it with --size",
     )
 }
 

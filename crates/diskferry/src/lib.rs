@@ -48,6 +48,7 @@ mod moving;
 mod open;
 mod policy;
 mod promised;
+mod sectors;
 mod split;
 mod stream;
 mod target;
@@ -64,6 +65,7 @@ pub use diskferry_block_stream::{
 };
 pub use diskferry_codec::digest::{Algorithm, UnknownAlgorithm};
 pub use diskferry_engine::{Difference, Durability, Job, Replace, Zeros};
+pub use diskferry_inspect::SectorSize;
 pub use diskferry_wrap::Choice;
 pub use file::{Access, Location};
 pub use format::{Compress, Format, formats};

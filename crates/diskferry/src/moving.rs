@@ -1,4 +1,5 @@
-//! Moves the backup of a GPT to the new end of a disk that comes in order.
+//! Makes a GPT fit: its backup at the disk's new end, its numbers in other sectors; also on a disk that comes in
+//! order.
 //!
 //! ```text
 //! | MBR, header, entries | partitions …                  | backup, and the rest |
@@ -15,11 +16,60 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use diskferry_block_stream::{Cancel, Error, Piece, Result, Stream};
 use diskferry_engine::Job;
-use diskferry_inspect::{GptState, Inspection, Patch};
+use diskferry_inspect::{GptState, Inspection, Patch, SectorSize};
 
 use crate::import::look_for_gpt;
 use crate::kept::{Glimpse, Kept, Most, length};
 use crate::stream::Resized;
+
+/// What is to become of a GPT.
+#[derive(Clone, Copy)]
+pub(crate) enum Fit {
+    /// Its backup is moved to the end.
+    Moved,
+    /// It is written anew, to count in such sectors.
+    Sectors(SectorSize),
+}
+
+impl Fit {
+    /// What is to be changed where that was found, on a disk of `size` bytes.
+    ///
+    /// # Errors
+    /// `Unsupported` where it cannot be.
+    pub fn patches(self, found: &Inspection, size: u64) -> Result<Vec<Patch>> {
+        let patches = match self {
+            Self::Moved => found.resized(size),
+            Self::Sectors(sectors) => found.resectored(sectors, size),
+        };
+        patches.map_err(|why| self.cannot(why))
+    }
+
+    /// A GPT that stays as it is, and why.
+    pub fn cannot(self, why: impl std::fmt::Display) -> Error {
+        Error::unsupported(match self {
+            Self::Moved => format!("its GPT cannot be moved: {why}"),
+            Self::Sectors(sectors) => {
+                let bytes = sectors.bytes();
+                format!("its GPT cannot be written anew for sectors of {bytes} bytes: {why}")
+            }
+        })
+    }
+
+    /// What may do harm on a disk where that was found.
+    pub fn warnings(self, name: &str, found: &Inspection) -> Vec<String> {
+        let Self::Sectors(sectors) = self else { return Vec::new() };
+        let bytes = sectors.bytes();
+        let too_fine = found.too_fine_for(sectors);
+        too_fine
+            .map(|(number, kind, unit)| {
+                format!(
+                    "{name}: partition {number}: {kind} with units of {unit} bytes cannot be read from \
+                     sectors of {bytes}"
+                )
+            })
+            .collect()
+    }
+}
 
 /// A stream with its GPT made to fit the size that it was given.
 pub(crate) struct MovingGpt {
@@ -36,6 +86,7 @@ pub(crate) struct MovingGpt {
     /// Zeros that come next.
     zeros: u64,
     patches: Vec<Patch>,
+    fit: Fit,
     cancel: Cancel,
 }
 
@@ -49,17 +100,17 @@ impl MovingGpt {
         inner: Resized,
         head: Arc<Kept>,
         found: &Inspection,
-        size: u64,
+        (fit, size): (Fit, u64),
         job: &Job,
     ) -> Result<Self> {
         let gpt = found.used_gpt().filter(|gpt| gpt.primary.state == GptState::Valid);
         let Some(gpt) = gpt else {
-            return Err(cannot(
+            return Err(fit.cannot(
                 "its first copy is not sound, and the other comes last; give a file that is not \
                  compressed",
             ));
         };
-        let patches = found.resized(size).map_err(cannot)?;
+        let patches = fit.patches(found, size)?;
         // The new backup may begin before the old one.
         let backup = patches.iter().map(|patch| patch.offset).find(|at| *at >= gpt.usable_start);
         let from = backup.map_or(gpt.usable_end, |at| at.min(gpt.usable_end)).min(size);
@@ -73,6 +124,7 @@ impl MovingGpt {
             at: 0,
             zeros: 0,
             patches: passing,
+            fit,
             cancel: job.cancel.clone(),
         })
     }
@@ -103,10 +155,10 @@ impl MovingGpt {
 
     /// Reads the rest, and finds what is to be changed in it.
     fn hold(&mut self) -> Result<()> {
-        let zeros = std::mem::take(&mut self.zeros);
+        let (zeros, fit) = (std::mem::take(&mut self.zeros), self.fit);
         let tail = Kept::read(&mut self.inner, self.from, zeros, Most::TAIL, &self.cancel)?;
         if !tail.is_last() {
-            return Err(cannot(
+            return Err(fit.cannot(
                 "too much stands between the place for partitions and the disk's end to be held; \
                  give a file that is not compressed",
             ));
@@ -114,12 +166,13 @@ impl MovingGpt {
         let size = self.arrived.load(Ordering::Relaxed);
         let disk = Glimpse { size, known: vec![&self.head, &tail] };
         let found = look_for_gpt(&disk, &self.cancel)?;
-        let found = found.ok_or_else(|| cannot("the disk ends before its place for partitions"))?;
-        let patches = found.resized(tail.end()).map_err(cannot)?;
+        let found =
+            found.ok_or_else(|| fit.cannot("the disk ends before its place for partitions"))?;
+        let patches = fit.patches(&found, tail.end())?;
         let (passed, left): (Vec<_>, Vec<_>) =
             patches.into_iter().partition(|patch| patch.offset < self.from);
         if passed != self.patches {
-            return Err(cannot(
+            return Err(fit.cannot(
                 "its old backup stands where partitions may be; give a file that is not compressed",
             ));
         }
@@ -197,9 +250,4 @@ impl Stream for MovingGpt {
 
 fn end(patch: &Patch) -> u64 {
     patch.offset + patch.bytes.len() as u64
-}
-
-/// A GPT that stays where it is, and why.
-pub(crate) fn cannot(why: impl std::fmt::Display) -> Error {
-    Error::unsupported(format!("its GPT cannot be moved: {why}"))
 }

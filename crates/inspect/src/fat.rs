@@ -145,6 +145,7 @@ pub(crate) fn content(sight: &Sight) -> Option<Content> {
         id: id.map(|id| format!("{:04X}-{:04X}", id >> 16, id & 0xFFFF)),
         size: Some(fat.size),
         block_size: Some(fat.cluster),
+        sector_size: sector.le16(11).map(u64::from),
         ..Content::of(fat.kind)
     })
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::boot::{self, BiosBoot, UefiBoot};
 use crate::content::{self, Content, ContentKind};
-use crate::mbr::{Mbr, SECTOR};
+use crate::mbr::{Mbr, MbrEntry, SECTOR};
 use crate::note::{Finding, Notes};
 use crate::reader::Reader;
 use crate::{Boot, Gpt, Note, OpenStack, Partition, Role, Root};
@@ -17,6 +17,9 @@ pub struct Inspection {
     pub size: u64,
     /// The kind of partition table.
     pub table: TableKind,
+    /// What the partition table counts in, in bytes: 512 or 4096. A DOS table does not say so: it is taken to
+    /// count in 4096 where there is something at its first partition so, and nothing in any otherwise.
+    pub sector_size: Option<u32>,
     /// What the first sector holds, where it ends with 55 AA. Without a table of this kind it is the
     /// boot sector of something else.
     pub mbr: Option<Mbr>,
@@ -90,6 +93,11 @@ pub fn inspect(disk: &dyn Disk, cancel: &Cancel) -> Result<Inspection> {
     let used_gpt = gpt.as_ref().filter(|_| table != TableKind::Mbr);
     judge_places(&partitions, size, used_gpt, &mut notes);
     fill(&mut partitions, &mut reader, &mut notes)?;
+    let sector_size = match (table, &gpt) {
+        (TableKind::Gpt | TableKind::HybridMbr, Some(gpt)) => Some(gpt.sector_size),
+        (TableKind::Mbr, _) => Some(dos_sector_size(mbr.as_ref(), &partitions, &mut reader)?),
+        _ => None,
+    };
     let content = whole_content(table, whole, size, &mut notes);
     let kind = content.as_ref().map(|content| content.kind);
     let candidates = boot::candidates(kind, &partitions);
@@ -103,6 +111,7 @@ pub fn inspect(disk: &dyn Disk, cancel: &Cancel) -> Result<Inspection> {
         notes: notes.0,
         size,
         table,
+        sector_size,
         mbr,
         gpt,
         partitions,
@@ -165,6 +174,26 @@ fn table_kind(
         }
     }
     TableKind::None
+}
+
+/// What the entries of a DOS table count in.
+fn dos_sector_size(
+    mbr: Option<&Mbr>,
+    partitions: &[Partition],
+    reader: &mut Reader<'_>,
+) -> Result<u32> {
+    let is_extended = |entry: &&MbrEntry| entry.kind.role() == Role::Extended;
+    let first = mbr.and_then(|mbr| mbr.entries.iter().find(|entry| !is_extended(entry)));
+    let Some(first) = first.filter(|_| partitions.iter().all(|part| part.content.is_none())) else {
+        return Ok(512);
+    };
+    let bytes = |sectors: u32| u64::from(sectors) * 4096;
+    let (start, length) = (bytes(first.start_lba), bytes(first.sectors));
+    if start == 0 || length == 0 || start + length > reader.size() {
+        return Ok(512);
+    }
+    let found = content::look(reader, &[(start, length)])?;
+    Ok(if found.iter().all(Vec::is_empty) { 512 } else { 4096 })
 }
 
 /// Notes on where partitions lie.

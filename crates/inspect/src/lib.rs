@@ -33,6 +33,7 @@ mod partition;
 mod reader;
 mod resize;
 mod root;
+mod sectors;
 mod usage;
 
 pub use boot::{Architecture, BiosBoot, BiosLoader, Boot, EfiLoader, EfiSystem, UefiBoot};
@@ -46,4 +47,5 @@ pub use openstack::{Objection, OpenStack};
 pub use partition::{Partition, PartitionType, Role};
 pub use resize::{CannotResize, Patch};
 pub use root::{Root, System};
+pub use sectors::SectorSize;
 pub use usage::{Usage, usage};

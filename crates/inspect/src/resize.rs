@@ -23,7 +23,7 @@ pub struct Patch {
 }
 
 impl Patch {
-    fn range(&self) -> Range<u64> {
+    pub(crate) fn range(&self) -> Range<u64> {
         self.offset..self.offset + self.bytes.len() as u64
     }
 }
@@ -41,6 +41,20 @@ pub enum CannotResize {
     GptUnusable,
     #[error("the GPT's entries at LBA {lba} are not between its header and the usable range")]
     EntriesElsewhere { lba: u64 },
+    #[error("there is no GPT")]
+    NoGpt,
+    #[error("the disk's {size} bytes are no whole sectors of {sector}")]
+    PartialSector { size: u64, sector: u32 },
+    #[error("the GPT's header of {length} bytes is longer than a sector of {sector}")]
+    LongHeader { length: usize, sector: u32 },
+    #[error("partition {number}, from {start} to {end}, is not of whole sectors of {sector} bytes")]
+    PartialPartition { number: u32, start: u64, end: u64, sector: u32 },
+    #[error("partition {number} begins at {start}, and the table in front of it ends at {least}")]
+    NoRoomInFront { number: u32, start: u64, least: u64 },
+    #[error("partition {number} ends at {end}, and the table behind it begins at {most}")]
+    NoRoomBehind { number: u32, end: u64, most: u64 },
+    #[error("entry {number} of the hybrid MBR cannot be counted in sectors of {sector} bytes")]
+    HybridEntry { number: u32, sector: u32 },
 }
 
 impl Inspection {
@@ -166,10 +180,15 @@ impl Moved {
         if primary_table < FIRST_ENTRIES || end.is_none_or(|end| end > header.first_usable) {
             return Err(CannotResize::EntriesElsewhere { lba: primary_table });
         }
+        let places = |own, other, entries| {
+            let (first_usable, last_usable) = (header.first_usable, backup_table - 1);
+            let places = Places { own, other, first_usable, last_usable, entries };
+            placed_header(header, &places, header.entries_crc)
+        };
         Ok(Self {
             sector,
-            primary: moved_header(header, [1, last], backup_table - 1, primary_table),
-            backup: moved_header(header, [last, 1], backup_table - 1, backup_table),
+            primary: places(1, last, primary_table),
+            backup: places(last, 1, backup_table),
             table: table.to_vec(),
             primary_table,
             backup_table,
@@ -211,18 +230,25 @@ impl Moved {
     }
 }
 
+/// What a header says of places, in sectors.
+pub(crate) struct Places {
+    pub own: u64,
+    pub other: u64,
+    pub first_usable: u64,
+    pub last_usable: u64,
+    pub entries: u64,
+}
+
 /// The header with other places in it, and its checksum right again.
-fn moved_header(
-    header: &Header,
-    [own, other]: [u64; 2],
-    last_usable: u64,
-    entries: u64,
-) -> Vec<u8> {
+pub(crate) fn placed_header(header: &Header, places: &Places, entries_crc: u32) -> Vec<u8> {
+    let Places { own, other, first_usable, last_usable, entries } = *places;
     let mut bytes = header.bytes.clone();
-    for (at, value) in [(24, own), (32, other), (48, last_usable), (72, entries)] {
+    for (at, value) in
+        [(24, own), (32, other), (40, first_usable), (48, last_usable), (72, entries)]
+    {
         LittleEndian::write_u64(&mut bytes[at..at + 8], value);
     }
-    LittleEndian::write_u32(&mut bytes[88..92], header.entries_crc);
+    LittleEndian::write_u32(&mut bytes[88..92], entries_crc);
     let crc = header_crc(&bytes);
     LittleEndian::write_u32(&mut bytes[HEADER_CRC_AT..HEADER_CRC_AT + 4], crc);
     bytes
@@ -230,7 +256,7 @@ fn moved_header(
 
 /// A sector's place as an MBR has it: head, then sector with the cylinder's high bits, then cylinder; on
 /// the geometry that everybody assumes, of 255 heads and 63 sectors.
-fn chs(lba: u64) -> [u8; 3] {
+pub(crate) fn chs(lba: u64) -> [u8; 3] {
     let (cylinder, rest) = (lba / (255 * 63), lba % (255 * 63));
     if cylinder > 1023 {
         return NO_CHS;
@@ -239,7 +265,10 @@ fn chs(lba: u64) -> [u8; 3] {
 }
 
 /// What of `range` is in none of `taken`.
-fn subtract(range: Range<u64>, taken: &[Range<u64>]) -> impl Iterator<Item = Range<u64>> {
+pub(crate) fn subtract(
+    range: Range<u64>,
+    taken: &[Range<u64>],
+) -> impl Iterator<Item = Range<u64>> + use<> {
     let mut left = vec![range];
     for hole in taken {
         left = left
@@ -253,7 +282,7 @@ fn subtract(range: Range<u64>, taken: &[Range<u64>]) -> impl Iterator<Item = Ran
 }
 
 /// The end of what is too large for heads and cylinders.
-const NO_CHS: [u8; 3] = [0xFF; 3];
+pub(crate) const NO_CHS: [u8; 3] = [0xFF; 3];
 /// Where the entries stand unless a header says otherwise.
 const FIRST_ENTRIES: u64 = 2;
 

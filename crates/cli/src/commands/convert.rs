@@ -65,6 +65,7 @@ fn request(
         size: arguments.size,
         shrink: if arguments.allow_shrink { Shrink::DropZeros } else { Shrink::Refuse },
         backup_gpt: if arguments.move_gpt { BackupGpt::Moved } else { BackupGpt::Kept },
+        gpt_sectors: arguments.gpt_sectors,
         zeros: if arguments.no_zero_scan { Zeros::Trust } else { Zeros::Scan },
         digests: unique(&arguments.digest),
         verify: if arguments.verify { Verify::ReadBack } else { Verify::Trust },

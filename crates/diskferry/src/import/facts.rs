@@ -1,7 +1,7 @@
 //! What the rules look at: an image and its disk, in facts.
 
 use diskferry_block_stream::{Detail, Problem};
-use diskferry_inspect::Inspection;
+use diskferry_inspect::{Inspection, SectorSize};
 use diskferry_wrap::{Objection, Survey};
 
 use super::glance::Glance;
@@ -69,6 +69,14 @@ impl Facts {
         disk.used_gpt().is_some()
             && (size != self.virtual_size || is_astray)
             && disk.resized(size).is_ok()
+    }
+
+    /// Whether a conversion to `size` bytes is to write a GPT anew for sectors of 512 bytes; and it can be done.
+    pub fn resectors_gpt(&self, size: u64) -> bool {
+        let Some(disk) = &self.content else { return false };
+        let to = SectorSize::B512;
+        disk.used_gpt().is_some_and(|gpt| gpt.sector_size != to.bytes())
+            && disk.resectored(to, size).is_ok()
     }
 
     /// Whether the archive has that member with `./` in front of its name.

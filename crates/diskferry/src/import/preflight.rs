@@ -122,7 +122,10 @@ impl Preflight {
         let planned = readiness.planned(&facts, &target).filter(|_| !facts.is_unreadable);
         let moves = planned.as_ref().is_some_and(|planned| facts.moves_gpt(planned.virtual_size));
         let mut source = self.source.clone();
-        source.extend(moves.then(|| "--move-gpt".to_owned()));
+        let resectors =
+            planned.as_ref().is_some_and(|planned| facts.resectors_gpt(planned.virtual_size));
+        source.extend((moves && !resectors).then(|| "--move-gpt".to_owned()));
+        source.extend(resectors.then(|| "--gpt-sectors=512".to_owned()));
         source.extend(untold_size(&facts).map(|size| format!("--size={size}")));
         let line = readiness.command_line(image.file().name(), &target, &source);
         let mended = planned.map(|planned| judge(&readiness, &planned));

@@ -1,7 +1,7 @@
 //! What a conversion for a target makes, and whether the target will take it.
 
 use diskferry_block_stream::{Detail, Error, Result};
-use diskferry_inspect::GptState;
+use diskferry_inspect::{GptState, SectorSize};
 
 use super::facts::Facts;
 use super::glance::Glance;
@@ -128,8 +128,14 @@ impl Readiness {
         let size = self.size(source.virtual_size);
         let size = size.checked_next_multiple_of(choice.make.unit).unwrap_or(size);
         let mut planned = self.plan(&choice, source, size, name);
-        if let Some(disk) = planned.content.as_mut().filter(|_| source.moves_gpt(size)) {
-            disk.notes.retain(|note| !is_of_backup(&note.finding));
+        let (moves, resectors) = (source.moves_gpt(size), source.resectors_gpt(size));
+        if let Some(disk) = planned.content.as_mut() {
+            if moves || resectors {
+                disk.notes.retain(|note| !is_of_backup(&note.finding));
+            }
+            if resectors {
+                disk.sector_size = Some(SectorSize::B512.bytes());
+            }
         }
         Some(planned)
     }
@@ -258,6 +264,7 @@ fn is_settled(check: &Check, facts: &Facts) -> bool {
         | Check::NoExtFeatures(_)
         | Check::NotEncrypted
         | Check::NoVolumes
+        | Check::Sectors512
         | Check::Whole => is_known,
         Check::EfiLoader
         | Check::Root(_)

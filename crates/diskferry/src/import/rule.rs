@@ -123,6 +123,8 @@ pub(super) enum Check {
     NoWindowsOnGpt,
     /// The backup of the GPT at the disk's end, and sound.
     BackupGpt,
+    /// A partition table that counts in sectors of 512 bytes.
+    Sectors512,
     /// Nothing after the last partition.
     NothingBeyond,
     /// Partitions and file systems that end within the disk.
@@ -306,6 +308,7 @@ impl Check {
                 | Self::NoVolumes
                 | Self::NoWindowsOnGpt
                 | Self::BackupGpt
+                | Self::Sectors512
                 | Self::Whole
         )
     }
@@ -501,6 +504,13 @@ impl Check {
                 || "Windows starts from a GPT".into(),
             ),
             Self::BackupGpt => none_of(&notes(disk, is_of_backup), "no GPT without its backup"),
+            Self::Sectors512 => match disk.sector_size {
+                Some(size @ 513..) => Finding::Broken(format!(
+                    "the partition table ({}) counts in sectors of {size} bytes",
+                    disk.table
+                )),
+                _ => Finding::Holds("no partition table that counts in other sectors".into()),
+            },
             Self::Whole => none_of(
                 &notes(disk, |finding| {
                     matches!(finding, Note::PastEnd { .. } | Note::ContentCut { .. })
@@ -856,6 +866,9 @@ impl fmt::Display for Check {
             Self::NoVolumes => f.write_str("there are no logical volumes"),
             Self::NoWindowsOnGpt => f.write_str("Windows does not start from a GPT"),
             Self::BackupGpt => f.write_str("the backup of a GPT is at the disk's end"),
+            Self::Sectors512 => f.write_str(
+                "a partition table counts in sectors of 512 bytes, which is what the machine is shown",
+            ),
             Self::NothingBeyond => f.write_str("there is no data after the last partition"),
             Self::Whole => f.write_str("partitions and file systems end within the disk"),
             Self::Name(rule) | Self::FileName(rule) => write!(f, "{}: {}", rule.what, rule.text),

@@ -22,6 +22,8 @@ pub(super) fn ext(sight: &Sight) -> Option<Content> {
         id: block.uuid(0x68),
         size: blocks.checked_mul(block_size),
         block_size: Some(block_size),
+        // Linux refuses to set a device to blocks that are less than its sectors.
+        sector_size: Some(block_size),
         version: Some(revision.to_string()),
         features: Features {
             compat: Features::names(compat.into(), COMPAT),

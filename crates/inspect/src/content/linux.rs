@@ -28,6 +28,7 @@ pub(super) fn xfs(sight: &Sight) -> Option<Content> {
         id: block.uuid(32),
         size: block.be64(8)?.checked_mul(block_size),
         block_size: Some(block_size),
+        sector_size: Some(u64::from(block.be16(102)?)),
         version: Some(version.to_string()),
         features,
         ..Content::of(ContentKind::Xfs)

@@ -23,6 +23,7 @@ pub(super) fn ntfs(sight: &Sight) -> Option<Content> {
         // Without the backup of this sector, which stands behind it.
         size: sector.le64(0x28)?.checked_mul(bytes),
         block_size: cluster.checked_mul(bytes),
+        sector_size: Some(bytes),
         ..Content::of(ContentKind::Ntfs)
     })
 }
@@ -56,6 +57,7 @@ pub(super) fn exfat(sight: &Sight) -> Option<Content> {
         id: Some(format!("{:04X}-{:04X}", serial >> 16, serial & 0xFFFF)),
         size: sector.le64(72)?.checked_mul(bytes),
         block_size: Some(cluster),
+        sector_size: Some(bytes),
         version: Some(format!("{}.{:02}", sector.byte(105)?, sector.byte(104)?)),
         ..Content::of(ContentKind::ExFat)
     })

@@ -30,6 +30,9 @@ pub struct Content {
     pub size: Option<u64>,
     /// Bytes of a block or cluster, where it says so.
     pub block_size: Option<u64>,
+    /// The smallest sectors that it can be read from, in bytes, where that is known: larger ones it does not
+    /// take.
+    pub sector_size: Option<u64>,
     /// The version of its layout, where it says one.
     pub version: Option<String>,
     /// What it needs of whoever reads it, where it says so.
@@ -198,6 +201,7 @@ impl Content {
             id: None,
             size: None,
             block_size: None,
+            sector_size: None,
             version: None,
             features: Features::default(),
             last_mounted: None,

@@ -6,7 +6,7 @@ use diskferry_inspect::{ContentKind, TableKind};
 
 use super::{
     BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, ONE_FILE, PARTITIONED,
-    SOUND, WHOLE, WHOLE_VMDK,
+    SECTORS, SOUND, WHOLE, WHOLE_VMDK,
 };
 
 const API: Source =
@@ -109,6 +109,7 @@ pub(super) static SYSTEM: Profile = Profile {
             .hint("turn one off, unmounted: tune2fs -O ^project /dev/PARTITION"),
         NOT_ENCRYPTED,
         EFI_LOADER,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
@@ -140,6 +141,7 @@ pub(super) static DATA: Profile = Profile {
             .code("InvalidDataDiskSize"),
         UPLOAD,
         NOT_ENCRYPTED,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,

@@ -4,7 +4,7 @@ use super::super::rule::{Check, Rule, Source, any, at_most, only};
 use super::super::{OVA, Profile, RAW, VHD_DYNAMIC, VHD_FIXED, VMDK_STREAM};
 use super::{
     BACKUP_GPT, NO_PARENT, NOTHING_BEYOND, ONE_FILE, OVF_CAPACITY, OVF_DIGESTS, OVF_FILES,
-    OVF_FIRST, OVF_FORMAT, OVF_SINGLE, OVF_SIZES, SOUND, TIB, WHOLE, WHOLE_VMDK,
+    OVF_FIRST, OVF_FORMAT, OVF_SINGLE, OVF_SIZES, SECTORS, SOUND, TIB, WHOLE, WHOLE_VMDK,
 };
 
 const PREREQUISITES: Source =
@@ -62,6 +62,7 @@ pub(super) static IMPORT: Profile = Profile {
         Rule::new("not-encrypted", Check::NotEncrypted, LIMITS)
             .warns()
             .hint("import-image cannot look into it; import-snapshot takes it as it is"),
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,

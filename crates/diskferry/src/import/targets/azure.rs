@@ -3,8 +3,8 @@
 use super::super::rule::{Check, Rule, Source, at_most, between, only};
 use super::super::{Profile, VHD_AZURE};
 use super::{
-    BACKUP_GPT, EFI_LOADER, GIB, MIB, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, PARTITIONED, SOUND,
-    TIB, WHOLE,
+    BACKUP_GPT, EFI_LOADER, GIB, MIB, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, PARTITIONED,
+    SECTORS, SOUND, TIB, WHOLE,
 };
 
 const GENERIC: Source =
@@ -41,6 +41,7 @@ pub(super) static IMPORT: Profile = Profile {
         PARTITIONED,
         EFI_LOADER,
         NOT_ENCRYPTED,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,

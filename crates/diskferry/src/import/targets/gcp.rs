@@ -5,7 +5,7 @@ use diskferry_wrap::TarKind;
 use super::super::rule::{Check, Rule, Source, any};
 use super::super::{GCP, Profile};
 use super::{
-    BACKUP_GPT, EFI_LOADER, GIB, NOT_ENCRYPTED, NOTHING_BEYOND, PARTITIONED, SOUND, WHOLE,
+    BACKUP_GPT, EFI_LOADER, GIB, NOT_ENCRYPTED, NOTHING_BEYOND, PARTITIONED, SECTORS, SOUND, WHOLE,
 };
 
 const MANUAL: Source =
@@ -34,6 +34,7 @@ pub(super) static IMPORT: Profile = Profile {
         PARTITIONED,
         EFI_LOADER,
         NOT_ENCRYPTED,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,

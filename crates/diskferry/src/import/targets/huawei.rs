@@ -5,8 +5,8 @@ use super::super::rule::{
 };
 use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM, ZVHD, ZVHD2};
 use super::{
-    BACKUP_GPT, EFI_LOADER, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, WHOLE,
-    WHOLE_VMDK,
+    BACKUP_GPT, EFI_LOADER, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SECTORS, SOUND,
+    WHOLE, WHOLE_VMDK,
 };
 
 const GUIDE: Source =
@@ -93,6 +93,7 @@ pub(super) static SYSTEM: Profile = Profile {
         EFI_LOADER,
         NOT_ENCRYPTED,
         NO_VOLUMES,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
@@ -118,6 +119,7 @@ pub(super) static DATA: Profile = Profile {
         Rule::new("virtual-size", Check::VirtualSize(at_most_gb(2048)), API).code("IMG.0111"),
         FILE_SIZE,
         NOT_ENCRYPTED,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
@@ -154,6 +156,7 @@ pub(super) static FAST: Profile = Profile {
         EFI_LOADER,
         NOT_ENCRYPTED,
         NO_VOLUMES,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,

@@ -9,7 +9,7 @@ use super::super::{
 use super::{
     BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, OVF_CAPACITY, OVF_DIGESTS,
     OVF_DRAFT, OVF_FILES, OVF_FIRST, OVF_FORMAT, OVF_KINDS, OVF_LISTED, OVF_MANIFEST, OVF_ORDER,
-    OVF_RESOURCES, OVF_SINGLE, OVF_SIZES, PARTITIONED, SOUND, TIB, WHOLE, WHOLE_VMDK,
+    OVF_RESOURCES, OVF_SINGLE, OVF_SIZES, PARTITIONED, SECTORS, SOUND, TIB, WHOLE, WHOLE_VMDK,
 };
 
 const OVF_TOOL: Source =
@@ -63,6 +63,7 @@ pub(super) static VMWARE: Profile = Profile {
         Rule::new("virtual-size", Check::VirtualSize(at_most(62 * TIB)), VSPHERE).unverified(),
         PARTITIONED,
         EFI_LOADER,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
@@ -113,6 +114,7 @@ pub(super) static VIRTUALBOX: Profile = Profile {
         .measured(),
         SOUND,
         PARTITIONED,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
@@ -144,6 +146,7 @@ pub(super) static PROXMOX: Profile = Profile {
         SOUND,
         PARTITIONED,
         EFI_LOADER,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
@@ -187,6 +190,7 @@ pub(super) static HYPERV: Profile = Profile {
         Rule::new("bios", Check::Bios, LEARN)
             .unverified()
             .hint("generation 2 machines, which start by UEFI, need VHDX: Convert-VHD makes one"),
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,

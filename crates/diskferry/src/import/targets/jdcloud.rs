@@ -4,7 +4,7 @@ use diskferry_inspect::{ContentKind, TableKind};
 
 use super::super::rule::{Bounds, Check, NameRule, Rule, Source, any, at_most_gb, only};
 use super::super::{Profile, QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
-use super::{NO_PARENT, NOT_ENCRYPTED, ONE_FILE, PARTITIONED, SOUND, WHOLE, WHOLE_VMDK};
+use super::{NO_PARENT, NOT_ENCRYPTED, ONE_FILE, PARTITIONED, SECTORS, SOUND, WHOLE, WHOLE_VMDK};
 
 const IMPORT_PAGE: Source = Source { title: "JD Cloud, Import private image", date: "2024" };
 const EXPORT_PAGE: Source = Source { title: "JD Cloud, Export private image", date: "2024" };
@@ -43,6 +43,7 @@ pub(super) static IMPORT: Profile = Profile {
         Rule::new("root-file-system", Check::Root(&[ContentKind::Ext3, ContentKind::Ext4, ContentKind::Xfs, ContentKind::Ntfs]), IMPORT_PAGE)
             .warns(),
         NOT_ENCRYPTED,
+        SECTORS,
         WHOLE,
         WHOLE_VMDK,
     ],

@@ -49,6 +49,14 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
+/// The numbers in a table are of the sectors that the disk shows, and all of these show sectors of 512 bytes.
+const SECTORS: Rule = Rule::new(
+    "sector-512",
+    Check::Sectors512,
+    Source { title: "UEFI specification 2.10, 5.3: GPTs count in a disk's logical blocks", date: "2022-08" },
+)
+.hint("a GPT is written anew by --gpt-sectors 512; a DOS table is not: copy its partitions to another disk");
+
 /// What the package format itself says.
 const OVF: Source =
     Source { title: "DSP0243 1.1.1 (DMTF), Open Virtualization Format", date: "2013" };

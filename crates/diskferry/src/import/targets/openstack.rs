@@ -3,8 +3,8 @@
 use super::super::rule::{Check, Rule, Source, any, only};
 use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
 use super::{
-    BACKUP_GPT, EFI_LOADER, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND, WHOLE,
-    WHOLE_VMDK,
+    BACKUP_GPT, EFI_LOADER, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SECTORS, SOUND,
+    WHOLE, WHOLE_VMDK,
 };
 
 const FORMATS: Source = Source { title: "OpenStack Glance, image formats", date: "2026" };
@@ -62,6 +62,7 @@ pub(super) static GLANCE: Profile = Profile {
         ),
         PARTITIONED,
         EFI_LOADER,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,

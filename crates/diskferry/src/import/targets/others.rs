@@ -5,8 +5,8 @@ use diskferry_inspect::{ContentKind, TableKind};
 use super::super::rule::{Check, NameRule, Rule, Source, any, at_most_gb, only};
 use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
 use super::{
-    BACKUP_GPT, EFI_LOADER, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SOUND,
-    WHOLE, WHOLE_VMDK,
+    BACKUP_GPT, EFI_LOADER, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, ONE_FILE, PARTITIONED,
+    SECTORS, SOUND, WHOLE, WHOLE_VMDK,
 };
 
 const ORACLE: Source = Source { title: "Oracle OCI, Importing custom images", date: "2025" };
@@ -44,6 +44,7 @@ pub(super) static OCI: Profile = Profile {
         EFI_LOADER,
         Rule::new("not-encrypted", Check::NotEncrypted, ORACLE_PCA)
             .hint("decrypt the disk in the guest before the export"),
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
@@ -77,6 +78,7 @@ pub(super) static DIGITALOCEAN: Profile = Profile {
             .warns(),
         EFI_LOADER,
         NOT_ENCRYPTED,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
@@ -117,6 +119,7 @@ pub(super) static IBM: Profile = Profile {
         PARTITIONED,
         EFI_LOADER,
         NOT_ENCRYPTED,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,

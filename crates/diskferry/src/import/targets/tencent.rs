@@ -5,8 +5,8 @@ use diskferry_inspect::TableKind;
 use super::super::rule::{Check, NameRule, Rule, Source, any, at_most_gb};
 use super::super::{Profile, QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
 use super::{
-    BACKUP_GPT, EFI_LOADER, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, ONE_FILE, SOUND, WHOLE,
-    WHOLE_VMDK,
+    BACKUP_GPT, EFI_LOADER, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, ONE_FILE, SECTORS, SOUND,
+    WHOLE, WHOLE_VMDK,
 };
 
 const GUIDE: Source =
@@ -46,6 +46,7 @@ pub(super) static IMPORT: Profile = Profile {
             .code("RootPartitionNotFound"),
         EFI_LOADER,
         NOT_ENCRYPTED,
+        SECTORS,
         BACKUP_GPT,
         NOTHING_BEYOND,
         WHOLE,
