@@ -98,8 +98,8 @@ impl Xva {
         let disks = self.walk.listed().enumerate();
         let disks = disks.map(|(index, disk)| {
             let part = || {
-                disk.finish()?;
                 self.limits.check_virtual_size(disk.size)?;
+                disk.finish()?;
                 let (name, base) = (format!("{name}/{}", disk.id), Arc::clone(base));
                 Ok(Part::of_runs(name, base, disk.size, self.runs[index].clone()))
             };
@@ -117,7 +117,7 @@ impl Xva {
     }
 
     /// Reports disks that are not there or not whole, and blocks that have other digests than are beside
-    /// them. For that all blocks are read, and counted as progress.
+    /// them, or none. For that all blocks are read, and counted as progress.
     ///
     /// # Errors
     /// `Io`, `Cancelled`.
@@ -131,6 +131,9 @@ impl Xva {
         for (disk, runs) in self.walk.listed().zip(&self.runs) {
             if let Err(damage) = disk.finish() {
                 report(Problem::corruption(None, damage.to_string()));
+            }
+            if let Some(number) = runs.unproven() {
+                report(Problem::oddity(None, blocks::unproven(&disk.id, number)));
             }
             progress.expect(runs.stored());
             let proofs = Proofs::new(&disk.id, Arc::clone(base), runs.clone());
