@@ -137,7 +137,7 @@ impl Xva {
             }
             progress.expect(runs.stored());
             let proofs = Proofs::new(&disk.id, Arc::clone(base), runs.clone());
-            proofs.each(&|| cancel.check(), progress, &mut |at, damage: Damage| {
+            proofs.each(&|| cancel.check(), progress, &mut |at, _, damage: Damage| {
                 report(Problem::corruption(Some(at), damage.to_string()));
                 Ok(())
             })?;

@@ -139,13 +139,13 @@ impl Proofs {
     /// # Errors
     /// `Damaged` for the first that is another; `Io`; whatever `go_on` fails with.
     pub fn check(&self, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
-        self.each(go_on, &Progress::default(), &mut |at, damage| {
-            let error = Error::from(damage).at("comparing with the digests", at, 0);
+        self.each(go_on, &Progress::default(), &mut |at, len, damage| {
+            let error = Error::from(damage).at("digesting", at, len);
             Err(error.in_file(self.base.name()))
         })
     }
 
-    /// Tells `wrong` of each block that has another digest, and where in the archive it is.
+    /// Tells `wrong` of each block that has another digest: where in the archive it is, and how long.
     ///
     /// # Errors
     /// `Io`, and whatever `go_on` and `wrong` fail with.
@@ -153,7 +153,7 @@ impl Proofs {
         &self,
         go_on: &dyn Fn() -> Result<()>,
         progress: &Progress,
-        wrong: &mut dyn FnMut(u64, Damage) -> Result<()>,
+        wrong: &mut dyn FnMut(u64, u64, Damage) -> Result<()>,
     ) -> Result<()> {
         let mut buf = vec![0; STEP as usize];
         let mut stated = Vec::new();
@@ -171,7 +171,7 @@ impl Proofs {
             stated.resize(proof.len as usize, 0);
             self.base.read_at(from + proof.behind, &mut stated)?;
             if let Err(damage) = sum.compare(&blocks::name(&self.disk, number), &stated) {
-                wrong(from, damage)?;
+                wrong(from, stored, damage)?;
             }
         }
         Ok(())
