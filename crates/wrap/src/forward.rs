@@ -87,7 +87,9 @@ impl Search<'_> {
         let (mut held, mut is_first) = (None, true);
         while let Some(entry) = self.headers.next(&mut self.archive)? {
             if entry.is_file && std::mem::take(&mut is_first) && xva::is_descriptor(&entry.name) {
-                let Some(machine) = self.machine(&entry)? else { continue };
+                let Some(machine) = machine(&mut self.archive, &entry, self.limits)? else {
+                    continue;
+                };
                 let Self { archive, headers, choice, limits, .. } = self;
                 return xva::begin(archive, headers, machine, choice, limits);
             }
@@ -136,15 +138,6 @@ impl Search<'_> {
             content: Peek::new(io::Cursor::new(bytes)),
             ending: Arc::new(ending.into()),
         })
-    }
-
-    /// What the descriptor of an XVA, whose data come next, tells, if it is one.
-    fn machine(&mut self, entry: &Entry) -> Result<Option<xva::Machine>> {
-        if entry.size > xva::MAX {
-            let what = format!("a descriptor '{}' of {} bytes", entry.name, entry.size);
-            return Err(Error::limit(what));
-        }
-        xva::read(&whole(&mut self.archive, entry)?, self.limits)
     }
 
     /// Looks for the disk that the descriptor, whose data come next, tells.
@@ -271,6 +264,19 @@ pub(crate) fn note(members: &mut Vec<Member>, entry: &Entry, limits: &Limits) ->
         members.push(Member { name: entry.name.clone(), size: entry.size, segments: Vec::new() });
     }
     Ok(())
+}
+
+/// What the descriptor of an XVA, whose data come next, tells, if it is one.
+pub(crate) fn machine(
+    archive: &mut Peek,
+    entry: &Entry,
+    limits: &Limits,
+) -> Result<Option<xva::Machine>> {
+    if entry.size > xva::MAX {
+        let what = format!("a descriptor '{}' of {} bytes", entry.name, entry.size);
+        return Err(Error::limit(what));
+    }
+    xva::read(&whole(archive, entry)?, limits)
 }
 
 /// All bytes of a member that is short.

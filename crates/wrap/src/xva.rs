@@ -28,6 +28,7 @@ use self::blocks::{Member, Walk};
 use self::runs::Stored;
 use crate::choose::Found;
 use crate::damage::Damage;
+use crate::listing::Listing;
 use crate::part::Part;
 use crate::tar::Entry;
 
@@ -144,6 +145,16 @@ impl Xva {
         }
         Ok(())
     }
+}
+
+/// The disks of an XVA, which its descriptor tells.
+///
+/// # Errors
+/// `Limit` where they take too much memory.
+pub(crate) fn list(machine: Machine, limits: &Limits) -> Result<Listing> {
+    let walk = Walk::new(machine, limits)?;
+    let disks = walk.listed().map(blocks::Blocks::found).collect();
+    Ok(Listing { disks, ..Listing::default() })
 }
 
 impl blocks::Blocks {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Cancel, Error, ErrorKind, Limits, Problem, Progress, Result};
 use diskferry_codec::digest::{Algorithm, Digest};
-use diskferry_wrap::{Archive, Choice, Digests, Forward, Package, Peek, Wrapping, find_disk};
+use diskferry_wrap::{
+    Archive, Choice, Digests, Forward, Package, Peek, Wrapping, find_disk, list_disks,
+};
 
 /// Bytes of a block here: the first one tells.
 const BLOCK: usize = 1024;
@@ -314,6 +316,9 @@ fn a_disk_that_is_broken_does_not_keep_from_another() {
         assert_eq!(error.kind(), ErrorKind::Misuse);
         assert!(error.to_string().contains(kind), "{error}");
     }
+    let listing = list_disks(Peek::new(Cursor::new(bytes.clone())), |_| None, &limits).unwrap();
+    let names: Vec<&str> = listing.disks.iter().map(|disk| disk.name.as_str()).collect();
+    assert_eq!(names, ["one", "Ref:4", "none"]);
     let mut problems = Vec::new();
     let package = Package::open("m.xva", Arc::new(bytes), &limits).unwrap();
     let mut report = |problem: Problem| problems.push(problem.text);
