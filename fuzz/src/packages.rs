@@ -8,12 +8,17 @@ use std::io::Write;
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_testkit::fuzz::Choices;
 
+#[path = "xva.rs"]
+mod xva;
+
 /// A file in a few wrappers, with one of `disks` in the innermost.
 pub fn package(choices: &mut Choices<'_>, disks: &[Vec<u8>]) -> Vec<u8> {
     let mut file = disks[usize::from(choices.byte()) % disks.len()].clone();
     // One more than are read, by default.
     for _ in 0..choices.byte() % 6 {
-        file = match choices.byte() % 8 {
+        let kind = choices.byte();
+        file = match kind % 8 {
+            0..4 if kind >= 0xe0 => xva::xva(&file, choices),
             0..4 => archive(&file, choices),
             4 => compress(
                 flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()),

@@ -118,7 +118,7 @@ impl DiskImage {
         let Description { subformat, creator, ids, compression, snapshots, details, .. } =
             top.image().describe();
         let mut warnings = self.warnings().to_vec();
-        if top.format() == Format::RAW {
+        if top.format() == Format::RAW && self.around().told_format().is_none() {
             warnings.push(raw_cannot_tell(top));
         }
         for Archive { package, .. } in &self.around().archives {

@@ -98,6 +98,12 @@ impl Around {
         }
     }
 
+    /// The format of the disk, where what is around it tells: in an XVA the disk is raw, whatever its guest
+    /// made it look like.
+    pub fn told_format(&self) -> Option<Format> {
+        self.layers.last().filter(|layer| **layer == "xva").map(|_| Format::RAW)
+    }
+
     fn found(&mut self, disks: Vec<Found>, may_have_more: bool) {
         if self.disks.is_empty() {
             (self.disks, self.may_have_more) = (disks, may_have_more);
@@ -107,7 +113,7 @@ impl Around {
 
 /// Whether a wrapper compresses; the others are archives.
 pub(crate) fn is_compression(layer: &str) -> bool {
-    !matches!(layer, "tar" | "ova")
+    !matches!(layer, "tar" | "ova" | "xva")
 }
 
 /// What of a wrapped file is wanted.
@@ -176,7 +182,8 @@ pub(crate) fn peel(
 ) -> Result<Peeled> {
     loop {
         let name = bytes.name().to_owned();
-        let wrapping = match wanted.is_disk(|| probe(bytes.as_ref()))? {
+        let is_told = around.told_format().is_some();
+        let wrapping = match is_told || wanted.is_disk(|| probe(bytes.as_ref()))? {
             true => None,
             false => Wrapping::of(&head(bytes.as_ref(), Wrapping::HEAD)?),
         };
@@ -190,8 +197,8 @@ pub(crate) fn peel(
             }
             Some(Wrapping::Tar) => {
                 let package = Package::open(&name, Arc::clone(&bytes), &wanted.limits)?;
-                let layer = if package.is_ova() { "ova" } else { "tar" };
-                around.push(layer, &wanted.limits).map_err(|error| error.in_file(&name))?;
+                let kind = package.kind();
+                around.push(kind.name(), &wanted.limits).map_err(|error| error.in_file(&name))?;
                 let package = Arc::new(package);
                 let choice = match around.choice(wanted) {
                     chosen @ Choice::Number(_) => chosen,

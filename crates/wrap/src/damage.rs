@@ -24,6 +24,16 @@ pub(crate) enum Damage {
     Xml { name: String, detail: String },
     #[error("the OVF descriptor '{name}' {problem}")]
     Ovf { name: String, problem: String },
+    #[error("the XVA's descriptor 'ova.xml' {problem}")]
+    Xva { problem: String },
+    #[error("the member '{name}' of the XVA {problem}")]
+    Member { name: String, problem: String },
+    #[error("the disk '{id}' of the XVA {problem}")]
+    Disk { id: String, problem: String },
+    #[error(
+        "the block '{name}' has the {kind} {found}, and not {stated}, as the file beside it has it"
+    )]
+    Block { name: String, kind: &'static str, found: String, stated: String },
     #[error("'{file}' has the {algorithm} {found}, and not {stated}, as the manifest has it")]
     Digest { file: String, algorithm: Algorithm, found: String, stated: String },
 }

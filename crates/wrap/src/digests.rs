@@ -11,6 +11,7 @@ use crate::objection::{Objection, Point};
 use crate::ovf::OBJECTIONS;
 use crate::package::{Member, Package};
 use crate::part::Part;
+use crate::xva::Proofs;
 
 /// What a manifest says of the files that a disk is read from.
 #[derive(Default)]
@@ -21,24 +22,36 @@ pub struct Promises {
     pub note: Option<String>,
 }
 
-/// A digest that a manifest has of a file of the package.
-pub struct Promise {
-    part: Part,
-    algorithm: Algorithm,
-    /// The lines that have it: more than one may.
-    lines: Vec<Line>,
+/// Digests that a package has of its files.
+pub struct Promise(Kind);
+
+enum Kind {
+    /// One that a manifest has of a file.
+    File {
+        part: Part,
+        algorithm: Algorithm,
+        /// The lines that have it: more than one may.
+        lines: Vec<Line>,
+    },
+    /// Those beside the blocks of a disk.
+    Blocks(Proofs),
 }
 
 impl Promise {
-    /// Compares the file's digest, and reads it unless that is known; `go_on` is asked every MiB.
+    /// Compares the file's digest, and reads it unless that is known, or those of all blocks of a disk;
+    /// `go_on` is asked every MiB.
     ///
     /// # Errors
     /// `Damaged` where it is another; `Io`; whatever `go_on` fails with.
     pub fn check(&self, known: &mut Digests, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
-        let found = known.of(&self.part, self.algorithm, go_on, &Progress::default())?;
-        let compared = self.lines.iter().try_for_each(|line| line.compare(self.algorithm, found));
+        let (part, algorithm, lines) = match &self.0 {
+            Kind::File { part, algorithm, lines } => (part, *algorithm, lines),
+            Kind::Blocks(proofs) => return proofs.check(go_on),
+        };
+        let found = known.of(part, algorithm, go_on, &Progress::default())?;
+        let compared = lines.iter().try_for_each(|line| line.compare(algorithm, found));
         compared.map_err(|damage| {
-            Error::from(damage).doing("comparing with the manifest").in_file(self.part.name())
+            Error::from(damage).doing("comparing with the manifest").in_file(part.name())
         })
     }
 }
@@ -69,13 +82,16 @@ impl Digests {
 
 impl Package {
     /// What the manifest says of the descriptor, and of the file of the disk that [`disk`](Self::disk)
-    /// has found under that name, or of its chunks. There is nothing where there is no manifest.
+    /// has found under that name, or of its chunks; in an XVA, what is beside the blocks of that disk. There is nothing where there is no manifest.
     ///
     /// A file with holes is not compared: they may be of any length, and cost nothing to convert.
     ///
     /// # Errors
     /// `Limit` for a manifest that is too long, `Io`.
     pub fn promises(&self, disk: &str) -> Result<Promises> {
+        if let Some((proofs, note)) = self.proofs(disk) {
+            return Ok(Promises { digests: vec![Promise(Kind::Blocks(proofs))], note });
+        }
         let mut promises = Promises::default();
         let Some(listing) = self.manifest() else { return Ok(promises) };
         let located = |error: Error| error.doing("reading the manifest").in_file(self.name());
@@ -96,10 +112,11 @@ impl Package {
                 Some(algorithm) => {
                     let place = *places.entry((name, algorithm)).or_insert(promises.digests.len());
                     match promises.digests.get_mut(place) {
-                        Some(promise) => promise.lines.push(line),
-                        None => {
+                        Some(Promise(Kind::File { lines, .. })) => lines.push(line),
+                        Some(Promise(Kind::Blocks(_))) | None => {
                             let (part, lines) = (self.part(member), vec![line]);
-                            promises.digests.push(Promise { part, algorithm, lines });
+                            let promise = Kind::File { part, algorithm, lines };
+                            promises.digests.push(Promise(promise));
                         }
                     }
                     continue;

@@ -20,6 +20,7 @@ use crate::package::{Member, missing};
 use crate::part::Segment;
 use crate::peek::{Ahead, Forward, Peek};
 use crate::tar::{Entry, Headers};
+use crate::{Archive, xva};
 
 /// A disk in an archive.
 pub struct Inside {
@@ -32,8 +33,8 @@ pub struct Inside {
     /// Whether there may be more of them, behind this one. Where it is the [only](Choice::Only) one that is
     /// expected, there are none, or reading it to its end fails.
     pub may_have_more: bool,
-    /// Whether an OVF descriptor told the disk.
-    pub is_ova: bool,
+    /// What kind of archive it is: whose descriptor told the disk.
+    pub archive: Archive,
     /// Its bytes. Their end is told only when the whole archive was read and found good, and when they
     /// have the digest that a manifest before them has.
     pub content: Peek,
@@ -84,8 +85,15 @@ impl Search<'_> {
             Choice::Only | Choice::First => 1,
             Choice::Number(number) => number as usize,
         };
-        let (mut held, mut other) = (None, None);
+        let (mut held, mut other, mut is_first) = (None, None, true);
         while let Some(entry) = self.headers.next(&mut self.archive)? {
+            if entry.is_file && std::mem::take(&mut is_first) && xva::is_descriptor(&entry.name) {
+                let Some(machine) = machine(&mut self.archive, &entry, self.limits)? else {
+                    continue;
+                };
+                let Self { archive, headers, choice, limits, .. } = self;
+                return xva::begin(archive, headers, machine, choice, limits);
+            }
             note(&mut self.members, &entry, self.limits)?;
             if entry.is_file && is_descriptor(&entry.name) {
                 disks.append(&mut others);
@@ -138,7 +146,7 @@ impl Search<'_> {
             size: bytes.len() as u64,
             disks,
             may_have_more: false,
-            is_ova: false,
+            archive: Archive::Tar,
             content: Peek::new(io::Cursor::new(bytes)),
             ending: Arc::new(ending.into()),
         })
@@ -256,7 +264,8 @@ impl Search<'_> {
         let content =
             Content { archive, segments, next: 0, at: 0, size, promised, rest: Some(rest) };
         let may_have_more = !is_ova && choice != Choice::Only;
-        Inside { name, size, disks, may_have_more, is_ova, content: Peek::new(content), ending }
+        let archive = if is_ova { Archive::Ova } else { Archive::Tar };
+        Inside { name, size, disks, may_have_more, archive, content: Peek::new(content), ending }
     }
 }
 
@@ -267,6 +276,19 @@ pub(crate) fn note(members: &mut Vec<Member>, entry: &Entry, limits: &Limits) ->
         members.push(Member { name: entry.name.clone(), size: entry.size, segments: Vec::new() });
     }
     Ok(())
+}
+
+/// What the descriptor of an XVA, whose data come next, tells, if it is one.
+pub(crate) fn machine(
+    archive: &mut Peek,
+    entry: &Entry,
+    limits: &Limits,
+) -> Result<Option<xva::Machine>> {
+    if entry.size > xva::MAX {
+        let what = format!("a descriptor '{}' of {} bytes", entry.name, entry.size);
+        return Err(Error::limit(what));
+    }
+    xva::read(&whole(archive, entry)?, limits)
 }
 
 /// All bytes of a member that is short.

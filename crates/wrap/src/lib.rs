@@ -1,4 +1,4 @@
-//! What disk images are wrapped in when they travel: tar archives, OVA packages, compressed files.
+//! What disk images are wrapped in when they travel: tar archives, OVA and XVA packages, compressed files.
 //!
 //! - [`Wrapping::of`] recognises a wrapper by its first bytes.
 //! - [`Package`] is an archive whose bytes can be read anywhere: each member is a part of the file,
@@ -33,6 +33,7 @@ mod survey;
 mod tar;
 mod unpacking;
 mod write;
+mod xva;
 
 pub use capacity::Capacity;
 pub use choose::{Choice, Found, LIKELY, Likeness};
@@ -57,6 +58,28 @@ pub enum Wrapping {
     Tar,
     /// A compressed file.
     Packed(Wrapper),
+}
+
+/// A kind of archive: all are tar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Archive {
+    /// Any.
+    Tar,
+    /// An OVF package.
+    Ova,
+    /// XenServer's and XCP-ng's.
+    Xva,
+}
+
+impl Archive {
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tar => "tar",
+            Self::Ova => "ova",
+            Self::Xva => "xva",
+        }
+    }
 }
 
 impl Wrapping {

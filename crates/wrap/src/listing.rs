@@ -4,9 +4,10 @@ use diskferry_block_stream::{Limits, Result};
 
 use crate::choose::{Found, goes_with_disks, is_descriptor};
 use crate::ending::Ending;
-use crate::forward::{Judge, Taken, Told, note, taken, told};
+use crate::forward::{Judge, Taken, Told, machine, note, taken, told};
 use crate::peek::{Ahead, Peek};
 use crate::tar::Headers;
+use crate::xva;
 
 /// The disks of an archive.
 #[derive(Debug, Default)]
@@ -27,6 +28,13 @@ pub fn list_disks(mut archive: Peek, judge: Judge, limits: &Limits) -> Result<Li
     // Members that are taken for disks, and those that are not.
     let (mut disks, mut others) = (Vec::new(), Vec::new());
     while let Some(entry) = headers.next(&mut archive)? {
+        if entry.is_file && members.is_empty() && xva::is_descriptor(&entry.name) {
+            note(&mut members, &entry, limits)?;
+            match machine(&mut archive, &entry, limits)? {
+                Some(machine) => return xva::list(machine, limits),
+                None => continue,
+            }
+        }
         note(&mut members, &entry, limits)?;
         // Of several descriptors the first one counts.
         if entry.is_file && is_descriptor(&entry.name) && descriptor.is_none() {

@@ -17,8 +17,9 @@ use crate::objection::Objection;
 use crate::ovf::{Descriptor, Listed};
 use crate::part::{Part, Segment};
 use crate::peek::Walk;
-use crate::tar::Headers;
-use crate::{manifest, ovf};
+use crate::tar::{Entry, Headers};
+use crate::xva::{self, Xva};
+use crate::{Archive, manifest, ovf};
 
 /// What the bytes of a member say that it is.
 pub type JudgePart<'a> = dyn Fn(&Part) -> Result<Likeness> + 'a;
@@ -31,8 +32,10 @@ pub struct Package {
     members: Vec<Member>,
     /// The descriptor, where it is an OVF package.
     descriptor: Option<Descriptor>,
-    /// Where it ends, where that is without an end mark.
+    /// Where it ends, where that is without an end mark, and nothing else tells that it is whole.
     unmarked: Option<u64>,
+    /// The disks, where it is an XVA.
+    xva: Option<Xva>,
 }
 
 /// A regular file in an archive.
@@ -72,23 +75,47 @@ impl Package {
         let mut headers = Headers::new(limits);
         let mut walk = Walk::new(bytes.as_ref());
         let mut members = Vec::new();
+        let mut xva: Option<Xva> = None;
         while let Some(entry) = headers.next(&mut walk)? {
+            if entry.is_file && members.is_empty() && xva::is_descriptor(&entry.name) {
+                xva = read_xva(&entry, &bytes, limits)?;
+            }
             crate::peek::Ahead::skip(&mut walk, entry.rest)?;
+            if let Some(xva) = &mut xva
+                && xva.take(&entry)?
+            {
+                headers.uncount();
+                continue;
+            }
             if entry.is_file {
                 limits.spend("an archive's list", entry.name.len() as u64 + 128)?;
                 let (name, size, segments) = (entry.name, entry.size, entry.segments);
                 members.push(Member { name, size, segments });
             }
         }
-        let (name, limits, unmarked) = (name.to_owned(), limits.clone(), headers.unmarked);
-        let mut package = Self { bytes, name, limits, members, descriptor: None, unmarked };
-        package.descriptor = package.read_descriptor()?;
+        // Of an XVA, the last blocks of its disks tell.
+        let unmarked = headers.unmarked.filter(|_| xva.is_none());
+        let (name, limits) = (name.to_owned(), limits.clone());
+        let mut package = Self { bytes, name, limits, members, descriptor: None, unmarked, xva };
+        match &mut package.xva {
+            Some(xva) => xva.end()?,
+            None => package.descriptor = package.read_descriptor()?,
+        }
         Ok(package)
     }
 
     /// What messages call it.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What kind of archive it is.
+    pub fn kind(&self) -> Archive {
+        match (&self.xva, &self.descriptor) {
+            (Some(_), _) => Archive::Xva,
+            (None, Some(_)) => Archive::Ova,
+            (None, None) => Archive::Tar,
+        }
     }
 
     /// Whether it has an OVF descriptor.
@@ -99,8 +126,8 @@ impl Package {
     /// The bytes of the disk that is meant, named `archive/member`; and all disks, with what `judge`
     /// says of each.
     ///
-    /// In an OVF package the descriptor tells what a disk is. Elsewhere it is a member that `judge`
-    /// knows or that is large, or the only member.
+    /// In an OVF package and in an XVA the descriptor tells what a disk is. Elsewhere it is a member that
+    /// `judge` knows or that is large, or the only member.
     ///
     /// # Errors
     /// As for [`Choice::pick`]; `Damaged` where the descriptor names it, and it is not there; whatever
@@ -116,6 +143,9 @@ impl Package {
     /// # Errors
     /// Whatever `judge` fails with; why there is none, where all that could be one is something else.
     pub fn find(&self, judge: &JudgePart<'_>) -> Result<Vec<(Found, Result<Part>)>> {
+        if let Some(xva) = &self.xva {
+            return Ok(xva.disks(&self.name, &self.bytes));
+        }
         // A disk of a descriptor that is missing is no reason not to get at another.
         let parts: Vec<(String, Option<u64>, Result<Part>)> = match &self.descriptor {
             Some(Descriptor { name, disks, .. }) => {
@@ -165,7 +195,8 @@ impl Package {
     }
 
     /// Reports what contradicts the archive or the specification of OVF packages; for that, all that
-    /// the manifest lists is read, and counted as progress.
+    /// the manifest lists is read, and counted as progress. Of an XVA, blocks that have other digests than
+    /// are beside them, and disks that are not whole.
     ///
     /// # Errors
     /// As for [`object`](Self::object).
@@ -175,6 +206,9 @@ impl Package {
         progress: &Progress,
         report: &mut dyn FnMut(Problem),
     ) -> Result<()> {
+        if let Some(xva) = &self.xva {
+            return xva.check(&self.bytes, cancel, progress, report);
+        }
         let mut problem = |objection: Objection| {
             if let Some(problem) = objection.into_problem() {
                 report(problem);
@@ -217,6 +251,12 @@ impl Package {
         let Some(descriptor) = &self.descriptor else { return };
         let capacity = Capacity::of(descriptor, disk);
         capacity.and_then(|it| it.object(size)).into_iter().for_each(report);
+    }
+
+    /// What it has of digests beside the blocks of its disk of that name, where it is an XVA; and what is
+    /// not compared, and why.
+    pub(crate) fn proofs(&self, disk: &str) -> Option<(xva::Proofs, Option<String>)> {
+        self.xva.as_ref()?.proofs(disk, &self.bytes)
     }
 
     /// Its regular files, in the archive's order.
@@ -321,6 +361,17 @@ impl Package {
         let name = format!("{}/{}", self.name, member.name);
         Part::new(name, Arc::clone(&self.bytes), member.size, member.segments.clone())
     }
+}
+
+/// The disks of the XVA whose descriptor, if it is one, is that member.
+fn read_xva(entry: &Entry, bytes: &Arc<dyn Bytes>, limits: &Limits) -> Result<Option<Xva>> {
+    if entry.size > xva::MAX {
+        return Err(Error::limit(format!("a descriptor '{}' of {} bytes", entry.name, entry.size)));
+    }
+    let part = Part::new(entry.name.clone(), Arc::clone(bytes), entry.size, entry.segments.clone());
+    let mut text = vec![0; entry.size as usize];
+    part.read_at(0, &mut text)?;
+    xva::read(&text, limits)?.map(|machine| Xva::new(machine, limits)).transpose()
 }
 
 /// A disk that the descriptor names and the archive does not have.

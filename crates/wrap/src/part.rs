@@ -4,14 +4,24 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Result, Run};
 
+use crate::xva::Runs;
+
 /// A member of an archive, by where its bytes are in the archive. What is nowhere is zeros.
 #[derive(Clone)]
 pub struct Part {
     name: String,
     base: Arc<dyn Bytes>,
     len: u64,
+    places: Places,
+}
+
+/// Where the stored stretches of a member are.
+#[derive(Clone)]
+enum Places {
     /// In order, apart from one another or adjoining, none of them empty.
-    segments: Vec<Segment>,
+    Segments(Vec<Segment>),
+    /// The same, of the disk of an XVA.
+    Runs(Runs),
 }
 
 /// A stored stretch of a member.
@@ -43,12 +53,22 @@ impl Part {
                 segment.end() <= len && segment.from + segment.len <= base.len()
             })
         );
-        Self { name, base, len, segments }
+        Self { name, base, len, places: Places::Segments(segments) }
+    }
+
+    /// The disk of an XVA.
+    pub(crate) fn of_runs(name: String, base: Arc<dyn Bytes>, len: u64, runs: Runs) -> Self {
+        Self { name, base, len, places: Places::Runs(runs) }
     }
 
     /// The segment that `at` is in, or the next one.
-    fn segment(&self, at: u64) -> Option<&Segment> {
-        self.segments.get(self.segments.partition_point(|segment| segment.end() <= at))
+    fn segment(&self, at: u64) -> Option<Segment> {
+        match &self.places {
+            Places::Segments(segments) => {
+                segments.get(segments.partition_point(|segment| segment.end() <= at)).copied()
+            }
+            Places::Runs(runs) => runs.segment(at),
+        }
     }
 }
 

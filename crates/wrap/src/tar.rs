@@ -96,13 +96,22 @@ pub(crate) struct Headers {
     limits: Limits,
     /// Headers that there may be.
     left: u32,
+    /// Headers that there might be before the last member came.
+    left_before: u32,
     /// Where the archive ended, if it did without an end mark: then nobody knows whether it was cut there.
     pub unmarked: Option<u64>,
 }
 
 impl Headers {
     pub fn new(limits: &Limits) -> Self {
-        Self { limits: limits.clone(), left: limits.members, unmarked: None }
+        let left = limits.members;
+        Self { limits: limits.clone(), left, left_before: left, unmarked: None }
+    }
+
+    /// Does not count the last member, as something else bounds how many of its kind there are. Where
+    /// extended headers are in front of it, they are.
+    pub fn uncount(&mut self) {
+        self.left = self.left_before.min(self.left + 1);
     }
 
     /// The next member; the source is then at its data, and is at the next header when called again.
@@ -111,6 +120,7 @@ impl Headers {
     /// `Damaged`, `Limit`, `Unsupported` for an archive in several volumes.
     pub fn next(&mut self, source: &mut dyn Ahead) -> Result<Option<Entry>> {
         let mut extended = Extended::default();
+        self.left_before = self.left;
         loop {
             let at = source.at();
             let seen = source.peek(BLOCK as usize)?;

@@ -13,6 +13,7 @@ mod scratch;
 mod signals;
 mod streams;
 mod wrapped;
+mod xva;
 mod zvhd;
 
 use std::fs;

@@ -31,6 +31,7 @@ fn content(kind: ContentKind) -> Content {
         id: None,
         size: None,
         block_size: None,
+        sector_size: None,
         version: None,
         features: Features::default(),
         last_mounted: None,
@@ -145,6 +146,7 @@ fn spoil(rule: &Rule, facts: &mut Facts) {
         Check::GlanceVmdk => {
             facts.glance.get_or_insert_default().objection = Some("an odd line");
         }
+        Check::Sectors512 => disk.sector_size = Some(4096),
         Check::OneFile => facts.files = 3,
         Check::NoParent => facts.has_parent = true,
         Check::Lacks(features) => facts.details.push((features[0].0, Detail::Flag(true))),

@@ -29,7 +29,8 @@ impl OpenOptions {
         if self.format == Some(Format::RAW) {
             chain.warnings.extend(wrapped::looks_wrapped(top.bytes.as_ref())?);
         }
-        let format = Wanted::of(self).disk_format();
+        let told = wrapped.as_ref().and_then(|wrapped| wrapped.around.told_format());
+        let format = Wanted::of(self).disk_format().or(told);
         chain.open_layer(top, format, self.snapshot.as_deref())?;
         let mut missing = None;
         while self.backing != Backing::Ignored

@@ -104,7 +104,7 @@ fn disk_of(
     let arriving = Arriving { name, claimed, size: None, peek, around, endings };
     let mut arriving = arriving.unwrap(wanted).map_err(|error| error.in_file(outer))?;
     wanted.check(outer, &arriving.around)?;
-    let told = match wanted.disk_format() {
+    let told = match wanted.disk_format().or(arriving.around.told_format()) {
         Some(format) => Some(format),
         None => {
             let read = arriving.peek.peek(Sample::HEAD);
@@ -277,6 +277,8 @@ fn unpacking(format: Format, outer: &str, layers: &[&str]) -> String {
     // No name of a member goes into a line that people copy.
     let (outer, is_pipe) = (quoted(outer), outer == STDIN);
     match layers {
+        // Its blocks are no file yet.
+        layers if layers.contains(&"xva") => "convert it to raw without '-f'".to_owned(),
         ["tar" | "ova"] if is_pipe => "tar -xf -".to_owned(),
         // A tar that reads a pipe does not look whether it is compressed.
         [packed, "tar" | "ova"] if is_pipe => format!("{packed} -dc | tar -xf -"),
@@ -332,7 +334,8 @@ impl Arriving {
         loop {
             let head = self.peek.peek(Sample::HEAD)?;
             let probed = Format::probe(&Sample { head, tail: &[] });
-            let wrapping = match wanted.is_disk(|| Ok(probed))? {
+            let is_told = self.around.told_format().is_some();
+            let wrapping = match is_told || wanted.is_disk(|| Ok(probed))? {
                 true => None,
                 false => Wrapping::of(head),
             };
@@ -347,14 +350,15 @@ impl Arriving {
                 Some(Wrapping::Tar) => {
                     let choice = self.around.choice(wanted);
                     let mut inside = find_disk(self.peek, choice, judge_head, limits)?;
-                    if choice == Choice::Only && !inside.is_ova && is_split(&mut inside)? {
+                    let is_tar = inside.archive == diskferry_wrap::Archive::Tar;
+                    if choice == Choice::Only && is_tar && is_split(&mut inside)? {
                         return Err(NotInOrder::error(format!(
                             "'{}' is a part of a disk whose other parts are elsewhere in the archive; \
                              unpack the archive first",
                             inside.name
                         )));
                     }
-                    self.around.push(if inside.is_ova { "ova" } else { "tar" }, limits)?;
+                    self.around.push(inside.archive.name(), limits)?;
                     self.around.found(inside.disks, inside.may_have_more);
                     self.name = format!("{}/{}", self.name, inside.name);
                     self.claimed = inside.name;

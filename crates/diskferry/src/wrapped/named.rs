@@ -18,7 +18,7 @@ use crate::open::probe;
 /// # Errors
 /// Those of reading members' first bytes.
 pub(super) fn only_unnamed(package: &Arc<Package>, limits: &Limits) -> Result<Option<Choice>> {
-    if package.is_ova() {
+    if package.kind() != diskferry_wrap::Archive::Tar {
         return Ok(None);
     }
     let disks = package.find(&judge_part)?;
