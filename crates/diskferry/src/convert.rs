@@ -641,7 +641,7 @@ impl PreparedStream {
     fn into_info(self, size: u64, held: u64) -> (Info, Vec<String>) {
         let load = |count: &AtomicU64| count.load(atomic::Ordering::Relaxed);
         let arrived = self.arrived.as_deref().map_or(size, load);
-        let mut warnings = self.stream.warnings();
+        let mut warnings = [self.info.warnings.clone(), self.stream.warnings()].concat();
         if self.own.is_none() && arrived < size {
             warnings.push(format!(
                 "{}: the stream ended after {arrived} bytes; the rest of the {size} is zeros",
