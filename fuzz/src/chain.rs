@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use diskferry::{ErrorKind, Location, OpenOptions, Policy};
@@ -103,11 +103,31 @@ impl Place {
             return None;
         }
         let real = self.folder.join(name).canonicalize().ok().filter(|real| real.is_file())?;
-        let mut parts = Path::new(name).components();
-        let plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
-        let beside = plain && real.starts_with(&self.folder);
+        let beside = stays(name) && real.starts_with(&self.folder);
         let allowed = self.policy().allow.iter().any(|folder| real.starts_with(folder));
         (beside || allowed).then_some(real)
+    }
+}
+
+/// Whether a path comes to a file of the folder that it begins in, without going above that. No folder of these is a
+/// link.
+fn stays(name: &str) -> bool {
+    let mut depth = Some(0_usize);
+    for part in name.split('/') {
+        depth = match part {
+            "." => depth,
+            ".." => depth.and_then(|depth| depth.checked_sub(1)),
+            _ => depth.map(|depth| depth + 1),
+        };
+    }
+    depth == Some(1)
+}
+
+/// What a qcow2 image means by a name, and the format that this has for it.
+fn spelled(name: &str) -> (&str, Option<&str>) {
+    match name {
+        PLAIN_JSON => ("1.raw", Some("raw")),
+        _ => (name.strip_prefix("file:").unwrap_or(name), None),
     }
 }
 
@@ -176,7 +196,7 @@ impl Kind {
 }
 
 /// Names that an image may have for what is none of the images, or for one in other words.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 15] = [
     "in",
     "out",
     "sub",
@@ -189,7 +209,14 @@ const NAMES: [&str; 12] = [
     "json:{\"file\":\"1.raw\"}",
     "nbd:1.raw",
     "",
+    PLAIN_JSON,
+    "file:1.qcow2",
+    "file:../outside/secret",
 ];
+
+/// The name of a file in more words.
+const PLAIN_JSON: &str =
+    "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"1.raw\"}}";
 
 impl Layer {
     fn choose(index: u8, kinds: &[Kind], choices: &mut Choices<'_>) -> Self {
@@ -372,7 +399,8 @@ impl Walk<'_> {
                 Some(name) => {
                     let stated =
                         layer.stated.map(|stated| if stated == "file" { "raw" } else { stated });
-                    self.parent(&self.place.file(name)?, stated, None)?
+                    let (name, driver) = spelled(name);
+                    self.parent(&self.place.file(name)?, stated.or(driver), None)?
                 }
             },
             Kind::Vhd => match layer.parent.as_deref() {

@@ -131,7 +131,11 @@ fn identity(options: &OpenOptions, found: &Source, format: Format) -> Option<Str
 struct NoFiles;
 
 impl OpenNamed for NoFiles {
-    fn open_named(&self, _role: &'static str, _name: &OsStr) -> Result<Option<Arc<dyn Bytes>>> {
+    fn open_named(
+        &self,
+        _role: &'static str,
+        _names: &[OsString],
+    ) -> Result<Option<Arc<dyn Bytes>>> {
         Ok(None)
     }
 }

@@ -674,8 +674,7 @@ impl PreparedStream {
     fn into_info(self, size: u64, held: u64) -> (Info, Vec<String>) {
         let load = |count: &AtomicU64| count.load(atomic::Ordering::Relaxed);
         let arrived = self.arrived.as_deref().map_or(size, load);
-        let mut warnings = self.stream.warnings();
-        warnings.extend(self.odd);
+        let mut warnings = [self.info.warnings.clone(), self.stream.warnings(), self.odd].concat();
         if self.own.is_none() && arrived < size {
             warnings.push(format!(
                 "{}: the stream ended after {arrived} bytes; the rest of the {size} is zeros",

@@ -15,7 +15,7 @@ mod zvhd2;
 
 pub(crate) use self::vhd::FixedDisk;
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -267,9 +267,9 @@ pub(crate) struct Context<'a> {
 
 /// Opens files that an image names, as far as the caller's policy goes.
 pub(crate) trait OpenNamed {
-    /// The file called `name`, which the image needs as its `role` ("data file"). `None` where it
-    /// cannot be had and the caller goes without.
-    fn open_named(&self, role: &'static str, name: &OsStr) -> Result<Option<Arc<dyn Bytes>>>;
+    /// The file that has the first of these names that leads to one, which the image needs as its `role`
+    /// ("data file"). `None` where it cannot be had and the caller goes without.
+    fn open_named(&self, role: &'static str, names: &[OsString]) -> Result<Option<Arc<dyn Bytes>>>;
 }
 
 /// What a target is called, in itself and outside.

@@ -2,7 +2,8 @@
 //!
 //! An image from a stranger may name any file as its backing file: `/etc/shadow`, a device, a pipe
 //! that never ends. So names are judged before anything is opened. Without further leave they must
-//! be plain names of regular files beside the image itself; the caller may allow folders.
+//! be plain names of regular files beside the image itself, or paths that come to one without leaving
+//! its folder (`./base.raw`, `sub/../base.raw`); the caller may allow folders.
 
 use std::ffi::OsStr;
 use std::io;
@@ -14,8 +15,8 @@ use crate::file::Sort;
 
 /// Which files an image may refer to.
 ///
-/// By default only plain names beside the image itself: no absolute path, no `..`, no sub-folder,
-/// no link that leads out of the folder, no device. What is refused is
+/// By default only plain names beside the image itself, in whatever words: no absolute path, no `..` that
+/// leaves the folder, no sub-folder, no link that leads out of it, no device. What is refused is
 /// [`ErrorKind::Unsupported`], and nothing was opened then.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -45,28 +46,27 @@ impl Policy {
         name: &OsStr,
     ) -> Result<Permitted> {
         let refuse = |refusal: Refusal| {
-            let name = name.to_string_lossy().into_owned();
+            let name = name.to_string_lossy().chars().take(SHOWN).collect();
             Error::unsupported(Refused { role, name, refusal })
         };
         let Some(image) = image else { return Err(refuse(Refusal::NoFolder)) };
         never_a_file(name).map_or(Ok(()), |refusal| Err(refuse(refusal)))?;
-        let not_plain = not_plain(name);
-        if let Some(refusal) = &not_plain
-            && self.allow.is_empty()
-        {
-            return Err(refuse(*refusal));
-        }
         let folder = match image.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let path = image.parent().unwrap_or(Path::new("")).join(name);
-        let real = folder.join(name).canonicalize().map_err(|error| missing(role, name, error))?;
+        let (file, not_beside) = match beside(folder, name) {
+            Ok(plain) => (plain, None),
+            Err(refusal) if self.allow.is_empty() => return Err(refuse(refusal)),
+            Err(refusal) => (name, Some(refusal)),
+        };
+        let path = image.parent().unwrap_or(Path::new("")).join(file);
+        let real = folder.join(file).canonicalize().map_err(|error| missing(role, name, error))?;
         let within = |folder: &Path| {
             folder.canonicalize().is_ok_and(|real_folder| real.starts_with(real_folder))
         };
         let device = self.allow.iter().any(|folder| within(folder));
-        if let Some(refusal) = not_plain.filter(|_| !device) {
+        if let Some(refusal) = not_beside.filter(|_| !device) {
             return Err(refuse(refusal));
         }
         if !device && !within(folder) {
@@ -88,13 +88,14 @@ impl Policy {
         name: &'a OsStr,
     ) -> Result<&'a str> {
         let refuse = |refusal: Refusal| {
-            let name = name.to_string_lossy().into_owned();
+            let name = name.to_string_lossy().chars().take(SHOWN).collect();
             Error::unsupported(Refused { role, name, refusal })
         };
-        match never_a_file(name).or_else(|| not_plain(name).map(|_| Refusal::NotInArchive)) {
-            Some(refusal) => Err(refuse(refusal)),
-            None => name.to_str().ok_or_else(|| refuse(Refusal::NotInArchive)),
+        if let Some(refusal) = never_a_file(name) {
+            return Err(refuse(refusal));
         }
+        let plain = plain(name).ok().and_then(|(plain, _)| plain.to_str());
+        plain.ok_or_else(|| refuse(Refusal::NotInArchive))
     }
 }
 
@@ -118,6 +119,8 @@ enum Refusal {
     Json,
     #[error("is named by a protocol, which is never followed")]
     Protocol,
+    #[error("is a path of Windows, which leads nowhere here")]
+    Windows,
     #[error("is an absolute path; --allow-path DIR lets an image refer to files under DIR")]
     Absolute,
     #[error("is not beside the image; --allow-path DIR lets an image refer to files under DIR")]
@@ -137,6 +140,7 @@ enum Refusal {
 /// Names that mean no file, whatever the caller allows.
 fn never_a_file(name: &OsStr) -> Option<Refusal> {
     let bytes = name.as_encoded_bytes();
+    let is_drive = matches!(bytes, [letter, b':', ..] if letter.is_ascii_alphabetic());
     let protocol = || {
         let colon = bytes.iter().position(|byte| *byte == b':')?;
         (!bytes[..colon].contains(&b'/')).then_some(Refusal::Protocol)
@@ -147,20 +151,58 @@ fn never_a_file(name: &OsStr) -> Option<Refusal> {
         Some(Refusal::Nul)
     } else if bytes.starts_with(b"json:") {
         Some(Refusal::Json)
+    } else if is_drive {
+        Some(Refusal::Windows)
     } else {
         protocol()
     }
 }
 
-/// Why a name is no plain name of a file beside the image, where it is none.
-fn not_plain(name: &OsStr) -> Option<Refusal> {
-    let mut components = Path::new(name).components();
-    match (components.next(), components.next()) {
-        (Some(Component::Normal(only)), None) if only == name => None,
-        (Some(Component::RootDir), _) => Some(Refusal::Absolute),
-        _ => Some(Refusal::Elsewhere),
-    }
+/// The plain name of the file beside the image that a path comes to; or why there is none.
+///
+/// Folders that a path goes into and out of again (`sub/../base.raw`) need not be there, and nothing in them is
+/// looked at. One that is a link, from which `..` leads elsewhere, is no such folder.
+fn beside<'a>(folder: &Path, name: &'a OsStr) -> Result<&'a OsStr, Refusal> {
+    let (plain, passed) = plain(name)?;
+    let is_link = |passed: &PathBuf| folder.join(passed).is_symlink();
+    if passed.iter().any(is_link) { Err(Refusal::LeadsOut) } else { Ok(plain) }
 }
+
+/// The plain name that a path comes to, and the folders that it passes, those above first.
+fn plain(name: &OsStr) -> Result<(&OsStr, Vec<PathBuf>), Refusal> {
+    let path = Path::new(name);
+    if path.is_absolute() {
+        return Err(Refusal::Absolute);
+    }
+    let bytes = name.as_encoded_bytes();
+    // What ends so names a folder, which components do not show; what is longer is no path.
+    if bytes.ends_with(b"/") || bytes.ends_with(b"/.") || bytes.len() > LONGEST {
+        return Err(Refusal::Elsewhere);
+    }
+    let (mut inside, mut passed): (Vec<&OsStr>, Vec<PathBuf>) = (Vec::new(), Vec::new());
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::Normal(part) => {
+                passed.extend((!inside.is_empty()).then(|| inside.iter().collect()));
+                inside.push(part);
+            }
+            Component::ParentDir if inside.is_empty() => return Err(Refusal::Elsewhere),
+            Component::ParentDir => {
+                passed.push(inside.iter().collect());
+                inside.pop();
+            }
+            Component::RootDir | Component::Prefix(_) => return Err(Refusal::Absolute),
+        }
+    }
+    if let [only] = inside[..] { Ok((only, passed)) } else { Err(Refusal::Elsewhere) }
+}
+
+/// Bytes of the longest path, Linux' own bound.
+const LONGEST: usize = 4096;
+
+/// Characters of a name in a message.
+const SHOWN: usize = 1000;
 
 fn missing(role: &'static str, name: &OsStr, error: io::Error) -> Error {
     let name = name.display();
@@ -193,15 +235,22 @@ mod tests {
             ("nbd:host:10809", Refusal::Protocol),
             ("file:base.raw", Refusal::Protocol),
             ("fat:/etc", Refusal::Protocol),
+            (r"C:\vm\base.raw", Refusal::Windows),
             ("/etc/passwd", Refusal::Absolute),
             ("//etc/passwd", Refusal::Absolute),
             ("..", Refusal::Elsewhere),
             (".", Refusal::Elsewhere),
             ("../base.raw", Refusal::Elsewhere),
-            ("./base.raw", Refusal::Elsewhere),
             ("sub/base.raw", Refusal::Elsewhere),
-            ("sub/../base.raw", Refusal::Elsewhere),
+            ("./sub/base.raw", Refusal::Elsewhere),
+            ("sub/../../base.raw", Refusal::Elsewhere),
+            ("sub/../../images/base.raw", Refusal::Elsewhere),
+            ("sub/..", Refusal::Elsewhere),
             ("base.raw/", Refusal::Elsewhere),
+            ("base.raw/.", Refusal::Elsewhere),
+            ("./base.raw/", Refusal::Elsewhere),
+            (&"./".repeat(2048), Refusal::Elsewhere),
+            (&format!("{}{}base.raw", "a/".repeat(1000), "../".repeat(1000)), Refusal::Elsewhere),
         ] {
             let judged = Policy::default().judge(Some(image), "backing file", name.as_ref());
             let error = judged.unwrap_err();
@@ -231,6 +280,53 @@ mod tests {
         assert_eq!(permitted.path, base);
         assert_eq!(permitted.real, base.canonicalize().unwrap());
         assert!(!permitted.device);
+    }
+
+    #[test]
+    fn a_path_that_stays_beside_the_image_is_the_plain_name() {
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folder = root.path().join("images");
+        for path in [folder.join("sub/deep"), outside.path().join("deep")] {
+            fs::create_dir_all(path).unwrap();
+        }
+        for path in [folder.join("base.raw"), outside.path().join("base.raw")] {
+            fs::write(path, b"").unwrap();
+        }
+        symlink(outside.path(), folder.join("out")).unwrap();
+        symlink("sub", folder.join("in")).unwrap();
+        symlink(outside.path().join("deep"), folder.join("sub/out")).unwrap();
+        symlink("base.raw", folder.join("link")).unwrap();
+        let image = folder.join("a.qcow2");
+        let judge =
+            |policy: &Policy, name: &str| policy.judge(Some(&image), "backing file", name.as_ref());
+        for name in [
+            "./base.raw",
+            ".//./base.raw",
+            "sub/../base.raw",
+            "sub/deep/../../base.raw",
+            "sub/../gone/../base.raw",
+            "gone/deep/../../base.raw",
+            "base.raw/../base.raw",
+        ] {
+            let permitted = judge(&Policy::default(), name).unwrap();
+            assert_eq!(permitted.path, folder.join("base.raw"), "{name}");
+            assert_eq!(permitted.real, folder.join("base.raw").canonicalize().unwrap(), "{name}");
+            assert!(judge(&allowing(&[outside.path()]), name).is_ok(), "{name}");
+        }
+        assert!(judge(&Policy::default(), "./link").is_ok());
+        // `..` of a link is not where the link is.
+        for name in [
+            "out/../base.raw",
+            "out/deep/../../base.raw",
+            "in/../base.raw",
+            "sub/out/../../base.raw",
+            "link/../base.raw",
+        ] {
+            let error = judge(&Policy::default(), name).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}: {error}");
+        }
+        let allowed = judge(&allowing(&[outside.path()]), "out/deep/../base.raw").unwrap();
+        assert_eq!(allowed.real, outside.path().join("base.raw").canonicalize().unwrap());
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct StreamInput {
     /// The compressed file, which can be read again.
     packed: Option<Packed>,
     pub(crate) id: FileId,
+    /// The warning that somebody may be writing to it.
+    pub(crate) locked: Option<String>,
 }
 
 impl StreamInput {
@@ -39,7 +41,7 @@ impl StreamInput {
         id: FileId,
     ) -> Self {
         let Arrived { stream, format, assumed, around, told } = arrived;
-        Self { stream, format, assumed, around, told, read, packed, id }
+        Self { stream, format, assumed, around, told, read, packed, id, locked: None }
     }
 
     /// Reads the beginning, which is handed out again afterwards.
@@ -93,6 +95,7 @@ impl StreamInput {
         info.allocated_size = file.and_then(|bytes| bytes.allocated());
         info.warnings = self.stream.warnings();
         info.set_around(&self.around);
+        info.warnings.extend(self.locked.clone());
         info
     }
 
@@ -446,6 +449,7 @@ mod tests {
             read: Arc::default(),
             packed: None,
             id: FileId::Inode { device: 0, inode: 0 },
+            locked: None,
         };
         input.into_resized(size, shrink)
     }

@@ -92,6 +92,175 @@ mod qcow2 {
         fs::remove_file(at(b"M\xfcnchen.raw")).unwrap();
         refused(&top, ErrorKind::Io, &["'M\u{fffd}nchen.raw'"]);
     }
+
+    /// A folder with `base.qcow2`, and `top.qcow2` over it by that name; with what that reads as.
+    fn chain(folder: &Path, name: &str, stated: &str) -> (PathBuf, Vec<u8>) {
+        let (base, top) = (folder.join("base.qcow2"), folder.join("top.qcow2"));
+        if !base.exists() {
+            qemu::img(&["create", "-q", "-f", "qcow2", base.to_str().unwrap(), "1M"]);
+            qemu::io(&base, "qcow2", &["write -P 7 64k 64k"]);
+        }
+        let path = top.to_str().unwrap();
+        qemu::img(&["create", "-q", "-f", "qcow2", path, "1M"]);
+        qemu::img(&["rebase", "-u", "-f", "qcow2", "-F", stated, "-b", name, path]);
+        let mut expected = vec![0; 1 << 20];
+        expected[64 << 10..128 << 10].fill(7);
+        (top, expected)
+    }
+
+    #[test]
+    fn a_name_in_more_words_is_the_plain_one() {
+        let folder = qemu::temp_dir();
+        let nested = r#"json:{"driver":"qcow2","file":{"driver":"file","filename":"base.qcow2"}}"#;
+        for name in [
+            "./base.qcow2",
+            "gone/../base.qcow2",
+            "file:base.qcow2",
+            "file:./base.qcow2",
+            nested,
+            r#"json:{"file.filename":"./base.qcow2","driver":"qcow2"}"#,
+            r#"json:{"file":{"filename":"base.qcow2","locking":"off"},"read-only":true}"#,
+        ] {
+            let (top, expected) = chain(folder.path(), name, "qcow2");
+            let image = open(&top).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(read(&image) == expected, "{name}");
+            assert_eq!(image.layers()[1].format(), Format::QCOW2, "{name}");
+        }
+        // What the image states beside the name counts, as with QEMU, which reads the same bytes.
+        let (top, _) = chain(folder.path(), nested, "raw");
+        let image = open(&top).unwrap();
+        assert_eq!(image.layers()[1].format(), Format::RAW);
+        assert!(read(&image).starts_with(b"QFI\xfb"));
+        // Where it states nothing, the description does.
+        let (top, expected) = chain(folder.path(), nested, "qcow2");
+        let unstated = |bytes: &mut Vec<u8>| {
+            let field = 0xe279_2aca_u32.to_be_bytes();
+            let at = bytes.windows(4).position(|word| word == field).unwrap();
+            bytes[at..at + 4].copy_from_slice(b"none");
+        };
+        patch(&top, unstated);
+        let image = open(&top).unwrap();
+        assert!(read(&image) == expected && image.warnings().is_empty(), "{:?}", image.warnings());
+        let raw = nested.replace("\"qcow2\",", "\"raw\",");
+        let (top, _) = chain(folder.path(), &raw, "qcow2");
+        patch(&top, unstated);
+        assert!(read(&open(&top).unwrap()).starts_with(b"QFI\xfb"));
+    }
+
+    #[test]
+    fn more_words_open_no_more_files() {
+        let root = qemu::temp_dir();
+        let folder = root.path().join("images");
+        fs::create_dir(&folder).unwrap();
+        fs::write(root.path().join("secret"), vec![9; 4096]).unwrap();
+        symlink("../secret", folder.join("link")).unwrap();
+        let json =
+            |path: &str| format!(r#"json:{{"driver":"raw","file":{{"filename":"{path}"}}}}"#);
+        for name in ["../secret", "link", "./link", "/etc/passwd", "images/../../secret"] {
+            for name in [name.to_owned(), format!("file:{name}"), json(name)] {
+                let (top, _) = chain(&folder, &name, "raw");
+                refused(&top, ErrorKind::Unsupported, &["top.qcow2", "--allow-path DIR"]);
+            }
+        }
+        for name in [
+            r#"json:{"driver":"raw","offset":512,"file":{"filename":"base.qcow2"}}"#,
+            r#"json:{"driver":"raw","file":{"driver":"nbd","host":"localhost"}}"#,
+            r#"json:{"driver":"null-co"}"#,
+            "nbd:unix:/tmp/x",
+            "fat:.",
+        ] {
+            let (top, _) = chain(&folder, name, "raw");
+            refused(&top, ErrorKind::Unsupported, &["top.qcow2", "never followed"]);
+        }
+        let (top, _) = chain(&folder, "file:gone.raw", "raw");
+        refused(&top, ErrorKind::Io, &["backing file 'gone.raw'"]);
+    }
+
+    #[test]
+    fn a_data_file_may_be_named_so_too() {
+        let folder = qemu::temp_dir();
+        let (image, data) = (folder.path().join("a.qcow2"), folder.path().join("a.data"));
+        let option = format!("data_file={}", data.display());
+        let path = image.to_str().unwrap();
+        qemu::img(&["create", "-q", "-f", "qcow2", "-o", &option, path, "1M"]);
+        qemu::io(&image, "qcow2", &["write -P 7 64k 64k"]);
+        let before = fs::read(&image).unwrap();
+        let renamed = |name: &str| {
+            let mut bytes = before.clone();
+            let at = bytes.windows(4).position(|word| word == b"DATA").unwrap();
+            // The rest of the header's cluster is free.
+            let room = &mut bytes[at..1024];
+            room.fill(0);
+            room[..4].copy_from_slice(b"DATA");
+            room[4..8].copy_from_slice(&(name.len() as u32).to_be_bytes());
+            room[8..8 + name.len()].copy_from_slice(name.as_bytes());
+            fs::write(&image, bytes).unwrap();
+        };
+        for name in [
+            "a.data",
+            "./a.data",
+            "file:a.data",
+            r#"json:{"driver":"file","filename":"a.data"}"#,
+            r#"json:{"driver":"raw","file":{"filename":"a.data"}}"#,
+        ] {
+            renamed(name);
+            let read = read(&open(&image).unwrap_or_else(|error| panic!("{name}: {error}")));
+            assert!(read[64 << 10..128 << 10].iter().all(|byte| *byte == 7), "{name}");
+        }
+        renamed(r#"json:{"driver":"qcow2","file":{"filename":"a.data"}}"#);
+        refused(&image, ErrorKind::Unsupported, &["data file", "'qcow2'"]);
+        renamed(r#"json:{"driver":"raw","size":512,"file":{"filename":"a.data"}}"#);
+        refused(&image, ErrorKind::Unsupported, &["data file", "'size'"]);
+    }
+
+    #[test]
+    fn the_caller_may_give_the_parent() {
+        let (folder, elsewhere) = (qemu::temp_dir(), qemu::temp_dir());
+        let (mid, expected) = chain(elsewhere.path(), "base.qcow2", "qcow2");
+        for name in ["C:\\vm\\base.qcow2", "nbd://host/x", "/srv/x", r#"json:{"driver":"nbd"}"#] {
+            let (top, _) = chain(folder.path(), name, "qcow2");
+            let with = |parent: &Path| {
+                let parent = Some(parent.to_owned());
+                OpenOptions { parent, ..Default::default() }.open_image(&Location::from(&*top))
+            };
+            // What the given one names is beside it.
+            let image = with(&mid).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(read(&image) == expected, "{name}");
+            assert_eq!((image.layers().len(), image.warnings().len()), (3, 0), "{name}");
+            for backing in [Backing::Required, Backing::Lenient] {
+                let parent = Some(folder.path().join("gone"));
+                let options = OpenOptions { parent, backing, ..Default::default() };
+                let error = options.open_image(&Location::from(&*top)).err().unwrap();
+                assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+                assert!(error.to_string().contains("gone"), "{error}");
+            }
+            let error = with(&top).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Misuse, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_parent_is_given_none() {
+        let folder = qemu::temp_dir();
+        chain(folder.path(), "base.qcow2", "qcow2");
+        let base = folder.path().join("base.qcow2");
+        fs::write(folder.path().join("a.raw"), vec![7; 4096]).unwrap();
+        for image in ["base.qcow2", "a.raw"] {
+            for backing in [Backing::Required, Backing::Lenient, Backing::Ignored] {
+                let options =
+                    OpenOptions { parent: Some(base.clone()), backing, ..Default::default() };
+                let image = folder.path().join(image);
+                let error = options.open_image(&Location::from(&*image)).err().unwrap();
+                assert_eq!(error.kind(), ErrorKind::Misuse, "{error}");
+            }
+        }
+    }
+}
+
+/// Opens an image over a parent that the caller gives.
+fn over(path: &Path, parent: &Path) -> Result<DiskImage> {
+    let parent = Some(parent.to_owned());
+    OpenOptions { parent, ..Default::default() }.open_image(&Location::from(path))
 }
 
 mod vhd {
@@ -196,6 +365,9 @@ mod vhd {
         let (path, _) = chain(folder.path(), &BY_HEADER);
         make_child(&path, Uuid::from_u128(7), &BY_HEADER);
         let wanted = Uuid::from_u128(7).to_string();
+        let image = over(&path, &folder.path().join("base.vhd")).unwrap();
+        assert_eq!(image.layers().len(), 2);
+        assert!(image.warnings()[0].contains(&wanted), "{:?}", image.warnings());
         refused(&path, ErrorKind::Damaged, &["top.vhd", "base.vhd", &BASE.to_string(), &wanted]);
         let lenient = OpenOptions { backing: Backing::Lenient, ..Default::default() };
         let info = lenient.open_image(&Location::from(path.as_path())).unwrap().info();
@@ -273,6 +445,8 @@ mod vdi {
         };
         let image = options.open_image(&Location::from(path.as_path())).unwrap();
         assert!(read(&image) == expected);
+        let given = over(&path, &elsewhere.path().join("base.vdi")).unwrap();
+        assert!(read(&given) == expected && given.warnings().is_empty());
         let options = OpenOptions::default();
         let error = options.open_file("stdin", fs::File::open(&path).unwrap()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
@@ -354,9 +528,104 @@ mod vmdk {
     #[test]
     fn a_changed_parent_is_damage_that_names_both_ids() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, _, id) = chain(folder.path(), "monolithicSparse");
+        let (path, expected, id) = chain(folder.path(), "monolithicSparse");
         make_child(&path, "1234abcd", "base.vmdk");
         refused(&path, ErrorKind::Damaged, &["top.vmdk", "base.vmdk", &id, "1234abcd"]);
+        // Unless the caller says that it is the one.
+        let base = folder.path().join("base.vmdk");
+        let image = over(&path, &base).unwrap();
+        let warned = image.warnings().iter().filter(|text| text.contains("1234abcd"));
+        assert_eq!(warned.count(), 1, "{:?}", image.warnings());
+        assert!(read(&image) == expected);
+    }
+
+    /// Writes a descriptor of extents of 1 MiB each.
+    fn descriptor(path: &Path, encoding: &str, names: &[&[u8]]) {
+        let head = format!(
+            "# Disk DescriptorFile\nversion=1\nencoding=\"{encoding}\"\nCID=fffffffe\n\
+             parentCID=ffffffff\ncreateType=\"twoGbMaxExtentFlat\"\n"
+        );
+        let lines = names.iter().map(|name| [b"RW 2048 FLAT \"", *name, b"\" 0\n"].concat());
+        fs::write(path, [head.into_bytes(), lines.collect::<Vec<_>>().concat()].concat()).unwrap();
+    }
+
+    #[test]
+    fn extents_of_another_machines_folders_are_beside_the_descriptor() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = folder.path().join("x.vmdk");
+        fs::write(folder.path().join("x-flat.vmdk"), vec![7; 1 << 20]).unwrap();
+        let names = [
+            r"D:\VM\x-flat.vmdk",
+            "D:/VM/x-flat.vmdk",
+            r"\\server\share\x-flat.vmdk",
+            r"VM\x-flat.vmdk",
+            "/vmfs/volumes/5f3a/x/x-flat.vmdk",
+            "/srv/vm/x-flat.vmdk",
+        ];
+        for name in names {
+            descriptor(&path, "UTF-8", &[name.as_bytes()]);
+            assert!(read(&open(&path).unwrap()) == vec![7; 1 << 20], "{name}");
+        }
+        fs::rename(folder.path().join("x-flat.vmdk"), elsewhere.path().join("x-flat.vmdk"))
+            .unwrap();
+        for name in &names[..5] {
+            descriptor(&path, "UTF-8", &[name.as_bytes()]);
+            let error = open(&path).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+            assert!(!error.to_string().contains("--allow-path"), "{error}");
+        }
+        descriptor(&path, "UTF-8", &[b"/srv/vm/x-flat.vmdk"]);
+        let texts = ["'/srv/vm/x-flat.vmdk'", "--allow-path DIR", "no 'x-flat.vmdk' beside"];
+        refused(&path, ErrorKind::Unsupported, &texts);
+        // Where the caller allows its folder, the path itself comes first.
+        let real = elsewhere.path().canonicalize().unwrap().join("x-flat.vmdk");
+        descriptor(&path, "UTF-8", &[real.as_os_str().as_bytes()]);
+        fs::write(folder.path().join("x-flat.vmdk"), vec![1; 1 << 20]).unwrap();
+        let policy = Policy { allow: vec![elsewhere.path().to_owned()] };
+        let options = OpenOptions { policy, ..Default::default() };
+        let image = options.open_image(&Location::from(&*path)).unwrap();
+        assert!(read(&image) == vec![7; 1 << 20]);
+        assert!(read(&open(&path).unwrap()) == vec![1; 1 << 20]);
+    }
+
+    /// One file would be read for both.
+    #[test]
+    fn extents_of_one_name_in_two_folders_are_not_both_the_file_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.vmdk");
+        fs::write(folder.path().join("x-flat.vmdk"), vec![7; 1 << 20]).unwrap();
+        for names in [
+            [&b"/vmfs/volumes/a/x-flat.vmdk"[..], b"/vmfs/volumes/b/x-flat.vmdk"],
+            [b"x-flat.vmdk", br"D:\x-flat.vmdk"],
+        ] {
+            descriptor(&path, "UTF-8", &names);
+            refused(&path, ErrorKind::Unsupported, &["x.vmdk", "extent"]);
+        }
+        descriptor(&path, "UTF-8", &[br"D:\x-flat.vmdk", br"D:\x-flat.vmdk"]);
+        assert!(read(&open(&path).unwrap()) == vec![7; 2 << 20]);
+    }
+
+    #[test]
+    fn a_name_may_be_in_the_descriptors_encoding() {
+        for (encoding, bytes, text) in [
+            ("GBK", &b"\xb4\xc5\xc5\xcc-flat.vmdk"[..], "磁盘-flat.vmdk"),
+            ("windows-1252", b"M\xfcnchen.vmdk", "München.vmdk"),
+            ("Shift_JIS", b"\x95\x5c.vmdk", "表.vmdk"),
+            // Whatever it says it is.
+            ("UTF-8", b"M\xfcnchen.vmdk", "München.vmdk"),
+            ("GBK", "磁盘".as_bytes(), "纾佺洏"),
+        ] {
+            for on_disk in [OsStr::from_bytes(bytes), OsStr::new(text)] {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("x.vmdk");
+                fs::write(folder.path().join(on_disk), vec![7; 1 << 20]).unwrap();
+                for prefix in [&b""[..], br"D:\"] {
+                    descriptor(&path, encoding, &[&[prefix, bytes].concat()]);
+                    let image = open(&path).unwrap_or_else(|error| panic!("{on_disk:?}: {error}"));
+                    assert!(read(&image) == vec![7; 1 << 20], "{on_disk:?}");
+                }
+            }
+        }
     }
 
     #[test]

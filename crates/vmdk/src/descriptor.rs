@@ -26,6 +26,7 @@ use diskferry_block_stream::{Limits, Result};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use crate::damage::Damage;
+use crate::names;
 use crate::wire::SECTOR;
 
 /// A descriptor, read.
@@ -38,6 +39,8 @@ pub struct Descriptor {
     parent_cid: Option<u32>,
     /// The encoding that it names and nobody here knows.
     unknown_encoding: Option<String>,
+    /// The encoding that it was read as, where that is none of Unicode's.
+    page: Option<&'static Encoding>,
 }
 
 /// A line that describes an extent: a run of the disk.
@@ -122,7 +125,7 @@ impl Descriptor {
     /// Whether a file that starts with these bytes is a descriptor.
     pub(crate) fn probe(head: &[u8]) -> bool {
         // Far enough in for a signature after some blank lines.
-        let text = decode(&head[..head.len().min(PROBED)]).0;
+        let text = decode(&head[..head.len().min(PROBED)]).text;
         let mut lines = lines(&text).map(str::trim).filter(|line| !line.is_empty());
         let is_signature = |line: &str| {
             line.strip_prefix('#').is_some_and(|rest| rest.trim().eq_ignore_ascii_case(SIGNATURE))
@@ -151,8 +154,8 @@ impl Descriptor {
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self> {
         let breaks = bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count() as u64;
         limits.spend("the descriptor", bytes.len() as u64 + breaks * LINE_COST)?;
-        let (text, unknown_encoding) = decode(bytes);
-        let mut descriptor = Self { unknown_encoding, ..Self::default() };
+        let Text { text, unknown_encoding, page } = decode(bytes);
+        let mut descriptor = Self { unknown_encoding, page, ..Self::default() };
         for (line, number) in lines(&text).zip(1..) {
             descriptor.take(line.trim(), number)?;
         }
@@ -206,10 +209,14 @@ impl Descriptor {
         self.parent_cid.filter(|cid| *cid != NO_PARENT)
     }
 
-    /// What the image calls its parent: the last component of the path.
-    pub fn parent_name(&self) -> Option<&str> {
-        let hint = self.value("parentFileNameHint")?;
-        hint.rsplit(['/', '\\']).next().filter(|name| !name.is_empty())
+    /// What the image calls its parent: the path, where that ends in a name.
+    pub fn parent_path(&self) -> Option<&str> {
+        self.value("parentFileNameHint").filter(|path| names::last_component(path).is_some())
+    }
+
+    /// The encoding of its names, where that is none of Unicode's.
+    pub(crate) fn page(&self) -> Option<&'static Encoding> {
+        self.page
     }
 
     /// The extents, in the disk's order.
@@ -293,11 +300,25 @@ fn shown(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
-/// The text up to its padding, and the name of its encoding where that is unknown.
-fn decode(bytes: &[u8]) -> (String, Option<String>) {
+/// What a descriptor's bytes say.
+struct Text {
+    /// Up to its padding.
+    text: String,
+    /// The name of its encoding, where that is unknown.
+    unknown_encoding: Option<String>,
+    /// What it was read as, where that is none of Unicode's.
+    page: Option<&'static Encoding>,
+}
+
+impl Text {
+    fn unicode(text: &str) -> Self {
+        Self { text: before_nul(text).to_owned(), unknown_encoding: None, page: None }
+    }
+}
+
+fn decode(bytes: &[u8]) -> Text {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
-        let text = encoding.decode_without_bom_handling(&bytes[mark..]).0;
-        return (before_nul(&text).to_owned(), None);
+        return Text::unicode(&encoding.decode_without_bom_handling(&bytes[mark..]).0);
     }
     // Without a mark, the zero bytes of the first characters tell.
     let wide = match bytes {
@@ -306,18 +327,24 @@ fn decode(bytes: &[u8]) -> (String, Option<String>) {
         _ => None,
     };
     if let Some(encoding) = wide {
-        let text = encoding.decode_without_bom_handling(bytes).0;
-        return (before_nul(&text).to_owned(), None);
+        return Text::unicode(&encoding.decode_without_bom_handling(bytes).0);
     }
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let bytes = &bytes[..end];
     let label = stated_encoding(bytes);
     let known = label.as_deref().map_or(Some(UTF_8), |label| Encoding::for_label(label.as_bytes()));
-    let (text, _, malformed) = known.unwrap_or(UTF_8).decode(bytes);
+    let (text, encoding, malformed) = known.unwrap_or(UTF_8).decode(bytes);
     // Old programs wrote the bytes of their system's code page, whatever the descriptor says; in
     // the one of western Europe no byte is malformed.
-    let text = if malformed { WINDOWS_1252.decode(bytes).0 } else { text };
-    (text.into_owned(), label.filter(|_| known.is_none()))
+    let (text, encoding) = match malformed {
+        true => (WINDOWS_1252.decode(bytes).0, WINDOWS_1252),
+        false => (text, encoding),
+    };
+    Text {
+        text: text.into_owned(),
+        unknown_encoding: label.filter(|_| known.is_none()),
+        page: Some(encoding).filter(|encoding| *encoding != UTF_8),
+    }
 }
 
 fn before_nul(text: &str) -> &str {
@@ -483,18 +510,20 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_is_named_by_the_last_component_of_its_path() {
-        for (hint, name) in [
-            ("base.vmdk", Some("base.vmdk")),
-            ("/vmfs/volumes/a b/base.vmdk", Some("base.vmdk")),
-            ("C:\\machines\\base.vmdk", Some("base.vmdk")),
-            ("../base.vmdk", Some("base.vmdk")),
-            ("dir/", None),
-            ("", None),
+    fn a_parent_has_the_name_that_its_path_ends_in() {
+        for (hint, named) in [
+            ("base.vmdk", true),
+            ("/vmfs/volumes/a b/base.vmdk", true),
+            ("C:\\machines\\base.vmdk", true),
+            ("../base.vmdk", true),
+            ("dir/", false),
+            ("dir/..", false),
+            ("", false),
         ] {
             let text = format!("parentCID=fffffffe\nparentFileNameHint=\"{hint}\"");
             let found = parse(&text).unwrap();
-            assert_eq!((found.parent_cid(), found.parent_name()), (Some(0xffff_fffe), name));
+            let path = Some(hint).filter(|_| named);
+            assert_eq!((found.parent_cid(), found.parent_path()), (Some(0xffff_fffe), path));
         }
     }
 

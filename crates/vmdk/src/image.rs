@@ -1,19 +1,22 @@
 //! An opened image: its extents, and the descriptor that says what they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
     Bytes, Cancel, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, ParentRef,
     Problem, Progress, Result,
 };
+use encoding_rs::Encoding as CharacterSet;
 
 use crate::check;
 use crate::cursor::Reader;
 use crate::damage::Damage;
 use crate::descriptor::{Access, Descriptor, ExtentKind, ExtentLine};
 use crate::header::{Header, Magic, Packing};
+use crate::names;
 use crate::sparse::{Encoding, Opened, Sparse};
 use crate::wire::{SECTOR, field};
 
@@ -39,6 +42,17 @@ pub struct ExtentName {
     pub name: String,
     /// What it is needed as, for messages.
     pub role: &'static str,
+    /// Whether no other path of the descriptor ends in the same component.
+    alone: bool,
+    page: Option<&'static CharacterSet>,
+}
+
+impl ExtentName {
+    /// What the file may be called here, the likeliest first: images move without their folders, and names are
+    /// bytes in the encoding of the machine that wrote them.
+    pub fn names(&self) -> Vec<OsString> {
+        names::of_extent(&self.name, self.page, self.alone)
+    }
 }
 
 /// A run of the disk.
@@ -97,8 +111,7 @@ impl Vmdk {
             Some(Magic::Hosted) => Self::hosted(bytes, limits),
             Some(Magic::Cowd) => {
                 let (opened, parent) = Sparse::cowd(bytes.as_ref(), limits)?;
-                let names =
-                    parent.iter().filter_map(|name| last_component(name)).map(OsString::from);
+                let names = parent.iter().filter_map(|name| last_component(name));
                 let parent = parent.is_some().then(|| ParentRef {
                     names: names.collect(),
                     format: Some(FORMAT.into()),
@@ -170,7 +183,7 @@ impl Vmdk {
             return Err(Limits::reached("extents", what));
         }
         let mut image = Self::bare(bytes);
-        let mut seen = BTreeMap::new();
+        let (mut seen, shared) = (BTreeMap::new(), shared_components(descriptor.extents()));
         for line in descriptor.extents() {
             refuse_unreadable(line)?;
             let (start, length) = (image.size, line.sectors.checked_mul(SECTOR));
@@ -182,7 +195,10 @@ impl Vmdk {
                 ExtentKind::Zero => Store::Zero,
                 _ => {
                     seen.entry(line.name.as_str()).or_insert_with(|| {
-                        image.needed.push(ExtentName { name: line.name.clone(), role: "extent" });
+                        let alone = names::last_component(&line.name)
+                            .is_none_or(|last| !shared.contains(last));
+                        let (name, page) = (line.name.clone(), descriptor.page());
+                        image.needed.push(ExtentName { name, role: "extent", alone, page });
                     });
                     Store::Elsewhere
                 }
@@ -214,11 +230,13 @@ impl Vmdk {
 
     fn with_descriptor(mut self, descriptor: Descriptor) -> Self {
         self.parent = descriptor.parent_cid().map(|cid| ParentRef {
-            names: descriptor.parent_name().map(OsString::from).into_iter().collect(),
+            names: descriptor
+                .parent_path()
+                .map_or(Vec::new(), |path| names::of_parent(path, descriptor.page())),
             format: Some(FORMAT.into()),
             id: Some(id_text(cid)),
         });
-        if self.parent.is_none() && descriptor.parent_name().is_some() {
+        if self.parent.is_none() && descriptor.parent_path().is_some() {
             let text = "it names a parent, but no content id of one: it has none";
             self.warnings.push(Problem::oddity(None, text));
         }
@@ -384,10 +402,22 @@ fn read_descriptor(bytes: &dyn Bytes, at: u64, length: u64, limits: &Limits) -> 
     descriptor
 }
 
-fn last_component(name: &[u8]) -> Option<String> {
-    let name = String::from_utf8_lossy(name);
-    let last = name.rsplit(['/', '\\']).next().filter(|last| !last.is_empty());
-    last.map(str::to_owned)
+fn last_component(name: &[u8]) -> Option<OsString> {
+    let last = name.rsplit(|byte| matches!(byte, b'/' | b'\\')).next();
+    last.filter(|last| !last.is_empty()).map(|last| OsString::from_vec(last.to_vec()))
+}
+
+/// What two different paths end in: files in two folders, of which one at most can be beside the image.
+fn shared_components(lines: &[ExtentLine]) -> BTreeSet<&str> {
+    let (mut paths, mut shared) = (BTreeMap::new(), BTreeSet::new());
+    for line in lines {
+        if let Some(last) = names::last_component(&line.name)
+            && *paths.entry(last).or_insert(line.name.as_str()) != line.name
+        {
+            shared.insert(last);
+        }
+    }
+    shared
 }
 
 /// Kinds of image whose bytes are on a device, in lower case.

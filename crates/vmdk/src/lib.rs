@@ -14,6 +14,7 @@ mod damage;
 mod descriptor;
 mod header;
 mod image;
+mod names;
 mod options;
 mod sparse;
 mod stream;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Cancel, Error, ErrorKind, Limits, Problem, Progress, Result};
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_wrap::{
-    Archive, Choice, Digests, Forward, Package, Peek, Wrapping, find_disk, list_disks,
+    Archive, Choice, Digests, Forward, Likeness, Package, Peek, Wrapping, find_disk, list_disks,
 };
 
 /// Bytes of a block here: the first one tells.
@@ -83,7 +83,7 @@ fn archive(members: &[Vec<u8>]) -> Vec<u8> {
 
 fn anywhere(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
     let package = Package::open("m.xva", Arc::new(bytes.to_vec()), limits)?;
-    let (part, disks) = package.disk(choice, &|_| Ok(None))?;
+    let (part, disks) = package.disk(choice, &|_| Ok(Likeness::Unknown))?;
     assert_eq!(package.kind(), Archive::Xva);
     let name = part.name().strip_prefix("m.xva/").unwrap();
     assert!(disks.iter().any(|disk| disk.name == name && disk.size == Some(part.len())));
@@ -104,7 +104,7 @@ fn anywhere(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
 
 fn in_order(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
     let peek = Peek::new(Cursor::new(bytes.to_vec()));
-    let mut inside = find_disk(peek, choice, |_| None, limits)?;
+    let mut inside = find_disk(peek, choice, |_| Likeness::Unknown, limits)?;
     assert_eq!(inside.archive, Archive::Xva);
     let mut content = Vec::new();
     let mut buf = [0xee; 700];
@@ -283,10 +283,13 @@ fn what_a_descriptor_says_is_bounded_or_damage() {
     let other = archive(&[file("ova.xml", b"<list/>"), file("disk.raw", &a)]);
     let package = Package::open("a.tar", Arc::new(other.clone()), &Limits::default()).unwrap();
     assert_eq!(package.kind(), Archive::Tar);
-    assert_eq!(package.disk(Choice::Only, &|_| Ok(None)).unwrap().0.len(), BLOCK as u64);
+    assert_eq!(
+        package.disk(Choice::Only, &|_| Ok(Likeness::Unknown)).unwrap().0.len(),
+        BLOCK as u64
+    );
     let peek = Peek::new(Cursor::new(other));
     assert_eq!(
-        find_disk(peek, Choice::Only, |_| None, &Limits::default()).unwrap().name,
+        find_disk(peek, Choice::Only, |_| Likeness::Unknown, &Limits::default()).unwrap().name,
         "disk.raw"
     );
     // One that is not in front is none.
@@ -316,7 +319,8 @@ fn a_disk_that_is_broken_does_not_keep_from_another() {
         assert_eq!(error.kind(), ErrorKind::Misuse);
         assert!(error.to_string().contains(kind), "{error}");
     }
-    let listing = list_disks(Peek::new(Cursor::new(bytes.clone())), |_| None, &limits).unwrap();
+    let listing =
+        list_disks(Peek::new(Cursor::new(bytes.clone())), |_| Likeness::Unknown, &limits).unwrap();
     let names: Vec<&str> = listing.disks.iter().map(|disk| disk.name.as_str()).collect();
     assert_eq!(names, ["one", "Ref:4", "none"]);
     let mut problems = Vec::new();
@@ -405,7 +409,10 @@ fn as_many_blocks_as_there_may_be_take_no_more_than_they_are_worth() {
     // A hundred thousand in a row are one run, and count as no members.
     let many = Many::new(100_000, |place| place, 100_000 * step, step);
     let package = Package::open("many", Arc::new(many), &limits(5, 50_000)).unwrap();
-    assert_eq!(package.disk(Choice::Only, &|_| Ok(None)).unwrap().0.len(), 100_000 * step);
+    assert_eq!(
+        package.disk(Choice::Only, &|_| Ok(Likeness::Unknown)).unwrap().0.len(),
+        100_000 * step
+    );
     // Ten million that are none: past the end of the disk, or of no bytes, or far apart.
     for (number, virtual_size, size, kind) in [
         ((|place| place) as fn(u64) -> u64, 10 * step, step, ErrorKind::Damaged),

@@ -22,6 +22,7 @@ pub fn check(arguments: args::Check) -> Outcome {
     let job = work.job(&watch, &image)?;
     let open = from.open_options(Backing::Ignored, &job);
     let image = open.open_image(&Location::from_argument(image))?;
+    from.warn(image.warnings());
     let mut out = stdout();
     let mut found = Found::default();
     let mut unwritten: Option<Failure> = None;

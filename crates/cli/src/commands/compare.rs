@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Outcome, choice, print_json, stdout};
 use crate::args;
 use crate::human::plain;
-use crate::outcome::Answer;
+use crate::outcome::{Answer, tell};
 use crate::progress::Display;
 
 /// Compares two disks and says where they differ first.
@@ -17,6 +17,7 @@ pub fn compare(arguments: args::Compare) -> Outcome {
     let job = arguments.work.job(&watch, &arguments.a)?;
     let open = arguments.from.open_options(Backing::Required, &job);
     let a = open.open_image(&Location::from_argument(&arguments.a))?;
+    arguments.from.warn(a.warnings());
     let open = OpenOptions {
         format: arguments.from_b,
         disk: choice(arguments.disk_b),
@@ -25,6 +26,9 @@ pub fn compare(arguments: args::Compare) -> Outcome {
         ..arguments.from.open_options(Backing::Required, &job)
     };
     let b = open.open_image(&Location::from_argument(&arguments.b))?;
+    if arguments.from.force_share || arguments.backing_b.is_some() {
+        b.warnings().iter().for_each(|warning| tell(&format!("warning: {warning}")));
+    }
     let sizes = (a.disk().size(), b.disk().size());
     let difference = if arguments.strict && sizes.0 != sizes.1 {
         Some(Difference::Size(sizes.0, sizes.1))

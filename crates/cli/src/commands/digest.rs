@@ -21,6 +21,7 @@ pub fn digest(arguments: args::Digest) -> Outcome {
         let open = arguments.from.open_options(Backing::Required, &job);
         let input = open.open(&Location::from_argument(image))?;
         let name = input.name().to_owned();
+        arguments.from.warn(&input.warnings());
         let display = Display::start(arguments.work.progress, &job.progress, &watch);
         let digested = input.digest(&algorithms, &job);
         drop(display);

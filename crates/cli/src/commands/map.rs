@@ -13,6 +13,7 @@ use crate::outcome::{Answer, Failure};
 pub fn map(arguments: args::Look) -> Outcome {
     let open = arguments.from.open_options(Backing::Required, &Job::new(1)?);
     let image = open.open_image(&Location::from_argument(arguments.image))?;
+    arguments.from.warn(image.warnings());
     let mut out = stdout();
     // The library's callback speaks of its own errors only; those of stdout are kept here.
     let mut unwritten: Option<Failure> = None;

@@ -30,7 +30,7 @@ use diskferry::{Algorithm, Backing, Choice, Job, Limits, Locks, OpenOptions, Pol
 use serde::Serialize;
 
 use crate::args::{Source, Work};
-use crate::outcome::{Answer, Failure};
+use crate::outcome::{Answer, Failure, tell};
 use crate::signals;
 
 type Outcome = Result<Answer, Failure>;
@@ -53,6 +53,13 @@ fn choice(disk: Option<u32>) -> Choice {
 }
 
 impl Source {
+    /// Tells what an image was opened with, where that was asked for against what the image or a machine says.
+    fn warn(&self, warnings: &[String]) {
+        if self.force_share || self.backing.is_some() {
+            warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+        }
+    }
+
     fn open_options(&self, backing: Backing, job: &Job) -> OpenOptions {
         let mut limits = Limits::default();
         for (name, value) in &self.limit {

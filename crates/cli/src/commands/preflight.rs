@@ -22,7 +22,10 @@ pub fn preflight(arguments: args::Preflight) -> Outcome {
         limits: open.limits.clone(),
     };
     let report = match opened {
-        Ok(image) => preflight.run(&image, &job)?,
+        Ok(image) => {
+            arguments.from.warn(image.warnings());
+            preflight.run(&image, &job)?
+        }
         // Where it is known to be what the target does not take, that is an answer.
         Err(error) => match preflight.unopened(&error)? {
             Some(report) => report,

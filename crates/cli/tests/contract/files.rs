@@ -93,10 +93,11 @@ fn only_plain_names_beside_the_image_are_opened() {
         ("link.raw", true),
         (
             "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"/etc/passwd\"}}",
-            false,
+            true,
         ),
+        ("json:{\"driver\":\"raw\",\"offset\":512,\"file\":{\"filename\":\"base.raw\"}}", false),
         ("nbd://localhost/disk", false),
-        ("file:base.raw", false),
+        ("file:/etc/passwd", true),
     ] {
         let _ = fs::remove_file(folder.path("a.qcow2"));
         naming(&folder, "a.qcow2", name, Some("raw"));
@@ -268,4 +269,95 @@ fn snapshots_are_sources() {
     assert_eq!(info["snapshots"][0]["name"], "before");
     assert_eq!(info["snapshots"][0]["id"], "1");
     assert!(folder.done(&["info", "a.qcow2"]).stdout().contains("before"));
+}
+
+#[test]
+fn a_parent_can_be_given_to_every_command() {
+    let (folder, elsewhere) = (Folder::new(), chain());
+    naming(&folder, "a.qcow2", "D:\\vm\\mid.qcow2", Some("qcow2"));
+    let parent = elsewhere.path("mid.qcow2").display().to_string();
+    folder.write("plain.raw", &disk(1 << 20));
+    let with = ["--backing", &parent];
+    for command in [
+        &["convert", "a.qcow2", "t.raw"][..],
+        &["digest", "a.qcow2"],
+        &["map", "a.qcow2"],
+        &["info", "a.qcow2"],
+        &["check", "a.qcow2"],
+        &["compare", "a.qcow2", "plain.raw"],
+        &["compare", "plain.raw", "a.qcow2", "--backing-b", &parent],
+    ] {
+        let arguments = match command.last() {
+            Some(last) if *last == parent => command.to_vec(),
+            _ => [command, &with].concat(),
+        };
+        folder.done(&arguments);
+    }
+    assert_eq!(folder.read("t.raw"), disk(1 << 20));
+    // An image over another is not what an import takes; which, it says.
+    folder.run(&["preflight", "--for", "proxmox", "a.qcow2", "--backing", &parent]).coded(1);
+    let info = folder.json(&["info", "--json", "a.qcow2", "--backing", &parent]);
+    let files: Vec<_> =
+        info["chain"].as_array().unwrap().iter().map(|link| link["file"].clone()).collect();
+    assert_eq!(
+        files,
+        ["a.qcow2".to_owned(), parent.clone(), elsewhere.path("base.raw").display().to_string()]
+    );
+    for command in [
+        &["convert", "plain.raw", "t.qcow2"][..],
+        &["digest", "plain.raw"],
+        &["map", "plain.raw"],
+        &["info", "plain.raw"],
+        &["check", "plain.raw"],
+        &["compare", "plain.raw", "plain.raw"],
+        &["preflight", "--for", "proxmox", "plain.raw"],
+    ] {
+        folder.run(&[command, &with].concat()).failed(2, &["plain.raw", "no parent"]);
+    }
+    let ended = folder.run_with(&["digest", "-", "--backing", &parent], &disk(1 << 20));
+    ended.failed(2, &["stdin", "parent"]);
+    folder.run(&["digest", "a.qcow2", "--backing", "gone"]).failed(5, &["gone"]);
+    folder.run(&["info", "a.qcow2", "--backing", "gone"]).failed(5, &["gone"]);
+}
+
+#[test]
+fn what_a_machine_has_open_for_writing_is_refused_by_every_command() {
+    let folder = chain();
+    let mut holder = command("qemu-io")
+        .args(["-f", "qcow2", "top.qcow2"])
+        .current_dir(folder.root())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .start()
+        .expect("these tests need qemu-io (Debian: qemu-utils)");
+    // It asks for commands when it has its locks; should it never, it is ended.
+    let mut prompt = [0; 8];
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut prompt).unwrap();
+    let commands = [
+        &["convert", "top.qcow2", "t.raw", "--force"][..],
+        &["digest", "top.qcow2"],
+        &["map", "top.qcow2"],
+        &["info", "top.qcow2"],
+        &["check", "top.qcow2"],
+        &["compare", "top.qcow2", "base.raw"],
+        &["compare", "base.raw", "top.qcow2"],
+    ];
+    let preflight = ["preflight", "--for", "proxmox", "top.qcow2"];
+    folder.run(&preflight).failed(5, &["top.qcow2", "open for writing"]);
+    folder.run(&[&preflight[..], &["-U"]].concat()).coded(1);
+    for command in commands {
+        let ended = folder.run(command);
+        let read = folder.run(&[command, &["-U"]].concat());
+        // What others only read is read.
+        let base = folder.run(&["info", "base.raw"]);
+        ended.failed(5, &["top.qcow2", "open for writing", "-U"]);
+        assert_eq!((read.code, base.code), (Some(0), Some(0)), "{read:?}");
+        let told = if command[0] == "info" { read.stdout() } else { &read.stderr };
+        assert!(told.contains("may be torn"), "{read:?}");
+    }
+    assert_eq!(folder.read("t.raw"), disk(1 << 20));
+    drop(holder);
+    for command in commands {
+        folder.done(command);
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::process::Command;
 use std::time::{Duration, Instant};
+
+use diskferry_testkit::child::{Bounded, command};
 
 use crate::{Folder, disk};
 
@@ -11,8 +12,8 @@ impl Folder {
     /// Writes an XVA by a script that knows nothing of this program.
     fn xva(&self, arguments: &[&str]) {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/contract/xva.py");
-        let mut python = Command::new("python3");
-        let status = python.arg(script).args(arguments).current_dir(self.root()).status();
+        let mut python = command("python3");
+        let status = python.arg(script).args(arguments).current_dir(self.root()).run_aloud();
         assert!(status.unwrap().success(), "{arguments:?}");
     }
 }

@@ -1,12 +1,13 @@
 //! The qcow2 format's row.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Image, Plan, Result};
+use diskferry_block_stream::{Bytes, Error, Image, Plan, Result};
 use diskferry_qcow2 as qcow2;
 
 use super::{Compress, Context, Naming, Row, SECTOR, Writing};
+use crate::spelling::{self, Spelled};
 
 pub(super) static ROW: Row = Row {
     name: "qcow2",
@@ -25,8 +26,8 @@ pub(super) static ROW: Row = Row {
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
     let mut image = qcow2::Qcow2::open(bytes, context.limits)?;
-    if let Some(name) = image.data_file().map(OsStr::to_owned)
-        && let Some(data) = context.named.open_named("data file", &name)?
+    if let Some(name) = image.data_file()
+        && let Some(data) = context.named.open_named(DATA_FILE, &[data_file(name)?])?
     {
         image = image.with_data_file(data);
     }
@@ -34,6 +35,21 @@ fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> 
         image = image.at_snapshot(snapshot, context.limits)?;
     }
     Ok(Arc::new(image))
+}
+
+const DATA_FILE: &str = "data file";
+
+/// The path that the name of a data file means, which has its bytes as they are.
+fn data_file(name: &OsStr) -> Result<OsString> {
+    match spelling::read(DATA_FILE, name)? {
+        None => Ok(name.to_owned()),
+        Some(Spelled { name, format }) => match format.as_deref() {
+            None | Some("file" | "raw") => Ok(name),
+            Some(format) => Err(Error::unsupported(format!(
+                "a {DATA_FILE} that is an image of the format '{format}'"
+            ))),
+        },
+    }
 }
 
 #[derive(Default)]

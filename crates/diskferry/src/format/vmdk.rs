@@ -30,7 +30,7 @@ fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> 
     let image = vmdk::Vmdk::open(bytes, context.limits)?;
     let mut files = Vec::with_capacity(image.extents_needed().len());
     for needed in image.extents_needed() {
-        match context.named.open_named(needed.role, needed.name.as_ref())? {
+        match context.named.open_named(needed.role, &needed.names())? {
             Some(bytes) => files.push(bytes),
             // Without one of them there is no disk, but something to be said of the image.
             None => return Ok(Arc::new(image)),

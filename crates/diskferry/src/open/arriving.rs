@@ -33,7 +33,8 @@ impl OpenOptions {
                 let Some(all) = all else { return Err(error) };
                 let count = || read.load(Ordering::Relaxed);
                 let (bytes, around) = self.unpack(name, error, around, all, &count)?;
-                let source = Source { name: name.to_owned(), origin: Origin::Nowhere, bytes, id };
+                let (name, origin) = (name.to_owned(), Origin::Nowhere);
+                let source = Source { name, origin, bytes, id, locked: None };
                 let opened = self.open_around(source, around, Vec::new())?;
                 Ok(opened.out_of_pipe(count()))
             }

@@ -1,8 +1,8 @@
 //! Opens an image and what it is over: its layers from the top down, and the files that they name.
 
 use std::cell::RefCell;
-use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Disk, Error, Limits, ParentRef, Result};
@@ -10,6 +10,7 @@ use diskferry_engine::Chain;
 
 use super::image::{DiskImage, Layer, Missing, Neighbour, Wrapped};
 use super::input::WrittenPart;
+use super::named::{as_it_means, found_at, open_first};
 use super::probe::{assume_raw, probe};
 use super::source::{BACKING, Origin, Source};
 use super::{Backing, OpenOptions};
@@ -32,13 +33,19 @@ impl OpenOptions {
         let told = wrapped.as_ref().and_then(|wrapped| wrapped.around.told_format());
         let format = Wanted::of(self).disk_format().or(told);
         chain.open_layer(top, format, self.snapshot.as_deref())?;
+        let mut given = self.parent.as_deref();
+        if given.is_some() && chain.parent().is_none() {
+            let name = chain.layers[0].name();
+            return Err(Error::misuse("it has no parent that another file could be").in_file(name));
+        }
         let mut missing = None;
         while self.backing != Backing::Ignored
             && let Some(parent) = chain.parent()
         {
-            match (chain.open_parent(&parent), self.backing) {
+            let given = given.take();
+            match (chain.open_parent(&parent, given), self.backing) {
                 (Ok(()), _) => {}
-                (Err(error), Backing::Lenient) => {
+                (Err(error), Backing::Lenient) if given.is_none() => {
                     chain.warnings.push(error.to_string());
                     missing = Some(Missing { parent, error: error.to_string() });
                     break;
@@ -73,7 +80,8 @@ impl Opening<'_> {
         format: Option<Format>,
         snapshot: Option<&str>,
     ) -> Result<()> {
-        let Source { name, origin, bytes, id } = source;
+        let Source { name, origin, bytes, id, locked } = source;
+        self.warnings.extend(locked);
         let told = match format {
             Some(format) => Some(format),
             None => probe(bytes.as_ref())?,
@@ -108,7 +116,8 @@ impl Opening<'_> {
         self.layers.last()?.image.parent().cloned()
     }
 
-    fn open_parent(&mut self, parent: &ParentRef) -> Result<()> {
+    /// Opens what the lowest layer so far is over: the file that the caller gives, else the one that it names.
+    fn open_parent(&mut self, parent: &ParentRef, given: Option<&Path>) -> Result<()> {
         let child = self.layers.last().expect("a parent is a layer's");
         let (limits, name) = (&self.options.limits, child.name.clone());
         if self.layers.len() >= limits.chain_depth as usize {
@@ -116,8 +125,19 @@ impl Opening<'_> {
             let what = format!("a backing chain of more than {depth} layers");
             return Err(Limits::reached("depth", what).in_file(self.layers[0].name()));
         }
+        let parent = &match (as_it_means(parent, child.format), given) {
+            (Ok(meant), _) => meant,
+            (Err(_), Some(_)) => parent.clone(),
+            (Err(error), None) => return Err(error.in_file(&name)),
+        };
         let format = self.stated_format(parent, &name)?;
-        let found = self.find_parent(parent, format).map_err(|error| error.in_file(&name))?;
+        let found = match given {
+            Some(path) => found_at(path, self.options.access)?,
+            None => self.find_parent(parent, format).map_err(|error| error.in_file(&name))?,
+        };
+        if given.is_some() && child.id == found.id {
+            return Err(Error::misuse("it is given as its own parent").in_file(&name));
+        }
         if self.layers.iter().any(|layer| layer.id == found.id) {
             return Err(Error::damaged(format!(
                 "the backing chain comes back to '{}'",
@@ -125,14 +145,25 @@ impl Opening<'_> {
             ))
             .in_file(&name));
         }
-        self.open_layer(found, format, None)?;
-        self.check_identity(parent, &name)?;
+        let source = found.minding(self.options.locks)?;
+        if given.is_some() && format == Some(Format::RAW) {
+            self.warnings.extend(wrapped::looks_wrapped(source.bytes.as_ref())?);
+        }
+        self.open_layer(source, format, None)?;
+        match (self.another_image(parent), given) {
+            (None, _) => {}
+            (Some(text), Some(_)) => self.warnings.push(format!("{name}: {text}")),
+            (Some(text), None) => {
+                self.layers.pop();
+                return Err(Error::damaged(text).in_file(&name));
+            }
+        }
         if format.is_none() {
             let opened = self.layers.last().expect("it was opened just now");
+            let called = given.map_or(parent.name(), |path| path.to_string_lossy());
             self.warnings.push(format!(
-                "{name}: it does not say which format its backing file '{}' has; taken for {}, by \
+                "{name}: it does not say which format its backing file '{called}' has; taken for {}, by \
                  its content",
-                parent.name(),
                 opened.format
             ));
         }
@@ -151,39 +182,31 @@ impl Opening<'_> {
         let elsewhere = folders
             .iter()
             .flat_map(|folder| parent.names.iter().map(|name| folder.join(name).into_os_string()));
-        let mut refused = None;
-        for name in parent.names.iter().cloned().chain(elsewhere) {
-            match child.origin.judge(&self.options.policy, BACKING, &name) {
-                Ok(permitted) => return permitted.open(self.options.access, BACKING, &name),
-                // The likeliest name is the one to complain about.
-                Err(error) => _ = refused.get_or_insert(error),
-            }
-        }
-        match (refused, &parent.id) {
-            (Some(error), _) => Err(error),
-            (None, Some(id)) => {
+        let elsewhere: Vec<OsString> = elsewhere.collect();
+        match (&parent.names[..], &parent.id) {
+            ([], None) => Err(Error::damaged("a parent without a name")),
+            ([], Some(id)) => {
                 let format = format.unwrap_or(child.format);
                 beside::find(self.options, &child.origin, format, id)
             }
-            (None, None) => Err(Error::damaged("a parent without a name")),
+            ([_, ..], _) => {
+                open_first(self.options, &child.origin, BACKING, &parent.names, &elsewhere)
+            }
         }
     }
 
-    /// Makes sure that the layer opened last is the one that its child was made over, as far as the
-    /// format tells; else drops it.
-    fn check_identity(&mut self, parent: &ParentRef, child: &str) -> Result<()> {
+    /// What shows that the layer opened last is not the one that its child was made over, as far as the format
+    /// tells.
+    fn another_image(&self, parent: &ParentRef) -> Option<String> {
         let opened = self.layers.last().expect("it was opened just now");
-        let (Some(wanted), Some(found)) = (&parent.id, opened.image.id()) else { return Ok(()) };
-        if *wanted == found {
-            return Ok(());
-        }
-        let error = Error::damaged(format!(
-            "its backing file '{}' has the id {found}, and not {wanted}: it is another image, or \
-             was changed since",
-            opened.name
-        ));
-        self.layers.pop();
-        Err(error.in_file(child))
+        let (wanted, found) = (parent.id.as_ref()?, opened.image.id()?);
+        (*wanted != found).then(|| {
+            format!(
+                "its backing file '{}' has the id {found}, and not {wanted}: it is another image, or \
+                 was changed since",
+                opened.name
+            )
+        })
     }
 
     /// The format that the child says its parent has. It is obeyed: a raw backing file holds
@@ -216,15 +239,18 @@ struct Neighbours<'a> {
 }
 
 impl Neighbours<'_> {
-    fn open(&self, role: &'static str, name: &OsStr) -> Result<Arc<dyn Bytes>> {
-        let (id, bytes) = match self.parts.iter().find(|part| name == part.name.as_str()) {
+    fn open(&self, role: &'static str, names: &[OsString]) -> Result<Arc<dyn Bytes>> {
+        let is_named = |part: &&WrittenPart| names.iter().any(|name| *name == *part.name);
+        let (id, bytes) = match self.parts.iter().find(is_named) {
             Some(part) => {
                 let file = part.file.try_clone()?;
                 let id = FileId::of(&file.metadata()?);
                 (id, self.options.access.bytes(&part.shown, file)?)
             }
             None => {
-                let found = self.origin.open(self.options, role, name)?;
+                let found = open_first(self.options, self.origin, role, names, &[])?;
+                let found = found.minding(self.options.locks)?;
+                self.warnings.borrow_mut().extend(found.locked);
                 (found.id, found.bytes)
             }
         };
@@ -234,8 +260,8 @@ impl Neighbours<'_> {
 }
 
 impl OpenNamed for Neighbours<'_> {
-    fn open_named(&self, role: &'static str, name: &OsStr) -> Result<Option<Arc<dyn Bytes>>> {
-        match self.open(role, name) {
+    fn open_named(&self, role: &'static str, names: &[OsString]) -> Result<Option<Arc<dyn Bytes>>> {
+        match self.open(role, names) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if self.options.backing == Backing::Lenient => {
                 let error = error.in_file(self.image);

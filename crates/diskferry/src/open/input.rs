@@ -26,6 +26,23 @@ impl Input {
         }
     }
 
+    /// Odd things that do not keep the disk from being read, as far as they are known before it is read.
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Image(image) => image.warnings().to_vec(),
+            Self::Stream(stream) => stream.info().warnings,
+        }
+    }
+
+    /// The same, with a warning of the file that it is in.
+    pub(super) fn warned(mut self, warning: Option<String>) -> Self {
+        match &mut self {
+            Self::Image(image) => image.warnings.extend(warning),
+            Self::Stream(stream) => stream.locked = warning,
+        }
+        self
+    }
+
     /// The files that it is read from, as they are now.
     pub(crate) fn unchanged(&self) -> Unchanged {
         match self {

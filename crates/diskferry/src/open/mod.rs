@@ -4,6 +4,7 @@ mod arriving;
 mod chain;
 mod image;
 mod input;
+mod named;
 mod probe;
 mod source;
 
@@ -22,11 +23,13 @@ pub use self::image::{DiskImage, Layer};
 pub use self::input::Input;
 use self::input::once_only;
 pub(crate) use self::input::{Written, WrittenPart};
+pub(crate) use self::named::as_it_means;
 pub(crate) use self::probe::{probe, tail};
 pub(crate) use self::source::{BACKING, Origin, Source};
 use crate::file::{self, Access, FileId, Location, Opened, STDIN, Sort};
 use crate::format::Format;
 use crate::info::Info;
+pub use crate::locks::Locks;
 use crate::policy::Policy;
 use crate::wrapped::{self, Around, InOrderOnly, Peeled, Wanted};
 
@@ -47,8 +50,8 @@ pub struct OpenOptions {
     pub backing: Backing,
     /// How bytes are read.
     pub access: Access,
-    /// The image's parent, in place of the one that it names, and whatever its id; opened without asking the
-    /// policy, as it is the caller who names it.
+    /// The image's parent, in place of the one that it names; opened without asking the policy, as it is the caller
+    /// who names it. That it has another id is a warning. For an image without a parent this is misuse.
     pub parent: Option<PathBuf>,
     /// The folder in which an image that comes in order, but cannot be read so, is unpacked to a file
     /// without a name; `None` where such an image is refused.
@@ -59,16 +62,6 @@ pub struct OpenOptions {
     pub cancel: Cancel,
     /// Counts the bytes of the file that is unpacked so.
     pub progress: Progress,
-}
-
-/// What to do about files that somebody, such as a running machine, has locked to write to them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Locks {
-    /// They are refused: what is read may be torn.
-    #[default]
-    Respect,
-    /// They are read, with a warning.
-    Ignore,
 }
 
 /// What to do about the backing chain and the data files of an image.
@@ -92,9 +85,17 @@ impl OpenOptions {
     /// when it needs what is not there or refers to files that the policy does not allow, `Limit`
     /// when it asks for too much, `Misuse` for a snapshot that it does not have.
     pub fn open(&self, location: &Location) -> Result<Input> {
-        match location {
-            Location::Standard => self.open_stdin(),
-            Location::Path(path) => self.open_path(path),
+        let input = match location {
+            Location::Standard => self.open_stdin()?,
+            Location::Path(path) => self.open_path(path)?,
+        };
+        match &input {
+            Input::Stream(stream) if self.parent.is_some() => {
+                let text =
+                    "it comes in order, and is never over a parent that another file could be";
+                Err(Error::misuse(text).in_file(stream.name()))
+            }
+            _ => Ok(input),
         }
     }
 
@@ -167,7 +168,10 @@ impl OpenOptions {
     /// # Errors
     /// As for [`open`](Self::open).
     pub fn open_file(&self, name: &str, file: File) -> Result<DiskImage> {
-        self.open_written(name, Written { file, parts: Vec::new() })
+        let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
+        let opened = Opened { file, id };
+        let source = Source::of_file(name.to_owned(), Origin::Nowhere, opened, self.access)?;
+        self.open_source(source.minding(self.locks)?, Vec::new())?.into_image()
     }
 
     /// Opens an image whose bytes the caller has: in memory, or out of a store of its own. What it refers to
@@ -178,11 +182,12 @@ impl OpenOptions {
     pub fn open_bytes(&self, bytes: Arc<dyn Bytes>, path: Option<&Path>) -> Result<DiskImage> {
         let (name, id) = (bytes.name().to_owned(), FileId::of_bytes(&bytes));
         let origin = path.map_or(Origin::Nowhere, |path| Origin::Path(path.to_owned()));
-        let source = Source { name, origin, bytes, id };
+        let source = Source { name, origin, bytes, id, locked: None };
         self.open_source(source, Vec::new())?.into_image()
     }
 
-    /// Opens an image that was just written, by handles, as its files have no names yet.
+    /// Opens an image that was just written, by handles, as its files have no names yet. Whoever else has a device
+    /// open that was the target is not asked for.
     pub(crate) fn open_written(&self, name: &str, written: Written) -> Result<DiskImage> {
         let Written { file, parts } = written;
         let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
@@ -205,9 +210,10 @@ impl OpenOptions {
             }
             let opened = Opened { file, id };
             let source = Source::of_file(STDIN.to_owned(), Origin::Nowhere, opened, self.access)?;
-            return self.open_source(source, Vec::new());
+            return self.open_source(source.minding(self.locks)?, Vec::new());
         }
-        self.open_pipe(STDIN, file, id)
+        let locked = self.locks.judge(STDIN, &file)?;
+        Ok(self.open_pipe(STDIN, file, id)?.warned(locked))
     }
 
     fn open_path(&self, path: &Path) -> Result<Input> {
@@ -218,7 +224,7 @@ impl OpenOptions {
             let opened = file::open_random(path).map_err(io)?;
             let origin = Origin::Path(path.to_owned());
             let source = Source::of_file(name, origin, opened, self.access)?;
-            return self.open_source(source, Vec::new());
+            return self.open_source(source.minding(self.locks)?, Vec::new());
         }
         // Who names a pipe means it. A link to one, in a folder that others fill, is a trap in which
         // opening waits for ever; and a character device may do anything when it is opened.
@@ -258,7 +264,7 @@ impl OpenOptions {
             match wrapped::peel(bytes, around, &Wanted::of(self))? {
                 Peeled::Packed { bytes: packed, around: outside } => {
                     match self.open_packed(&file, packed, outside)? {
-                        ControlFlow::Break(input) => return Ok(input),
+                        ControlFlow::Break(input) => return Ok(input.warned(file.locked)),
                         ControlFlow::Continue(unpacked) => (bytes, around) = unpacked,
                     }
                 }
@@ -273,7 +279,7 @@ impl OpenOptions {
                     let origin = archive.map_or(file.origin, Origin::Member);
                     let (name, id) = (bytes.name().to_owned(), file.id);
                     let wrapped = Wrapped { around, file: file.bytes, piped: None };
-                    let top = Source { name, origin, bytes, id };
+                    let top = Source { name, origin, bytes, id, locked: file.locked };
                     return self.open_chain(top, Some(wrapped), parts).map(Input::Image);
                 }
             }

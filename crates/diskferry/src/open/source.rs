@@ -8,6 +8,7 @@ use diskferry_block_stream::{Bytes, Error, ErrorKind, Result};
 
 use super::OpenOptions;
 use crate::file::{self, Access, FileId, Opened};
+use crate::locks::Locks;
 use crate::policy::{Permitted, Policy};
 use crate::wrapped::Archive;
 
@@ -20,13 +21,26 @@ pub(crate) struct Source {
     pub origin: Origin,
     pub bytes: Arc<dyn Bytes>,
     pub id: FileId,
+    /// The warning that somebody may be writing to it.
+    pub locked: Option<String>,
 }
 
 impl Source {
     pub fn of_file(name: String, origin: Origin, opened: Opened, access: Access) -> Result<Self> {
         let Opened { file, id } = opened;
         let bytes = access.bytes(&name, file)?;
-        Ok(Self { name, origin, bytes, id })
+        Ok(Self { name, origin, bytes, id, locked: None })
+    }
+
+    /// Asks whether somebody writes to its file.
+    ///
+    /// # Errors
+    /// `Io` where somebody does, and that is minded.
+    pub fn minding(mut self, locks: Locks) -> Result<Self> {
+        if let Some(file) = self.bytes.file() {
+            self.locked = locks.judge(&self.name, file)?;
+        }
+        Ok(self)
     }
 }
 
@@ -96,7 +110,7 @@ impl Named {
                 let part = archive.part().ok_or_else(missing)?;
                 let id = FileId::of_member(&archive);
                 let (name, bytes) = (part.name().to_owned(), Arc::new(part));
-                Ok(Source { name, origin: Origin::Member(archive), bytes, id })
+                Ok(Source { name, origin: Origin::Member(archive), bytes, id, locked: None })
             }
         }
     }

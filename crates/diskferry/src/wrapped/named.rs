@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Image, Limits, Result};
@@ -10,7 +10,8 @@ use diskferry_wrap::{Choice, Package};
 
 use super::{Archive, judge_part};
 use crate::format::{Context, OpenNamed};
-use crate::open::probe;
+use crate::open::{BACKING, as_it_means, probe};
+use crate::policy::Policy;
 
 /// The disk that is meant where nobody has chosen one of several: the only one that no other disk of the
 /// archive names. `None` where it is not clear.
@@ -53,25 +54,31 @@ fn names_in(bytes: &Arc<diskferry_wrap::Part>, limits: &Limits) -> Vec<String> {
         format.open(Arc::clone(bytes) as Arc<dyn Bytes>, &context).ok()
     };
     let without = Listening { names: RefCell::default(), is_empty: false };
-    let parent = open(&without).and_then(|image| image.parent().cloned());
+    let parent = open(&without).and_then(|image| as_it_means(image.parent()?, format).ok());
     // Who asks for several files stops at the first that is missing, but not at one that is empty.
     let with = Listening { names: RefCell::default(), is_empty: true };
     open(&with);
     let parent = parent.into_iter().flat_map(|parent| parent.names);
-    let parent = parent.filter_map(|name| name.into_string().ok());
-    with.names.into_inner().into_iter().chain(parent).collect()
+    let names = with.names.into_inner().into_iter().chain(parent);
+    let plain =
+        |name: OsString| Policy::default().judge_in_archive(BACKING, &name).ok().map(str::to_owned);
+    names.filter_map(plain).collect()
 }
 
 /// Hears which files are asked for, and has none of them.
 struct Listening {
-    names: RefCell<Vec<String>>,
+    names: RefCell<Vec<OsString>>,
     /// Whether empty files are given in their place.
     is_empty: bool,
 }
 
 impl OpenNamed for Listening {
-    fn open_named(&self, _role: &'static str, name: &OsStr) -> Result<Option<Arc<dyn Bytes>>> {
-        self.names.borrow_mut().extend(name.to_str().map(str::to_owned));
+    fn open_named(
+        &self,
+        _role: &'static str,
+        names: &[OsString],
+    ) -> Result<Option<Arc<dyn Bytes>>> {
+        self.names.borrow_mut().extend_from_slice(names);
         let empty = || Arc::new(Vec::<u8>::new()) as Arc<dyn Bytes>;
         Ok(self.is_empty.then(empty))
     }
