@@ -144,15 +144,18 @@ fn what_a_pipe_begins_with_is_judged_before_anything_is_written() {
     let created = || folder.path("t").metadata().unwrap().modified().unwrap();
     let disk = diskferry_testkit::machine();
     folder.run_with(&["convert", "-q", "--for", "aliyun", "-", "t/a.qcow2"], &disk).coded(0);
-    let mut wide = disk.clone();
-    wide[(1 << 20) + 1024 + 96] |= 0x80;
+    // The partition at 1 MiB, where it is in sectors of 4096 bytes.
+    let mut coarse = disk.clone();
+    for (at, sectors) in [(454, 256_u32), (458, 1024)] {
+        coarse[at..at + 4].copy_from_slice(&sectors.to_le_bytes());
+    }
     // Whoever sends it may have much more to send.
-    let endless = [wide.clone(), vec![7; 40 << 20]].concat();
+    let endless = [coarse.clone(), vec![7; 40 << 20]].concat();
     let before = created();
-    for bytes in [&wide, &endless] {
+    for bytes in [&coarse, &endless] {
         folder
             .run_with(&["convert", "--for", "aliyun", "-", "t/b.qcow2"], bytes)
-            .failed(3, &["stdin: ", "aliyun would refuse it: ext4-64bit", "--waive ext4-64bit"]);
+            .failed(3, &["stdin: ", "aliyun would refuse it: sector-512", "4096"]);
     }
     assert_eq!(created(), before);
     // What is written to a pipe is not looked at again, so it is said how far that went.

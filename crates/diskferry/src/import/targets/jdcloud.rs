@@ -35,7 +35,9 @@ pub(super) static IMPORT: Profile = Profile {
         Rule::new("virtual-size", Check::VirtualSize(at_most_gb(500)), IMPORT_PAGE),
         Rule::new("file-size", Check::FileSize(at_most_gb(500)), IMPORT_PAGE),
         PARTITIONED,
+        // The page wants it so, for machines start by BIOS; which some do from a GPT, too.
         Rule::new("partition-table", Check::Table(&[TableKind::Mbr]), IMPORT_PAGE)
+            .warns()
             .hint("JD Cloud starts from an MBR only: change the table in the guest, or on a copy: sgdisk --gpttombr"),
         Rule::new("bios", Check::Bios, IMPORT_PAGE)
             .warns()

@@ -43,6 +43,7 @@ pub(super) static OCI: Profile = Profile {
             .hint("older documents want an MBR; UEFI images with a GPT are taken today"),
         EFI_LOADER,
         Rule::new("not-encrypted", Check::NotEncrypted, ORACLE_PCA)
+            .warns()
             .hint("decrypt the disk in the guest before the export"),
         SECTORS,
         BACKUP_GPT,
