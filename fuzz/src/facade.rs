@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use diskferry::block_stream::Piece;
 use diskferry::{
     Backing, BackupGpt, Choice, Compress, Convert, DiskImage, Error, ErrorKind, Format, Identity,
-    Input, Job, Limits, Location, OpenOptions, Preflight, Result, Shrink, Uuid, Verify,
+    Input, Job, Limits, Location, OpenOptions, Preflight, Result, SectorSize, Shrink, Uuid, Verify,
     VirtualSize, formats, import_targets,
 };
 use diskferry_testkit::fuzz::Choices;
@@ -80,6 +80,11 @@ pub fn convert(input: &[u8]) {
         5 => Some(VirtualSize::Original),
         _ => None,
     };
+    convert.gpt_sectors = match more & 7 {
+        6 => Some(SectorSize::B512),
+        7 => Some(SectorSize::B4096),
+        _ => None,
+    };
     convert.shrink = if more & 8 > 0 { Shrink::DropZeros } else { Shrink::Refuse };
     convert.backup_gpt = if more & 16 > 0 { BackupGpt::Moved } else { BackupGpt::Kept };
     let targets = import_targets();
@@ -129,7 +134,7 @@ pub fn convert(input: &[u8]) {
             assert_eq!(summary.target.virtual_size, Some(new), "the size in the summary");
             assert!(new >= old || convert.size.is_some(), "{new} bytes of {old}");
             // What is added, and what is dropped, is zeros; a table that moves is changed.
-            if convert.backup_gpt == BackupGpt::Kept {
+            if convert.backup_gpt == BackupGpt::Kept && convert.gpt_sectors.is_none() {
                 let least = old.min(new);
                 assert!(first(&after, least) == first(&before, least), "{format}: other bytes");
             }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use diskferry_block_stream::{Cancel, Progress};
-use diskferry_inspect::{Inspection, Patch, TableKind, inspect, usage};
+use diskferry_inspect::{Inspection, Patch, SectorSize, TableKind, inspect, usage};
 use diskferry_raw::Raw;
 use diskferry_testkit::fuzz::{Choices, put};
 use systems::SYSTEMS;
@@ -49,7 +49,9 @@ pub fn any_disk(disk: &[u8]) {
     judge_usage(&raw, &found);
     for want in [size, size + 512, 2 * size + 4097, size / 2, found.smallest_size()] {
         if want <= MOST {
-            judge_resized(disk, &found, want);
+            for sectors in [None, Some(SectorSize::B512), Some(SectorSize::B4096)] {
+                judge_fitted(disk, &found, sectors, want);
+            }
         }
     }
 }
@@ -72,9 +74,13 @@ fn judge_usage(disk: &Arc<Vec<u8>>, found: &Inspection) {
     assert!(used.smallest_size >= found.smallest_size());
 }
 
-/// A table that was made to fit fits, and has the same partitions.
-fn judge_resized(disk: &[u8], found: &Inspection, size: u64) {
-    let Ok(patches) = found.resized(size) else { return };
+/// A table that was made to fit fits, in other sectors too, and has the same partitions.
+fn judge_fitted(disk: &[u8], found: &Inspection, sectors: Option<SectorSize>, size: u64) {
+    let fit = |found: &Inspection| match sectors {
+        None => found.resized(size),
+        Some(sectors) => found.resectored(sectors, size),
+    };
+    let Ok(patches) = fit(found) else { return };
     if found.used_gpt().is_none() {
         assert!(patches.is_empty());
         return;
@@ -92,7 +98,8 @@ fn judge_resized(disk: &[u8], found: &Inspection, size: u64) {
     assert_eq!(again.table, found.table);
     let table = again.used_gpt().expect("a table that was there before");
     assert!(table.backup_at_end);
-    assert_eq!(again.resized(size), Ok(Vec::new()));
+    assert_eq!(fit(&again), Ok(Vec::new()));
+    assert!(sectors.is_none_or(|sectors| table.sector_size == sectors.bytes()));
     for (old, new) in found.partitions.iter().zip(&again.partitions) {
         assert_eq!((old.number, old.start, old.length), (new.number, new.start, new.length));
         // Partitions that lie on the table are not kept; what is in the others is.

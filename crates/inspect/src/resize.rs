@@ -49,6 +49,8 @@ pub enum CannotResize {
     LongHeader { length: usize, sector: u32 },
     #[error("partition {number}, from {start} to {end}, is not of whole sectors of {sector} bytes")]
     PartialPartition { number: u32, start: u64, end: u64, sector: u32 },
+    #[error("partition {number} ends before it begins")]
+    Reversed { number: u32 },
     #[error("partition {number} begins at {start}, and the table in front of it ends at {least}")]
     NoRoomInFront { number: u32, start: u64, least: u64 },
     #[error("partition {number} ends at {end}, and the table behind it begins at {most}")]

@@ -89,12 +89,14 @@ impl Inspection {
         let sector = u64::from(gpt.sector_size);
         let mut old = self.backup_ranges();
         if gpt.primary.state != GptState::Missing {
-            old.push(sector..2 * sector);
             let entries = gpt.primary.header.as_ref().map(|header| entries_of(header, sector));
+            // A damaged header may say that they are anywhere.
             let is_free = |range: &Range<u64>| {
-                range.end <= gpt.usable_start || gpt.usable_start == 0 && range.end <= MOST_IN_FRONT
+                let is_apart =
+                    |part: &Partition| part.start >= range.end || part.end() <= range.start;
+                range.end <= gpt.usable_start && self.partitions.iter().all(is_apart)
             };
-            old.extend(entries.filter(is_free));
+            old.extend(std::iter::once(sector..2 * sector).chain(entries).filter(is_free));
         }
         old
     }
@@ -191,8 +193,11 @@ impl Anew {
         }
         let last = size / sector - 1;
         let backup_table = last - sectors;
-        for part in found.partitions.iter().filter(|part| part.length > 0) {
+        for part in &found.partitions {
             let (number, start, end) = (part.number, part.start, part.end());
+            if part.length == 0 {
+                return Err(CannotResize::Reversed { number });
+            }
             if !start.is_multiple_of(sector) || !end.is_multiple_of(sector) {
                 return Err(CannotResize::PartialPartition { number, start, end, sector: to });
             }
@@ -253,17 +258,12 @@ fn scaled_table(header: &Header, table: &[u8], from: u64, to: u64) -> Vec<u8> {
             continue;
         }
         let [first, last] = [32, 40].map(|at| LittleEndian::read_u64(&entry[at..at + 8]));
-        // One that ends before it starts is none, and does so still.
-        let end = last.wrapping_add(1).wrapping_mul(from) / to;
-        LittleEndian::write_u64(&mut entry[32..40], first.wrapping_mul(from) / to);
-        LittleEndian::write_u64(&mut entry[40..48], end.wrapping_sub(1));
+        // They are whole, and within the disk.
+        LittleEndian::write_u64(&mut entry[32..40], first * from / to);
+        LittleEndian::write_u64(&mut entry[40..48], (last + 1) * from / to - 1);
     }
     table
 }
 
 /// Where the entries stand.
 const FIRST_ENTRIES: u64 = 2;
-
-/// Bytes in which entries stand that a damaged header names: those of 1 MiB, in front of which nobody begins a
-/// partition.
-const MOST_IN_FRONT: u64 = 1 << 20;

@@ -116,6 +116,7 @@ fn what_does_not_fit_is_refused() {
         ((2048, 4096), "from 1048576 to 2097664, is not of whole sectors"),
         ((40, 4095), "begins at 20480, and the table in front of it ends at 24576"),
         ((48, 4095), ""),
+        ((4095, 2048), "partition 1 ends before it begins"),
         ((2048, last - 40), ""),
         ((2048, last - 32), "ends at 16760832, and the table behind it begins at 16756736"),
     ] {

@@ -111,7 +111,13 @@ impl PreparedStream {
     fn into_info(self, size: u64, held: u64) -> (Info, Vec<String>) {
         let load = |count: &AtomicU64| count.load(atomic::Ordering::Relaxed);
         let arrived = self.arrived.as_deref().map_or(size, load);
-        let mut warnings = [self.info.warnings.clone(), self.stream.warnings(), self.odd].concat();
+        let mut warnings = self.info.warnings.clone();
+        for warning in self.stream.warnings().into_iter().chain(self.odd) {
+            // What an archive told beforehand, its end tells again.
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
         if self.own.is_none() && arrived < size {
             warnings.push(format!(
                 "{}: the stream ended after {arrived} bytes; the rest of the {size} is zeros",
