@@ -44,7 +44,8 @@ pub fn chain(input: &[u8]) {
     // By the descriptor of a package, the same is found.
     let first = layers[0].name();
     let path = match choices.byte() % 4 {
-        1 => place.package_of(&first),
+        1 => place.package_of(&first, false),
+        2 => place.package_of(&first, true),
         _ => place.folder.join(&first),
     };
     let opened = options.open_image(&Location::from(path)).and_then(|image| {
@@ -94,17 +95,16 @@ impl Place {
     }
 
     /// Writes a descriptor, in one or another encoding, that has the image of that name as its disk.
-    fn package_of(&self, image: &str) -> PathBuf {
+    fn package_of(&self, image: &str, is_utf16: bool) -> PathBuf {
         let text = format!(
             "<Envelope><File id='1' href='{image}'/><File id='2' href='../outside/secret'/><File id='3' href='pipe'/>\
              <Disk fileRef='1'/></Envelope>"
         );
         let utf16 = "\u{feff}".encode_utf16().chain(text.encode_utf16());
         let path = self.folder.join("vm.ovf");
-        let bytes = if image.len() % 2 == 0 {
-            text.clone().into_bytes()
-        } else {
-            utf16.flat_map(u16::to_le_bytes).collect()
+        let bytes = match is_utf16 {
+            true => utf16.flat_map(u16::to_le_bytes).collect(),
+            false => text.clone().into_bytes(),
         };
         fs::write(&path, bytes).expect("room for a small file");
         path
