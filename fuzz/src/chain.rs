@@ -41,7 +41,13 @@ pub fn chain(input: &[u8]) {
     // What is missing in a file matters where it shows.
     let expected: Option<Vec<u8>> = expected.and_then(|disk| disk.into_iter().collect());
     let options = OpenOptions { policy: place.policy(), ..OpenOptions::default() };
-    let path = place.folder.join(layers[0].name());
+    // By the descriptor of a package, the same is found.
+    let first = layers[0].name();
+    let path = match choices.byte() % 4 {
+        1 => place.package_of(&first, false),
+        2 => place.package_of(&first, true),
+        _ => place.folder.join(&first),
+    };
     let opened = options.open_image(&Location::from(path)).and_then(|image| {
         let mut bytes = vec![0xa5; image.disk().size() as usize];
         image.disk().cursor()?.read(0, &mut bytes)?;
@@ -86,6 +92,22 @@ impl Place {
         // Whoever opens this waits for ever.
         fs::hard_link(PIPE.path().join("pipe"), folder.join("pipe")).expect("a pipe");
         Self { _root: root, folder, outside, allow }
+    }
+
+    /// Writes a descriptor, in one or another encoding, that has the image of that name as its disk.
+    fn package_of(&self, image: &str, is_utf16: bool) -> PathBuf {
+        let text = format!(
+            "<Envelope><File id='1' href='{image}'/><File id='2' href='../outside/secret'/><File id='3' href='pipe'/>\
+             <Disk fileRef='1'/></Envelope>"
+        );
+        let utf16 = "\u{feff}".encode_utf16().chain(text.encode_utf16());
+        let path = self.folder.join("vm.ovf");
+        let bytes = match is_utf16 {
+            true => utf16.flat_map(u16::to_le_bytes).collect(),
+            false => text.clone().into_bytes(),
+        };
+        fs::write(&path, bytes).expect("room for a small file");
+        path
     }
 
     fn policy(&self) -> Policy {

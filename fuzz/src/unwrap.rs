@@ -11,7 +11,7 @@ use diskferry_testkit::fuzz::{Choices, Chosen, any_disk};
 use diskferry_vmdk::Vmdk;
 use diskferry_wrap::ova::{self, Names, Options};
 use diskferry_wrap::{
-    Choice, Forward, Found, Likeness, Package, Part, Peek, Unpacking, Wrapping, find_disk,
+    Choice, Forward, Found, Likeness, Package, Part, Peek, Picked, Unpacking, Wrapping, find_disk,
     list_disks, survey,
 };
 use packages::package;
@@ -69,7 +69,7 @@ fn open_ova(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Box<dyn Image>> {
     assert!(package.is_ova());
     let report = &mut |problem: Problem| panic!("{}", problem.text);
     package.check(&Cancel::default(), &Progress::default(), report)?;
-    let (part, disks) = package.disk(Choice::Only, &|_| Ok(Likeness::Unknown))?;
+    let Picked { part, disks, .. } = package.disk(Choice::Only, &|_| Ok(Likeness::Unknown))?;
     assert_eq!(disks.len(), 1);
     Ok(Box::new(Vmdk::open(Arc::new(part), limits)?))
 }
@@ -140,10 +140,10 @@ fn anywhere(file: &[u8], choice: Choice) -> Result<Option<Vec<u8>>> {
     }
     let package = Package::open("archive", bytes, &limits)?;
     package.check(&Cancel::default(), &Progress::default(), &mut |_: Problem| {})?;
-    if let Ok((_, disks)) = package.disk(Choice::First, &judge_part) {
+    if let Ok(Picked { disks, .. }) = package.disk(Choice::First, &judge_part) {
         listed_alike(file, &disks);
     }
-    let (part, disks) = package.disk(choice, &judge_part)?;
+    let Picked { part, disks, .. } = package.disk(choice, &judge_part)?;
     assert!(disks.len() <= 256 || !package.is_ova());
     limits.check_virtual_size(part.len())?;
     let mut content = vec![0xee; part.len() as usize];

@@ -258,6 +258,7 @@ impl Info {
         let mut info = Self::of_stream(name, found.format, None, file.len(), 1);
         info.allocated_size = file.allocated();
         info.set_around(&found.around);
+        info.warnings.clone_from(&found.around.notes);
         info.warnings.push(format!(
             "{name}: a {} image cannot be read front to back; its size and what else it has to say are known \
              only when it was unpacked",

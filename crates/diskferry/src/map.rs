@@ -66,7 +66,7 @@ impl DiskImage {
             let next = Run { start: at, length: extent.length, kind: extent.kind };
             at += extent.length;
             match &mut pending {
-                Some(run) if run.goes_on_with(&next) => run.length += next.length,
+                Some(run) if run.goes_on_with(&next, disk.files()) => run.length += next.length,
                 run => {
                     if let Some(done) = run.replace(next) {
                         see(done.entry(disk, scratch))?;
@@ -85,10 +85,16 @@ struct Run {
 }
 
 impl Run {
-    fn goes_on_with(&self, next: &Self) -> bool {
+    fn goes_on_with(&self, next: &Self, files: &[Arc<dyn Bytes>]) -> bool {
         match (self.kind, next.kind) {
-            (Kind::Plain { file, offset }, Kind::Plain { file: next_file, offset: next }) => {
-                file == next_file && offset + self.length == next
+            (Kind::Plain { file, offset }, Kind::Plain { file: next_file, offset: start }) => {
+                let bytes = files[file as usize].as_ref();
+                // What is joined of files is in one of them.
+                let is_in_one = || {
+                    let both = self.length + next.length;
+                    bytes.origin(offset, 1).is_none() || bytes.origin(offset, both).is_some()
+                };
+                file == next_file && offset + self.length == start && is_in_one()
             }
             (a, b) => a == b,
         }
@@ -98,7 +104,11 @@ impl Run {
         let whole = |file: u32, offset| {
             let bytes = disk.files()[file as usize].as_ref();
             // A member of an archive is where it is in the archive.
-            bytes.origin(offset, self.length).unwrap_or((bytes, offset))
+            let mut place = (bytes, offset);
+            while let Some(outer) = place.0.origin(place.1, self.length) {
+                place = outer;
+            }
+            place
         };
         let (kind, compressed, place) = match self.kind {
             Kind::Absent => (MapKind::Absent, false, None),
@@ -123,6 +133,8 @@ impl Run {
 
 #[cfg(test)]
 mod tests {
+    use diskferry_wrap::Joined;
+
     use super::*;
 
     #[test]
@@ -130,6 +142,9 @@ mod tests {
         let run = |kind| Run { start: 0, length: 10, kind };
         let plain = |file, offset| Kind::Plain { file, offset };
         let data = |compressed| Kind::Data { compressed };
+        let bytes = || Arc::new(vec![0u8; 20]) as Arc<dyn Bytes>;
+        let joined = Joined::new("joined".into(), [bytes(), bytes()]).unwrap();
+        let files = [bytes(), bytes(), Arc::new(joined)];
         for (a, b, merged) in [
             (Kind::Zero, Kind::Zero, true),
             (Kind::Zero, Kind::Absent, false),
@@ -139,8 +154,10 @@ mod tests {
             (plain(0, 5), plain(0, 16), false),
             (plain(0, 5), plain(1, 15), false),
             (plain(0, 5), data(false), false),
+            (plain(2, 0), plain(2, 10), true),
+            (plain(2, 10), plain(2, 20), false),
         ] {
-            assert_eq!(run(a).goes_on_with(&run(b)), merged, "{a:?} {b:?}");
+            assert_eq!(run(a).goes_on_with(&run(b), &files), merged, "{a:?} {b:?}");
         }
     }
 }

@@ -95,6 +95,7 @@ impl StreamInput {
         info.allocated_size = file.and_then(|bytes| bytes.allocated());
         info.warnings = self.stream.warnings();
         info.set_around(&self.around);
+        info.warnings.extend(self.around.notes.iter().cloned());
         info.warnings.extend(self.locked.clone());
         info
     }
@@ -102,6 +103,13 @@ impl StreamInput {
     /// What is around the disk, as far as it was met.
     pub(crate) fn around(&self) -> &Around {
         &self.around
+    }
+
+    /// The name of the file that it is read from and `id` is, or shows, where there is one.
+    pub(crate) fn file_in_use(&self, id: FileId) -> Option<&str> {
+        let others = self.around.files.iter().map(|other| (other.id, other.bytes.name()));
+        let mut files = std::iter::once((self.id, self.name())).chain(others);
+        files.find(|(file, _)| file.overlaps(id)).map(|(_, name)| name)
     }
 
     /// The compressed file, or the one that it is in, where it is no pipe.

@@ -13,14 +13,14 @@ mod scratch;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Limits, Result};
-use diskferry_wrap::{Choice, Found, LIKELY, Likeness, Package, Part, Promises, Wrapping};
+use diskferry_wrap::{Choice, Found, LIKELY, Likeness, Package, Part, Picked, Promises, Wrapping};
 
 pub(crate) use self::arriving::{Arrival, Arrived, InOrderOnly, Unordered, arrive};
 pub(crate) use self::listed::list as list_disks;
 pub(crate) use self::packed::Packed;
 pub(crate) use self::scratch::Scratch;
 use crate::format::{Format, Sample};
-use crate::open::{OpenOptions, probe, tail};
+use crate::open::{Neighbour, OpenOptions, probe, tail};
 use crate::unlike::{self, DEEP};
 
 /// What is around a disk.
@@ -36,9 +36,13 @@ pub(crate) struct Around {
     pub archives: Vec<Archive>,
     /// The scratch files that it was unpacked to.
     pub scratch: Vec<Arc<dyn Bytes>>,
+    /// The files of the package that it is in, where they lie in a folder; the pieces of a split file.
+    pub files: Vec<Neighbour>,
+    /// What there is to say of them.
+    pub notes: Vec<String>,
 }
 
-/// An archive around a disk.
+/// An archive around a disk, or a package that lies in a folder.
 #[derive(Clone)]
 pub(crate) struct Archive {
     pub package: Arc<Package>,
@@ -71,6 +75,12 @@ impl Archive {
 }
 
 impl Around {
+    /// Whether the disk is the file that was given.
+    pub fn is_nothing(&self) -> bool {
+        let Self { layers, scratch, files, notes, .. } = self;
+        layers.is_empty() && scratch.is_empty() && files.is_empty() && notes.is_empty()
+    }
+
     /// What the manifests of the archives say of the bytes that the disk is read from.
     ///
     /// # Errors
@@ -81,7 +91,7 @@ impl Around {
 
     /// # Errors
     /// `Limit` for more wrappers around one another than there may be.
-    fn push(&mut self, layer: &'static str, limits: &Limits) -> Result<()> {
+    pub fn push(&mut self, layer: &'static str, limits: &Limits) -> Result<()> {
         if self.layers.len() >= limits.nesting as usize {
             let what = format!("more than {} wrappers around one another", limits.nesting);
             return Err(Limits::reached("nesting", what));
@@ -104,7 +114,7 @@ impl Around {
         self.layers.last().filter(|layer| **layer == "xva").map(|_| Format::RAW)
     }
 
-    fn found(&mut self, disks: Vec<Found>, may_have_more: bool) {
+    pub fn found(&mut self, disks: Vec<Found>, may_have_more: bool) {
         if self.disks.is_empty() {
             (self.disks, self.may_have_more) = (disks, may_have_more);
         }
@@ -113,7 +123,7 @@ impl Around {
 
 /// Whether a wrapper compresses; the others are archives.
 pub(crate) fn is_compression(layer: &str) -> bool {
-    !matches!(layer, "tar" | "ova" | "xva")
+    !matches!(layer, "tar" | "ova" | "ovf" | "xva")
 }
 
 /// What of a wrapped file is wanted.
@@ -137,7 +147,7 @@ impl Wanted {
     }
 
     /// Whether these bytes are the disk, whatever they look like: a raw disk may look like anything.
-    fn is_disk(&self, probe: impl FnOnce() -> Result<Option<Format>>) -> Result<bool> {
+    pub fn is_disk(&self, probe: impl FnOnce() -> Result<Option<Format>>) -> Result<bool> {
         match self.disk_format() {
             None => Ok(false),
             Some(format) if format == Format::RAW => Ok(true),
@@ -204,10 +214,8 @@ pub(crate) fn peel(
                     chosen @ Choice::Number(_) => chosen,
                     choice => named::only_unnamed(&package, &wanted.limits)?.unwrap_or(choice),
                 };
-                let (part, disks) = package.disk(choice, &judge_part)?;
+                let Picked { part, member, disks } = package.disk(choice, &judge_part)?;
                 around.found(disks, false);
-                let member = part.name().strip_prefix(&format!("{name}/"));
-                let member = member.unwrap_or_default().to_owned();
                 around.archives.push(Archive { package, member });
                 bytes = Arc::new(part);
             }
@@ -223,7 +231,7 @@ pub(crate) fn head(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
 }
 
 /// What a member is. Of what is short, its end does not tell: through a pipe the same members are disks.
-fn judge_part(part: &Part) -> Result<Likeness> {
+pub(crate) fn judge_part(part: &Part) -> Result<Likeness> {
     let first = head(part, Sample::HEAD)?;
     if let Some(known) = known(&first) {
         return Ok(Likeness::Disk(known));

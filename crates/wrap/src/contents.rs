@@ -1,11 +1,30 @@
 //! What an archive has, compared with what its descriptor lists.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::choose::{is_descriptor, is_manifest};
 use crate::objection::{Objection, Point};
 use crate::ovf::{Descriptor, OBJECTIONS};
 use crate::package::Member;
+
+/// Where the files of a package are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In a tar archive.
+    Archive,
+    /// In the descriptor's folder.
+    Folder,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Archive => "in the archive",
+            Self::Folder => "beside it",
+        })
+    }
+}
 
 /// Where in the list each name is first: that one counts.
 pub(crate) fn places(members: &[Member]) -> HashMap<&str, usize> {
@@ -17,6 +36,7 @@ pub(crate) fn places(members: &[Member]) -> HashMap<&str, usize> {
 pub(crate) fn object_to_files(
     descriptor: &Descriptor,
     members: &[Member],
+    place: Place,
     report: &mut dyn FnMut(Objection),
 ) {
     let mut left = OBJECTIONS;
@@ -40,24 +60,25 @@ pub(crate) fn object_to_files(
             object(Point::Second, member.begin(), text);
         }
     }
+    // Files in a folder have no order.
     let mut last = 0;
     for file in descriptor.files.iter().filter(|file| !file.in_chunks) {
         let href = &file.href;
-        let Some(&place) = file.names().iter().find_map(|name| places.get(name.as_str())) else {
-            let text = format!("'{own}' lists the file '{href}', which is not in the archive");
+        let Some(&at) = file.names().iter().find_map(|name| places.get(name.as_str())) else {
+            let text = format!("'{own}' lists the file '{href}', which is not {place}");
             object(Point::Missing, None, text);
             continue;
         };
-        let member = &members[place];
+        let member = &members[at];
         if let Some(size) = file.size.filter(|size| *size != member.size) {
             let real = member.size;
             let text = format!("'{own}' has '{href}' with {size} bytes; it has {real}");
             object(Point::Size, member.begin(), text);
         }
-        if place < last {
+        if at < last && place == Place::Archive {
             let text = format!("'{href}' is not where the list in '{own}' has it");
             object(Point::Order, member.begin(), text);
         }
-        last = place;
+        last = at;
     }
 }

@@ -154,7 +154,7 @@ impl Package {
                 object(Point::Manifest, at, text);
             }
             let Some(&place) = places.get(file.as_str()) else {
-                let text = format!("the manifest lists '{file}', which is not in the archive");
+                let text = format!("the manifest lists '{file}', which is not {}", self.place());
                 object(Point::Digest, at, text);
                 continue;
             };

@@ -1,7 +1,7 @@
 //! What is known of an archive that comes in order, once it has been read to its end.
 
 use crate::capacity::Capacity;
-use crate::contents::object_to_files;
+use crate::contents::{Place, object_to_files};
 use crate::objection::Objection;
 use crate::ovf::Descriptor;
 use crate::package::Member;
@@ -30,7 +30,9 @@ impl Ending {
             }
         };
         match (descriptor, unmarked) {
-            (Some(descriptor), _) => object_to_files(descriptor, members, &mut note),
+            (Some(descriptor), _) => {
+                object_to_files(descriptor, members, Place::Archive, &mut note)
+            }
             (None, Some(at)) => note(Objection::no_end(at)),
             (None, None) => {}
         }

@@ -12,6 +12,7 @@ use crate::choose::{
     Choice, Found, LIKELY, Likeness, goes_with_disks, is_descriptor, is_manifest, is_manifest_of,
     refused,
 };
+use crate::contents::Place;
 use crate::damage::Damage;
 use crate::ending::Ending;
 use crate::manifest::{self, Line};
@@ -182,7 +183,7 @@ impl Search<'_> {
                 }
             }
         }
-        Err(missing(&descriptor.name, &wanted.href))
+        Err(missing(&descriptor.name, &wanted.href, Place::Archive))
     }
 
     /// What the manifest, whose data come next, says of the disk. The descriptor is compared at once.
@@ -273,7 +274,12 @@ impl Search<'_> {
 pub(crate) fn note(members: &mut Vec<Member>, entry: &Entry, limits: &Limits) -> Result<()> {
     if entry.is_file {
         limits.spend("an archive's list", entry.name.len() as u64 + 128)?;
-        members.push(Member { name: entry.name.clone(), size: entry.size, segments: Vec::new() });
+        members.push(Member {
+            name: entry.name.clone(),
+            size: entry.size,
+            base: 0,
+            segments: Vec::new(),
+        });
     }
     Ok(())
 }

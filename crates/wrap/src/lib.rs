@@ -8,9 +8,11 @@
 //!   its end.
 //! - [`Package::object`] says what importers mind in an OVF package, [`Package::promises`] which digests its
 //!   manifest has, [`survey`] what an archive is made of.
+//! - [`Package::unpacked`] is the same of an OVF package whose files lie in a folder. Whoever calls it opens them.
+//! - [`Joined`] is a disk that is cut into files.
 //! - [`gcp`] and [`ova`] plan such files around a disk.
 //!
-//! An archive's names are compared and shown. No file is ever opened by one.
+//! An archive's names are compared and shown. No file is ever opened by one here.
 #![forbid(unsafe_code)]
 
 mod capacity;
@@ -21,6 +23,7 @@ mod digests;
 mod ending;
 mod forward;
 pub mod gcp;
+mod joined;
 mod listing;
 mod manifest;
 mod objection;
@@ -31,6 +34,7 @@ mod part;
 mod peek;
 mod survey;
 mod tar;
+mod unpacked;
 mod unpacking;
 mod write;
 mod xva;
@@ -40,13 +44,16 @@ pub use choose::{Choice, Found, LIKELY, Likeness};
 pub use digests::{Digests, Promise, Promises};
 pub use ending::Ending;
 pub use forward::{Inside, Judge, find_disk};
+pub use joined::Joined;
 pub use listing::{Listing, list_disks};
 pub use objection::{Objection, Point};
-pub use package::{JudgePart, Package};
+pub use ovf::is_descriptor_text;
+pub use package::{JudgePart, Package, Picked};
 pub use part::{Part, Segment};
 pub use peek::{BytesReader, Forward, Peek};
 pub use survey::{Survey, survey};
 pub use tar::Kind as TarKind;
+pub use unpacked::Neighbours;
 pub use unpacking::Unpacking;
 
 use diskferry_codec::Wrapper;

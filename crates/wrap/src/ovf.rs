@@ -8,6 +8,7 @@
 //! <Disk ovf:diskId="vmdisk1" ovf:fileRef="file1" …/>
 //! ```
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use diskferry_block_stream::{Error, Limits, Result};
@@ -101,12 +102,11 @@ const NODES: u32 = 50_000;
 /// # Errors
 /// `Damaged` when it is no descriptor, `Limit` when it takes too much memory.
 pub(crate) fn read(name: &str, bytes: &[u8], limits: &Limits) -> Result<Descriptor> {
-    // Names of files are ASCII; what else is in another encoding does not matter here.
-    let text = String::from_utf8_lossy(bytes);
+    let text = text_of(bytes);
     let (attributes, namespaces) = (text.matches('=').count(), text.matches("xmlns").count());
     // What the parser and the names may take at most, given back when it is done.
     let names = (attributes.min(ATTRIBUTES) as u64).saturating_mul(name.len() as u64);
-    let memory = names.saturating_add(u64::from(NODES) * 200 + bytes.len() as u64 * 4);
+    let memory = names.saturating_add(u64::from(NODES) * 200 + bytes.len() as u64 * 6);
     limits.spend("an OVF descriptor", memory)?;
     let descriptor = match attributes > ATTRIBUTES || namespaces > NAMESPACES {
         true => Err(Error::limit(format!(
@@ -116,6 +116,30 @@ pub(crate) fn read(name: &str, bytes: &[u8], limits: &Limits) -> Result<Descript
     };
     limits.refund(memory);
     descriptor
+}
+
+/// The text of a descriptor: UTF-16 where a mark at its beginning says so, else UTF-8. Names of files are mostly
+/// ASCII; what else is in another encoding does not matter here.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    encoding_rs::UTF_8.decode(bytes).0
+}
+
+/// Whether a file that begins so is a descriptor: XML, whose outermost element is an Envelope.
+pub fn is_descriptor_text(head: &[u8]) -> bool {
+    let text = text_of(head);
+    let mut rest = text.trim_start();
+    loop {
+        let end = match rest.get(..2) {
+            Some("<?") => "?>",
+            Some("<!") if rest.starts_with("<!--") => "-->",
+            _ => break,
+        };
+        let Some((_, after)) = rest.split_once(end) else { return false };
+        rest = after.trim_start();
+    }
+    let Some(element) = rest.strip_prefix('<') else { return false };
+    let name = element.split([' ', '\t', '\r', '\n', '>', '/']).next().unwrap_or_default();
+    name.rsplit(':').next() == Some("Envelope")
 }
 
 fn parse(name: &str, text: &str) -> Result<Descriptor, Damage> {
@@ -412,6 +436,49 @@ mod tests {
         }
         // Deep is no harm.
         assert_eq!(parsed(&deep).unwrap(), []);
+    }
+
+    #[test]
+    fn text_is_utf_8_or_what_its_mark_says() {
+        let text =
+            "<?xml version='1.0'?><Envelope><File id='1' href='ü'/><Disk fileRef='1'/></Envelope>";
+        let utf16 = |to_bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(to_bytes).collect()
+        };
+        for bytes in [
+            text.as_bytes().to_vec(),
+            [b"\xef\xbb\xbf", text.as_bytes()].concat(),
+            utf16(u16::to_le_bytes),
+            utf16(u16::to_be_bytes),
+        ] {
+            let descriptor = read("a.ovf", &bytes, &Limits::default()).unwrap();
+            assert_eq!(descriptor.disks[0].href, "ü");
+            assert!(is_descriptor_text(&bytes));
+        }
+        // A letter that is cut in half is none.
+        let odd = [&utf16(u16::to_le_bytes)[..], b"<"].concat();
+        assert_eq!(read("a.ovf", &odd, &Limits::default()).unwrap_err().kind(), ErrorKind::Damaged);
+    }
+
+    #[test]
+    fn a_descriptor_is_known_by_its_outermost_element() {
+        for (text, is) in [
+            ("<Envelope>", true),
+            ("<Envelope/>", true),
+            ("\r\n<?xml version='1.0'?>\n<!-- <a> -->\n<ovf:Envelope\nxmlns:ovf='x'>", true),
+            ("<Envelopes>", false),
+            ("<VirtualBox><Envelope/></VirtualBox>", false),
+            ("<!DOCTYPE html><Envelope>", false),
+            ("<!-- <Envelope>", false),
+            ("<?xml", false),
+            ("Envelope", false),
+            ("<", false),
+            ("", false),
+        ] {
+            assert_eq!(is_descriptor_text(text.as_bytes()), is, "{text}");
+        }
+        assert!(!is_descriptor_text(&"<!---->".repeat(10_000).into_bytes()));
+        assert!(!is_descriptor_text(&[0xff; 4096]));
     }
 
     #[test]

@@ -1,18 +1,20 @@
-//! An archive whose bytes can be read anywhere.
+//! A package of files whose bytes can be read anywhere: an archive, or what was in one.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cancel, Error, Limits, Problem, Progress, Result};
+use diskferry_block_stream::{Bytes, Cancel, Error, ErrorKind, Limits, Problem, Progress, Result};
 
 use crate::capacity::Capacity;
 use crate::choose::{
     Choice, Found, LIKELY, Likeness, goes_with_disks, is_descriptor, is_manifest, is_manifest_of,
     refused,
 };
-use crate::contents::{object_to_files, places};
+use crate::contents::{Place, object_to_files, places};
 use crate::damage::Damage;
 use crate::digests::Digests;
+use crate::joined::Joined;
 use crate::objection::Objection;
 use crate::ovf::{Descriptor, Listed};
 use crate::part::{Part, Segment};
@@ -24,18 +26,32 @@ use crate::{Archive, manifest, ovf};
 /// What the bytes of a member say that it is.
 pub type JudgePart<'a> = dyn Fn(&Part) -> Result<Likeness> + 'a;
 
-/// A tar archive, with its list of members.
+/// A tar archive, with its list of members; or an OVF package whose files lie in a folder.
 pub struct Package {
-    bytes: Arc<dyn Bytes>,
-    name: String,
-    limits: Limits,
-    members: Vec<Member>,
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    /// What its members are in: the archive, or the files themselves.
+    pub(crate) bases: Vec<Arc<dyn Bytes>>,
+    pub(crate) limits: Limits,
+    pub(crate) members: Vec<Member>,
     /// The descriptor, where it is an OVF package.
-    descriptor: Option<Descriptor>,
+    pub(crate) descriptor: Option<Descriptor>,
     /// Where it ends, where that is without an end mark, and nothing else tells that it is whole.
-    unmarked: Option<u64>,
+    pub(crate) unmarked: Option<u64>,
     /// The disks, where it is an XVA.
-    xva: Option<Xva>,
+    pub(crate) xva: Option<Xva>,
+    /// The disks of the descriptor that could not be opened, by their references, and why.
+    pub(crate) refused: HashMap<String, (ErrorKind, String)>,
+}
+
+/// A disk of a package.
+pub struct Picked {
+    /// Its bytes.
+    pub part: Part,
+    /// The name of the member that it is, as the package has it.
+    pub member: String,
+    /// All disks, with what there is to say of each.
+    pub disks: Vec<Found>,
 }
 
 /// A regular file in an archive.
@@ -45,11 +61,13 @@ pub(crate) struct Member {
     pub name: String,
     /// Its length in bytes, holes included.
     pub size: u64,
+    /// Which of the package's bytes it is in.
+    pub base: usize,
     pub segments: Vec<Segment>,
 }
 
 impl Member {
-    /// Where its data begin in the archive.
+    /// Where its data begin in what it is in.
     pub fn begin(&self) -> Option<u64> {
         self.segments.first().map(|segment| segment.from)
     }
@@ -90,13 +108,22 @@ impl Package {
             if entry.is_file {
                 limits.spend("an archive's list", entry.name.len() as u64 + 128)?;
                 let (name, size, segments) = (entry.name, entry.size, entry.segments);
-                members.push(Member { name, size, segments });
+                members.push(Member { name, size, base: 0, segments });
             }
         }
         // Of an XVA, the last blocks of its disks tell.
         let unmarked = headers.unmarked.filter(|_| xva.is_none());
-        let (name, limits) = (name.to_owned(), limits.clone());
-        let mut package = Self { bytes, name, limits, members, descriptor: None, unmarked, xva };
+        let mut package = Self {
+            name: name.to_owned(),
+            place: Place::Archive,
+            bases: vec![bytes],
+            limits: limits.clone(),
+            members,
+            descriptor: None,
+            unmarked,
+            xva,
+            refused: HashMap::new(),
+        };
         match &mut package.xva {
             Some(xva) => xva.end()?,
             None => package.descriptor = package.read_descriptor()?,
@@ -105,7 +132,7 @@ impl Package {
     }
 
     /// What messages call it.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
@@ -118,13 +145,23 @@ impl Package {
         }
     }
 
+    /// Where its files are.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Whether its files lie in a folder.
+    pub fn is_unpacked(&self) -> bool {
+        self.place == Place::Folder
+    }
+
     /// Whether it has an OVF descriptor.
     pub fn is_ova(&self) -> bool {
         self.descriptor.is_some()
     }
 
-    /// The bytes of the disk that is meant, named `archive/member`; and all disks, with what `judge`
-    /// says of each.
+    /// The disk that is meant, whose bytes are named `archive/member`; and all disks, with what `judge` says
+    /// of each.
     ///
     /// In an OVF package and in an XVA the descriptor tells what a disk is. Elsewhere it is a member that
     /// `judge` knows or that is large, or the only member.
@@ -132,9 +169,14 @@ impl Package {
     /// # Errors
     /// As for [`Choice::pick`]; `Damaged` where the descriptor names it, and it is not there; whatever
     /// `judge` fails with.
-    pub fn disk(&self, choice: Choice, judge: &JudgePart<'_>) -> Result<(Part, Vec<Found>)> {
-        let (found, mut parts) = self.find(judge)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
-        let picked = choice.pick(&found).and_then(|picked| Ok((parts.swap_remove(picked)?, found)));
+    pub fn disk(&self, choice: Choice, judge: &JudgePart<'_>) -> Result<Picked> {
+        let (disks, mut parts) = self.find(judge)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        let picked = choice.pick(&disks).and_then(|picked| {
+            let part = parts.swap_remove(picked)?;
+            let member = part.name().strip_prefix(&self.path(""));
+            let member = member.unwrap_or(&disks[picked].name).to_owned();
+            Ok(Picked { part, member, disks })
+        });
         picked.map_err(|error| error.in_file(&self.name))
     }
 
@@ -144,7 +186,7 @@ impl Package {
     /// Whatever `judge` fails with; why there is none, where all that could be one is something else.
     pub fn find(&self, judge: &JudgePart<'_>) -> Result<Vec<(Found, Result<Part>)>> {
         if let Some(xva) = &self.xva {
-            return Ok(xva.disks(&self.name, &self.bytes));
+            return Ok(xva.disks(&self.name, &self.bases[0]));
         }
         // A disk of a descriptor that is missing is no reason not to get at another.
         let parts: Vec<(String, Option<u64>, Result<Part>)> = match &self.descriptor {
@@ -207,7 +249,7 @@ impl Package {
         report: &mut dyn FnMut(Problem),
     ) -> Result<()> {
         if let Some(xva) = &self.xva {
-            return xva.check(&self.bytes, cancel, progress, report);
+            return xva.check(&self.bases[0], cancel, progress, report);
         }
         let mut problem = |objection: Objection| {
             if let Some(problem) = objection.into_problem() {
@@ -239,7 +281,7 @@ impl Package {
     /// nor an end mark tells that it is whole: nothing is read.
     pub fn object_to_files(&self, report: &mut dyn FnMut(Objection)) {
         match (&self.descriptor, self.unmarked) {
-            (Some(descriptor), _) => object_to_files(descriptor, &self.members, report),
+            (Some(descriptor), _) => object_to_files(descriptor, &self.members, self.place, report),
             (None, Some(at)) => report(Objection::no_end(at)),
             (None, None) => {}
         }
@@ -256,7 +298,7 @@ impl Package {
     /// What it has of digests beside the blocks of its disk of that name, where it is an XVA; and what is
     /// not compared, and why.
     pub(crate) fn proofs(&self, disk: &str) -> Option<(xva::Proofs, Option<String>)> {
-        self.xva.as_ref()?.proofs(disk, &self.bytes)
+        self.xva.as_ref()?.proofs(disk, &self.bases[0])
     }
 
     /// Its regular files, in the archive's order.
@@ -333,33 +375,41 @@ impl Package {
     /// The file of a disk of the descriptor: a member, or several that are its chunks.
     fn of_descriptor(&self, descriptor: &str, disk: &Listed) -> Result<Part> {
         let href = &disk.href;
+        if let Some((kind, text)) = self.refused.get(href) {
+            return Err(Error::new(*kind, text.clone()));
+        }
+        let lacks = |href: &str| missing(descriptor, href, self.place);
         let find = |end: &str| self.members.iter().find(|member| disk.is(&member.name, end));
         if !disk.in_chunks {
-            let member = find("").ok_or_else(|| missing(descriptor, href))?;
+            let member = find("").ok_or_else(|| lacks(href))?;
             return Ok(self.part(member));
         }
-        let (mut segments, mut len) = (Vec::new(), 0u64);
-        for number in 0.. {
-            let Some(chunk) = find(&format!(".{number:09}")) else { break };
-            segments.extend(
-                chunk.segments.iter().map(|segment| Segment { at: segment.at + len, ..*segment }),
-            );
-            len = len
-                .checked_add(chunk.size)
-                .filter(|len| *len < 1 << 62)
-                .ok_or_else(|| Error::limit(format!("'{href}' is of more than 2^62 bytes")))?;
-        }
+        let chunks = (0..).map_while(|number| find(&format!(".{number:09}")));
+        let chunks = chunks.map(|chunk| Arc::new(self.part(chunk)) as Arc<dyn Bytes>);
+        let joined = Joined::new(self.path(href), chunks)?;
+        let len = joined.len();
         // Nothing else tells that there is no further chunk.
         if len == 0 || disk.size.is_some_and(|size| size != len) {
-            return Err(missing(descriptor, &format!("{href}.…")));
+            return Err(lacks(&format!("{href}.…")));
         }
-        let name = format!("{}/{href}", self.name);
-        Ok(Part::new(name, Arc::clone(&self.bytes), len, segments))
+        let whole = Segment { at: 0, len, from: 0 };
+        Ok(Part::new(self.path(href), Arc::new(joined), len, vec![whole]))
     }
 
     pub(crate) fn part(&self, member: &Member) -> Part {
-        let name = format!("{}/{}", self.name, member.name);
-        Part::new(name, Arc::clone(&self.bytes), member.size, member.segments.clone())
+        let base = Arc::clone(&self.bases[member.base]);
+        Part::new(self.path(&member.name), base, member.size, member.segments.clone())
+    }
+
+    /// What messages call its file of that name.
+    pub(crate) fn path(&self, member: &str) -> String {
+        match self.place {
+            Place::Archive => format!("{}/{member}", self.name),
+            Place::Folder => {
+                let folder = Path::new(&self.name).parent().unwrap_or(Path::new(""));
+                folder.join(member).display().to_string()
+            }
+        }
     }
 }
 
@@ -374,8 +424,12 @@ fn read_xva(entry: &Entry, bytes: &Arc<dyn Bytes>, limits: &Limits) -> Result<Op
     xva::read(&text, limits)?.map(|machine| Xva::new(machine, limits)).transpose()
 }
 
-/// A disk that the descriptor names and the archive does not have.
-pub(crate) fn missing(descriptor: &str, href: &str) -> Error {
-    let problem = format!("names the disk '{href}', which is not in the archive, or not whole");
-    Damage::Ovf { name: descriptor.to_owned(), problem }.into()
+/// A disk that the descriptor names and the package does not have.
+pub(crate) fn missing(descriptor: &str, href: &str, place: Place) -> Error {
+    let problem = format!("names the disk '{href}', which is not {place}, or not whole");
+    let damage = Damage::Ovf { name: descriptor.to_owned(), problem };
+    match place {
+        Place::Archive => damage.into(),
+        Place::Folder => Error::new(ErrorKind::Io, damage),
+    }
 }

@@ -116,6 +116,12 @@ impl Bytes for Part {
         }
     }
 
+    /// Of all of its base, it takes what that takes.
+    fn allocated(&self) -> Option<u64> {
+        let is_all = |it: &Segment| it.from == 0 && it.len == self.base.len();
+        self.segment(0).filter(is_all).and_then(|_| self.base.allocated())
+    }
+
     fn origin(&self, at: u64, len: u64) -> Option<(&dyn Bytes, u64)> {
         let segment = self.segment(at).filter(|segment| segment.at <= at)?;
         let end = at.checked_add(len)?;

@@ -75,7 +75,7 @@ fn nothing(_: &Part) -> Result<Likeness> {
 /// The disk of an archive in a file.
 fn disk(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<(String, Vec<u8>)> {
     let package = Package::open("a.tar", Arc::new(bytes.to_vec()), limits)?;
-    let (part, _) = package.disk(choice, &nothing)?;
+    let part = package.disk(choice, &nothing)?.part;
     limits.check_virtual_size(part.len())?;
     let mut content = vec![0xee; part.len() as usize];
     part.read_at(0, &mut content)?;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Cancel, Error, ErrorKind, Limits, Problem, Progress, Result};
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_wrap::{
-    Archive, Choice, Digests, Forward, Likeness, Package, Peek, Wrapping, find_disk, list_disks,
+    Archive, Choice, Digests, Forward, Likeness, Package, Peek, Picked, Wrapping, find_disk,
+    list_disks,
 };
 
 /// Bytes of a block here: the first one tells.
@@ -83,7 +84,7 @@ fn archive(members: &[Vec<u8>]) -> Vec<u8> {
 
 fn anywhere(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
     let package = Package::open("m.xva", Arc::new(bytes.to_vec()), limits)?;
-    let (part, disks) = package.disk(choice, &|_| Ok(Likeness::Unknown))?;
+    let Picked { part, disks, .. } = package.disk(choice, &|_| Ok(Likeness::Unknown))?;
     assert_eq!(package.kind(), Archive::Xva);
     let name = part.name().strip_prefix("m.xva/").unwrap();
     assert!(disks.iter().any(|disk| disk.name == name && disk.size == Some(part.len())));
@@ -284,7 +285,7 @@ fn what_a_descriptor_says_is_bounded_or_damage() {
     let package = Package::open("a.tar", Arc::new(other.clone()), &Limits::default()).unwrap();
     assert_eq!(package.kind(), Archive::Tar);
     assert_eq!(
-        package.disk(Choice::Only, &|_| Ok(Likeness::Unknown)).unwrap().0.len(),
+        package.disk(Choice::Only, &|_| Ok(Likeness::Unknown)).unwrap().part.len(),
         BLOCK as u64
     );
     let peek = Peek::new(Cursor::new(other));
@@ -410,7 +411,7 @@ fn as_many_blocks_as_there_may_be_take_no_more_than_they_are_worth() {
     let many = Many::new(100_000, |place| place, 100_000 * step, step);
     let package = Package::open("many", Arc::new(many), &limits(5, 50_000)).unwrap();
     assert_eq!(
-        package.disk(Choice::Only, &|_| Ok(Likeness::Unknown)).unwrap().0.len(),
+        package.disk(Choice::Only, &|_| Ok(Likeness::Unknown)).unwrap().part.len(),
         100_000 * step
     );
     // Ten million that are none: past the end of the disk, or of no bytes, or far apart.

@@ -438,7 +438,7 @@ fn refuse_own_source(input: &Input, destination: &Destination) -> Result<()> {
     let Some(id) = destination.id else { return Ok(()) };
     let used = match input {
         Input::Image(image) => image.file_in_use(id),
-        Input::Stream(stream) => stream.id.overlaps(id).then(|| stream.name()),
+        Input::Stream(stream) => stream.file_in_use(id),
     };
     let Some(name) = used else { return Ok(()) };
     Err(Error::misuse(format!("the target is the same file as '{name}', which the source needs"))

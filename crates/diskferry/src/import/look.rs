@@ -115,7 +115,7 @@ impl Readiness {
             true => Some(Glance::look(image.top().bytes().as_ref())?),
             false => None,
         };
-        let name = Path::new(image.file().name()).file_name();
+        let name = Path::new(image.given()).file_name();
         // Of a descriptor that is alone, too, the disk is elsewhere.
         let least = if info.subformat.as_deref().is_some_and(is_split) { 2 } else { 1 };
         Ok(Facts {

@@ -118,7 +118,7 @@ impl Preflight {
             notes: self.target.notes(),
         };
         report.ready = report.rules.iter().all(|ruling| ruling.ok);
-        let target = readiness.target_name(image.file().name());
+        let target = readiness.target_name(image.given());
         let planned = readiness.planned(&facts, &target).filter(|_| !facts.is_unreadable);
         let moves = planned.as_ref().is_some_and(|planned| facts.moves_gpt(planned.virtual_size));
         let mut source = self.source.clone();
@@ -127,7 +127,7 @@ impl Preflight {
         source.extend((moves && !resectors).then(|| "--move-gpt".to_owned()));
         source.extend(resectors.then(|| "--gpt-sectors=512".to_owned()));
         source.extend(untold_size(&facts).map(|size| format!("--size={size}")));
-        let line = readiness.command_line(image.file().name(), &target, &source);
+        let line = readiness.command_line(image.given(), &target, &source);
         let mended = planned.map(|planned| judge(&readiness, &planned));
         if !report.ready
             && let Some(mended) = &mended

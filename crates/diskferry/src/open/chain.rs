@@ -27,6 +27,7 @@ impl OpenOptions {
         parts: Vec<WrittenPart>,
     ) -> Result<DiskImage> {
         let mut chain = Opening { options: self, parts, layers: Vec::new(), warnings: Vec::new() };
+        chain.warnings.extend(wrapped.iter().flat_map(|it| it.around.notes.iter().cloned()));
         if self.format == Some(Format::RAW) {
             chain.warnings.extend(wrapped::looks_wrapped(top.bytes.as_ref())?);
         }

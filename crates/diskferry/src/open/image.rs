@@ -45,7 +45,8 @@ pub(super) struct Wrapped {
 }
 
 /// A file that an image has beside it, other than its backing file.
-pub(super) struct Neighbour {
+#[derive(Clone)]
+pub(crate) struct Neighbour {
     pub id: FileId,
     pub bytes: Arc<dyn Bytes>,
 }
@@ -126,7 +127,7 @@ impl DiskImage {
             disk,
             layers: vec![layer],
             missing: None,
-            warnings: stream.warnings(),
+            warnings: around.notes.iter().cloned().chain(stream.warnings()).collect(),
             snapshot: None,
             wrapped: Some(Wrapped { around, file, piped: None }),
             is_packed: true,
@@ -141,6 +142,8 @@ impl DiskImage {
             may_have_more: false,
             archives: Vec::new(),
             scratch: Vec::new(),
+            files: Vec::new(),
+            notes: Vec::new(),
         };
         self.wrapped.as_ref().map_or(&NOTHING, |wrapped| &wrapped.around)
     }
@@ -159,6 +162,12 @@ impl DiskImage {
     /// The same, to be shared.
     pub(crate) fn file_bytes(&self) -> &Arc<dyn Bytes> {
         self.wrapped.as_ref().map_or(&self.top().bytes, |wrapped| &wrapped.file)
+    }
+
+    /// The name by which it is asked for: that of the descriptor, where that is beside it.
+    pub(crate) fn given(&self) -> &str {
+        let package = self.around().archives.first().map(|it| &it.package);
+        package.filter(|it| it.is_unpacked()).map_or(self.file().name(), |it| it.name())
     }
 
     /// Bytes that came out of the pipe, where it came out of one.
@@ -183,13 +192,15 @@ impl DiskImage {
         let layers = self.layers.iter().flat_map(|layer| {
             std::iter::once(&layer.bytes).chain(layer.others.iter().map(|other| &other.bytes))
         });
-        layers.chain(self.wrapped.as_ref().map(|wrapped| &wrapped.file))
+        let around = self.around().files.iter().map(|other| &other.bytes);
+        layers.chain(self.wrapped.as_ref().map(|wrapped| &wrapped.file)).chain(around)
     }
 
     /// The name of the file of the chain that `id` is, or shows, where it is one.
     pub(crate) fn file_in_use(&self, id: FileId) -> Option<&str> {
         let own = self.layers.iter().map(|layer| (layer.id, layer.name()));
         let others = self.layers.iter().flat_map(|layer| &layer.others);
+        let others = others.chain(&self.around().files);
         let mut files = own.chain(others.map(|other| (other.id, other.bytes.name())));
         files.find(|(file, _)| file.overlaps(id)).map(|(_, name)| name)
     }

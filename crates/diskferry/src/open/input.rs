@@ -47,7 +47,10 @@ impl Input {
     pub(crate) fn unchanged(&self) -> Unchanged {
         match self {
             Self::Image(image) => Unchanged::of(image.files()),
-            Self::Stream(stream) => Unchanged::of(stream.file()),
+            Self::Stream(stream) => {
+                let around = stream.around().files.iter().map(|other| &other.bytes);
+                Unchanged::of(stream.file().into_iter().chain(around))
+            }
         }
     }
 

@@ -5,6 +5,8 @@ mod chain;
 mod image;
 mod input;
 mod named;
+mod package;
+mod pieces;
 mod probe;
 mod source;
 
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Cancel, Error, Limits, Progress, Result};
 use diskferry_wrap::{Choice, Listing};
 
+pub(crate) use self::image::Neighbour;
 use self::image::Wrapped;
 pub use self::image::{DiskImage, Layer};
 pub use self::input::Input;
@@ -224,7 +227,13 @@ impl OpenOptions {
             let opened = file::open_random(path).map_err(io)?;
             let origin = Origin::Path(path.to_owned());
             let source = Source::of_file(name, origin, opened, self.access)?;
-            return self.open_source(source.minding(self.locks)?, Vec::new());
+            let source = source.minding(self.locks)?;
+            if matches!(source.id, FileId::Block(_)) {
+                return self.open_source(source, Vec::new());
+            }
+            let (source, around) = self.out_of_pieces(path, source)?;
+            let (source, around) = self.out_of_package(source, around)?;
+            return self.open_around(source, around, Vec::new());
         }
         // Who names a pipe means it. A link to one, in a folder that others fill, is a trap in which
         // opening waits for ever; and a character device may do anything when it is opened.
@@ -249,7 +258,8 @@ impl OpenOptions {
         if matches!(file.id, FileId::Block(_)) {
             return self.open_chain(file, None, parts).map(Input::Image);
         }
-        self.open_around(file, Around::default(), parts)
+        let (file, around) = self.out_of_package(file, Around::default())?;
+        self.open_around(file, around, parts)
     }
 
     /// The same of what was taken out of all that is `around` it already.
@@ -268,14 +278,13 @@ impl OpenOptions {
                         ControlFlow::Continue(unpacked) => (bytes, around) = unpacked,
                     }
                 }
-                Peeled::Bytes { around, .. }
-                    if around.layers.is_empty() && around.scratch.is_empty() =>
-                {
+                Peeled::Bytes { around, .. } if around.is_nothing() => {
                     return self.open_chain(file, None, parts).map(Input::Image);
                 }
                 Peeled::Bytes { bytes, around } => {
                     // What is beside it is what the innermost archive has there.
-                    let archive = around.archives.last().cloned();
+                    let archive = around.archives.last();
+                    let archive = archive.filter(|it| !it.package.is_unpacked()).cloned();
                     let origin = archive.map_or(file.origin, Origin::Member);
                     let (name, id) = (bytes.name().to_owned(), file.id);
                     let wrapped = Wrapped { around, file: file.bytes, piped: None };

@@ -276,7 +276,8 @@ fn in_order_only(format: Format, outer: &str, name: &str, around: &Around) -> Er
 fn unpacking(format: Format, outer: &str, layers: &[&str]) -> String {
     // No name of a member goes into a line that people copy.
     let (outer, is_pipe) = (quoted(outer), outer == STDIN);
-    match layers {
+    // What a package has beside its descriptor is a file by itself.
+    match layers.strip_prefix(&["ovf"]).unwrap_or(layers) {
         // Its blocks are no file yet.
         layers if layers.contains(&"xva") => "convert it to raw without '-f'".to_owned(),
         ["tar" | "ova"] if is_pipe => "tar -xf -".to_owned(),
