@@ -33,11 +33,12 @@ fn an_inspection_has_these_keys() {
             "openstack",
             "partitions",
             "root",
+            "sector_size",
             "size",
             "table"
         ]
     );
-    assert_eq!(found["table"], "gpt");
+    assert_eq!((&found["table"], &found["sector_size"]), (&json!("gpt"), &json!(512)));
     assert_eq!(found["gpt"]["primary"], json!({"at": 512, "state": "valid"}));
     assert_eq!(found["gpt"]["backup"], json!({"at": SIZE - 512, "state": "missing"}));
     assert_eq!(
@@ -81,6 +82,7 @@ fn an_inspection_has_these_keys() {
                 "id": null,
                 "size": null,
                 "block_size": null,
+                "sector_size": null,
                 "version": null,
                 "features": {"compat": [], "incompat": [], "ro_compat": []},
                 "last_mounted": null,
