@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use diskferry::{
-    Backing, Convert, DiskImage, ErrorKind, Job, Location, Locks, OpenOptions, Result,
+    Backing, Choice, Convert, DiskImage, ErrorKind, Job, Location, Locks, OpenOptions, Result,
 };
 use diskferry_testkit::child::{Bounded, Running, command};
 use diskferry_testkit::qemu;
@@ -131,4 +131,35 @@ fn however_it_comes_it_is_asked_for() {
     let lenient = OpenOptions { backing: Backing::Lenient, ..Default::default() };
     let top = lenient.open_image(&Location::from(at("top.qcow2").as_path())).unwrap();
     assert!(top.warnings().iter().any(|text| text.contains("open for writing")));
+}
+
+#[test]
+fn of_a_package_the_disk_that_is_meant_is_asked_for_and_of_pieces_each() {
+    let (_folder, at) = folder();
+    let descriptor = "<Envelope><File id='1' href='base.qcow2'/><File id='2' href='clusters'/>
+        <File id='3' href='p' chunkSize='1'/>
+        <Disk fileRef='1'/><Disk fileRef='2'/><Disk fileRef='3'/></Envelope>";
+    fs::write(at("vm.ovf"), descriptor).unwrap();
+    for name in ["p.001", "p.002", "p.000000000", "p.000000001"] {
+        fs::write(at(name), [7; 512]).unwrap();
+    }
+    let one =
+        |number, locks| OpenOptions { disk: Choice::Number(number), locks, ..Default::default() };
+    for (held, image, number, free) in [
+        ("base.qcow2", "vm.ovf", 1, Some(2)),
+        ("p.000000001", "vm.ovf", 3, Some(1)),
+        ("p.002", "p.001", 1, None),
+    ] {
+        let format = if held == "base.qcow2" { "qcow2" } else { "raw" };
+        let _holder = Holder::of(&at(held), &["-f", format]);
+        let image = Location::from(at(image).as_path());
+        let error = one(number, Locks::Respect).open_image(&image).err().expect(held);
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        assert!(error.to_string().contains(held), "{error}");
+        let opened = one(number, Locks::Ignore).open_image(&image).unwrap();
+        assert!(opened.warnings().iter().any(|text| text.contains("may be torn")), "{held}");
+        if let Some(free) = free {
+            one(free, Locks::Respect).open_image(&image).unwrap();
+        }
+    }
 }

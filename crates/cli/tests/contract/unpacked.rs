@@ -34,7 +34,8 @@ impl Package {
 
     /// Writes the manifest of these files.
     fn list(&self, files: &str) {
-        self.folder.sh(&format!("openssl dgst -sha256 {files} | sed 's/^SHA2-/SHA/' > vm.mf"));
+        let line = "echo \"SHA256($i)= $(sha256sum < $i | cut -c -64)\"";
+        self.folder.sh(&format!("for i in {files}; do {line}; done > vm.mf"));
     }
 
     /// Makes sure that the descriptor of that name leads to both disks.

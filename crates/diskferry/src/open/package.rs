@@ -9,6 +9,7 @@ use diskferry_wrap::{self as wrap, Package, Picked, is_descriptor_text};
 use super::image::Neighbour;
 use super::source::{Origin, Source};
 use super::{OpenOptions, probe};
+use crate::file::FileId;
 use crate::wrapped::{self, Archive, Around, Wanted};
 
 /// What messages call a file that the descriptor lists.
@@ -39,28 +40,35 @@ impl OpenOptions {
             Beside { options: self, descriptor: &file, path: &path, files: Vec::new() };
         let bytes = Arc::clone(&file.bytes);
         let package = Package::unpacked(&file.name, &own, bytes, &mut beside, &self.limits)?;
-        around.files.extend(beside.files);
+        let files = beside.files;
         around.push("ovf", &self.limits).map_err(|error| error.in_file(&file.name))?;
         let Picked { part, member, disks } = package.disk(self.disk, &wrapped::judge_part)?;
         around.found(disks, false);
-        let origin = Origin::Path(path.with_file_name(&member));
-        let name = part.name().to_owned();
-        let is_it = |it: &&Neighbour| it.bytes.name() == name;
-        let chunk = format!("{name}.");
-        for it in &around.files {
-            let own = it.bytes.name();
-            if (own == name || own.starts_with(&chunk))
-                && let Some(file) = it.bytes.file()
-            {
-                around.notes.extend(self.locks.judge(own, file)?);
-            }
-        }
-        // A disk in chunks is none of the files.
-        let id = around.files.iter().find(is_it).map_or(file.id, |it| it.id);
+        around.archives.push(Archive { package: Arc::new(package), member: member.clone() });
+        let bytes: Arc<dyn Bytes> = Arc::new(part);
+        // What a disk in chunks names is beside those.
+        let (mut origin, mut id) =
+            (Origin::Path(path.with_file_name(&member)), FileId::of_bytes(&bytes));
         around.files.push(Neighbour { id: file.id, bytes: file.bytes });
-        around.archives.push(Archive { package: Arc::new(package), member });
-        Ok((Source { name, origin, bytes: Arc::new(part), id, locked: file.locked }, around))
+        around.notes.extend(file.locked);
+        for (name, mut opened) in files {
+            if name.strip_prefix(&member).is_some_and(|end| end.is_empty() || is_chunk(end)) {
+                opened = opened.minding(self.locks)?;
+                around.notes.extend(opened.locked);
+            }
+            if name == member {
+                (origin, id) = (opened.origin, opened.id);
+            }
+            around.files.push(Neighbour { id: opened.id, bytes: opened.bytes });
+        }
+        Ok((Source { name: bytes.name().to_owned(), origin, bytes, id, locked: None }, around))
     }
+}
+
+/// Whether a name ends so that is a chunk's.
+fn is_chunk(end: &str) -> bool {
+    let digits = end.strip_prefix('.').filter(|digits| digits.len() == 9);
+    digits.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// The path of a descriptor, and its name in its folder.
@@ -80,8 +88,8 @@ struct Beside<'a> {
     options: &'a OpenOptions,
     descriptor: &'a Source,
     path: &'a Path,
-    /// What was opened.
-    files: Vec<Neighbour>,
+    /// What was opened, by the names that the descriptor has.
+    files: Vec<(String, Source)>,
 }
 
 impl wrap::Neighbours for Beside<'_> {
@@ -93,12 +101,13 @@ impl wrap::Neighbours for Beside<'_> {
             Err(error) if error.kind() == ErrorKind::Io && !self.is_there(name) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Source { bytes, id, .. } = named.open(self.options.access, ROLE, name.as_ref())?;
-        if id == self.descriptor.id {
+        let found = named.open(self.options.access, ROLE, name.as_ref())?;
+        if found.id == self.descriptor.id {
             let text = format!("the {ROLE} '{name}' is the descriptor itself");
             return Err(Error::damaged(text));
         }
-        self.files.push(Neighbour { id, bytes: Arc::clone(&bytes) });
+        let bytes = Arc::clone(&found.bytes);
+        self.files.push((name.to_owned(), found));
         Ok(Some(bytes))
     }
 }
