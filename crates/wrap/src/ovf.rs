@@ -118,10 +118,17 @@ pub(crate) fn read(name: &str, bytes: &[u8], limits: &Limits) -> Result<Descript
     descriptor
 }
 
-/// The text of a descriptor: UTF-16 where a mark at its beginning says so, else UTF-8. Names of files are mostly
-/// ASCII; what else is in another encoding does not matter here.
+/// The text of a descriptor: UTF-16 where a mark at its beginning says so, or the sign that all XML begins with
+/// (XML 1.0, F.1); else UTF-8. Names of files are mostly ASCII; what else is in another encoding does not matter
+/// here.
 fn text_of(bytes: &[u8]) -> Cow<'_, str> {
-    encoding_rs::UTF_8.decode(bytes).0
+    match bytes {
+        [b'<', 0, _, 0, ..] => encoding_rs::UTF_16LE,
+        [0, b'<', 0, _, ..] => encoding_rs::UTF_16BE,
+        _ => encoding_rs::UTF_8,
+    }
+    .decode(bytes)
+    .0
 }
 
 /// Whether a file that begins so is a descriptor: XML, whose outermost element is an Envelope.
@@ -454,6 +461,12 @@ mod tests {
             let descriptor = read("a.ovf", &bytes, &Limits::default()).unwrap();
             assert_eq!(descriptor.disks[0].href, "ü");
             assert!(is_descriptor_text(&bytes));
+        }
+        // Where nothing marks it, its first sign tells.
+        for bytes in [utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)] {
+            let descriptor = read("a.ovf", &bytes[2..], &Limits::default()).unwrap();
+            assert_eq!(descriptor.disks[0].href, "ü");
+            assert!(is_descriptor_text(&bytes[2..]));
         }
         // A letter that is cut in half is none.
         let odd = [&utf16(u16::to_le_bytes)[..], b"<"].concat();

@@ -63,6 +63,36 @@ fn the_pieces_of_a_split_file_are_read_as_one() {
     }
 }
 
+/// With the numbers that GNU split has by itself: where there are many pieces, they grow.
+#[test]
+fn the_pieces_of_split_are_read_as_one_however_many() {
+    let folder = Folder::new();
+    let disk = disk(1 << 20);
+    folder.write("d.raw", &disk);
+    for (options, first, last) in [
+        ("-d -b 100000", "p.00", "p.10"),
+        ("-d -b 1000", "p.00", "p.990058"),
+        ("-b 100000", "p.aa", "p.ak"),
+        ("-b 1500", "p.aa", "p.zabx"),
+        ("-a 3 -b 100000", "p.aaa", "p.aak"),
+        ("-a 2 --numeric-suffixes=1 -b 11000", "p.01", "p.96"),
+        ("-a 3 --numeric-suffixes=1 -b 1000", "p.001", "p.1049"),
+    ] {
+        // What split does not do, 7-Zip does: go on with 1000.
+        if last == "p.1049" {
+            folder.sh("split -a 4 --numeric-suffixes=1 -b 1000 d.raw p.");
+            folder.sh("for n in $(seq -w 1 999); do mv p.0$n p.$n; done");
+        } else {
+            folder.sh(&format!("split {options} d.raw p."));
+        }
+        assert!(folder.exists(last), "{options}");
+        folder.becomes(first, &disk);
+        let refused = folder.run(&["convert", last, "t.raw"]);
+        refused.failed(3, &["a piece of a split file", &format!("give '{first}'")]);
+        folder.sh("rm p.*");
+    }
+}
+
 #[test]
 fn a_run_in_a_map_is_in_one_piece() {
     let folder = Folder::new();
@@ -83,6 +113,9 @@ fn pieces_that_do_not_make_a_whole_are_refused() {
         ("true", "p.003", &["give 'p.001'"]),
         ("cp p.001 p.000", "p.001", &["give 'p.000'"]),
         ("rm p.002", "p.001", &["'p.002' is missing", "'p.003' is there"]),
+        ("rm p.001", "p.002", &["a piece of a split file", "first one is not there"]),
+        ("rm p.001 p.002 p.003", "p.004", &["a piece of a split file"]),
+        ("for n in 1 2 3 4; do mv p.00$n p.0$n; done; rm p.01", "p.03", &["a piece of a split"]),
         ("mv p.003 p.017; mv p.004 p.009", "p.001", &["'p.003' is missing"]),
         ("truncate -s -1 p.002", "p.001", &["of one size", "'p.002' 999999"]),
         ("truncate -s +1 p.002", "p.001", &["of one size", "'p.002' 1000001"]),
@@ -128,6 +161,20 @@ fn a_number_at_the_end_of_a_name_is_not_always_that_of_a_piece() {
     for name in ["c.001", "c.002"] {
         folder.becomes(name, &disk);
     }
+    folder.sh("mv c.001 c.000; mv c.002 c.001; qemu-img rebase -u -b c.000 -F qcow2 c.001");
+    for name in ["c.000", "c.001"] {
+        folder.becomes(name, &disk);
+    }
+    // So are disks with a partition table each; others of other versions may be missing.
+    folder.write("v.01", &disk);
+    folder.sh("echo 2048,1024 | sfdisk -q v.01; cp v.01 v.02; cp v.01 w.01; cp v.01 w.07");
+    let partitioned = folder.read("v.01");
+    for name in ["v.01", "w.01"] {
+        folder.becomes(name, &partitioned);
+    }
+    folder.sh("mv p.1 u.04");
+    folder.becomes("u.04", &disk);
+    folder.sh("mv u.04 p.1");
     // A link in the folder is as good as what it leads to.
     folder.split("p.1", 1_000_000, 3, 1, "q.");
     folder.sh("mv q.002 second");

@@ -118,6 +118,7 @@ fn a_descriptor_may_be_in_utf_16() {
     for (name, bytes) in [
         ("little.ovf", utf16(&text, u16::to_le_bytes)),
         ("big.ovf", utf16(&text, u16::to_be_bytes)),
+        ("unmarked.ovf", utf16(&text, u16::to_le_bytes)[2..].to_vec()),
         ("marked.ovf", [b"\xef\xbb\xbf", text.as_bytes()].concat()),
     ] {
         package.folder.write(name, &bytes);
@@ -221,7 +222,10 @@ fn a_descriptor_without_a_folder_is_refused() {
     let folder = &package.folder;
     let text = folder.read("vm.ovf");
     folder.sh("gzip -k vm.ovf");
-    folder.run_with(&["convert", "-", "t.raw"], &text).failed(3, &["OVF descriptor"]);
+    let wide = utf16(&String::from_utf8_lossy(&text), u16::to_le_bytes);
+    for text in [&text[..], &wide, &wide[2..]] {
+        folder.run_with(&["convert", "-", "t.raw"], text).failed(3, &["OVF descriptor"]);
+    }
     folder.run(&["convert", "vm.ovf.gz", "t.raw"]).failed(3, &["OVF descriptor"]);
     assert!(!folder.exists("t.raw"));
     // Whoever says that it is a disk has it as one.

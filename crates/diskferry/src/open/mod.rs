@@ -5,6 +5,7 @@ mod chain;
 mod image;
 mod input;
 mod named;
+mod numbering;
 mod package;
 mod pieces;
 mod probe;

@@ -1,17 +1,18 @@
-//! Joins a file that is cut into numbered pieces: `disk.raw.001`, `disk.raw.002` and so on, as `split -d`, 7-Zip and
+//! Joins a file that is cut into numbered pieces: `disk.raw.001`, `disk.raw.002` and so on, as `split`, 7-Zip and
 //! others write them.
 
-use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Limits, Result};
+use diskferry_block_stream::{Bytes, Cancel, Error, Limits, Result};
+use diskferry_inspect::{TableKind, inspect};
+use diskferry_raw::Raw;
 use diskferry_wrap::{Joined, Wrapping};
 
 use super::OpenOptions;
 use super::image::Neighbour;
+use super::numbering::Numbered;
 use super::source::Source;
 use crate::file::{self, Sort};
 use crate::format::{Format, Sample};
@@ -30,40 +31,47 @@ impl OpenOptions {
     pub(super) fn out_of_pieces(&self, path: &Path, first: Source) -> Result<(Source, Around)> {
         let mut around = Around::default();
         let Some(numbered) = Numbered::of(path) else { return Ok((first, around)) };
-        if is_own(first.bytes.as_ref())? && !numbered.is_first() {
-            return Ok((first, around));
-        }
         let refuse = |text: String| Err(Error::unsupported(text).in_file(&first.name));
-        let earlier = (0..numbered.number.min(2)).find(|it| is_there(&numbered.path(*it)));
-        if let Some(earlier) = earlier {
-            let text = format!("a piece of a split file; give '{}'", numbered.shown(earlier));
-            return refuse(text);
-        }
-        if !numbered.is_first() {
-            return Ok((first, around));
+        let earlier = numbered.firsts().into_iter().find(Numbered::is_there);
+        if earlier.is_some() || !numbered.is_first() {
+            let is_piece = match earlier {
+                Some(_) if !numbered.is_in_letters() => true,
+                _ => numbered.is_padded() || numbered.is_one_in_a_row(),
+            };
+            if !is_piece || is_own(first.bytes.as_ref())? {
+                return Ok((first, around));
+            }
+            return refuse(match earlier {
+                Some(earlier) => format!("a piece of a split file; give '{}'", earlier.shown()),
+                None => "by its name a piece of a split file, whose first one is not there; if it is a whole \
+                         disk, give it by another name"
+                    .to_owned(),
+            });
         }
         let mut pieces = vec![Neighbour { id: first.id, bytes: Arc::clone(&first.bytes) }];
-        let mut number = numbered.number + 1;
-        while let Some(piece) = self.follower(&numbered, number, &mut around.notes)? {
-            // Files of a name with a number behind it may be images one by one, such as layers of a chain.
-            if number == numbered.number + 1 && is_own(piece.bytes.as_ref())? {
-                if is_own(first.bytes.as_ref())? {
-                    return Ok((first, around));
+        let mut last = numbered.clone();
+        while let Some(next) = last.next().into_iter().find(Numbered::is_there) {
+            let piece = self.piece(&next, &mut around.notes)?;
+            if pieces.len() == 1 {
+                // Files of a name with a number behind it may be images one by one, such as layers of a chain.
+                if are_two(&first.bytes, &piece.bytes)? {
+                    return Ok((first, Around::default()));
                 }
-                return refuse(format!(
-                    "by its name the first piece of a split file; but '{}' begins an image of its own",
-                    numbered.shown(number)
-                ));
+                if is_own(piece.bytes.as_ref())? {
+                    return refuse(format!(
+                        "by its name the first piece of a split file; but '{}' begins an image of its own",
+                        next.shown()
+                    ));
+                }
             }
             let (own, before) = (piece.bytes.len(), pieces[pieces.len() - 1].bytes.len());
             let whole = first.bytes.len();
             if before != whole || own > whole {
-                let odd = if before != whole { number - 1 } else { number };
-                let has = if before != whole { before } else { own };
+                let (odd, has) = if before != whole { (&last, before) } else { (&next, own) };
                 return refuse(format!(
                     "the pieces of a split file are of one size, but for the last: this one has {whole} bytes, \
                      and '{}' {has}",
-                    numbered.shown(odd)
+                    odd.shown()
                 ));
             }
             pieces.push(piece);
@@ -72,23 +80,27 @@ impl OpenOptions {
                 let what = format!("a file in more than {most} pieces");
                 return Err(Limits::reached("files", what).in_file(&first.name));
             }
-            number += 1;
+            last = next;
         }
-        if let Some(beyond) = numbered.beyond(number)? {
-            let (gap, beyond) = (numbered.shown(number), numbered.shown(beyond));
+        if let Some((gap, beyond)) = beyond(&last)? {
+            let piece = self.piece(&beyond, &mut around.notes)?;
+            if pieces.len() == 1 && are_two(&first.bytes, &piece.bytes)? {
+                return Ok((first, Around::default()));
+            }
+            let (gap, beyond) = (gap.shown(), beyond.shown());
             return refuse(format!(
                 "a piece of a split file: '{gap}' is missing, and '{beyond}' is there"
             ));
         }
         let (name, id) = (first.name.clone(), first.id);
-        let last = numbered.shown(number - 1);
         around.notes.push(match pieces.len() {
             1 => format!(
                 "{name}: by its name the first piece of a split file; there is no further one"
             ),
-            count => {
-                format!("{name}: read as one file with the pieces up to '{last}', {count} in all")
-            }
+            count => format!(
+                "{name}: read as one file with the pieces up to '{}', {count} in all",
+                last.shown()
+            ),
         });
         if pieces.len() == 1 {
             return Ok((first, around));
@@ -99,17 +111,9 @@ impl OpenOptions {
         Ok((Source { name, origin: first.origin, bytes, id, locked: first.locked }, around))
     }
 
-    /// The piece of that number, where there is one.
-    fn follower(
-        &self,
-        numbered: &Numbered,
-        number: u32,
-        notes: &mut Vec<String>,
-    ) -> Result<Option<Neighbour>> {
-        let path = numbered.path(number);
-        if !is_there(&path) {
-            return Ok(None);
-        }
+    /// Opens a piece that is there.
+    fn piece(&self, numbered: &Numbered, notes: &mut Vec<String>) -> Result<Neighbour> {
+        let path = numbered.path();
         let shown = path.display().to_string();
         let io = |error: io::Error| Error::from(error).doing("opening").in_file(&shown);
         let (real, folder) =
@@ -124,7 +128,7 @@ impl OpenOptions {
         let opened = file::open_without_links(&real).map_err(io)?;
         notes.extend(self.locks.judge(&shown, &opened.file)?);
         let id = opened.id;
-        Ok(Some(Neighbour { id, bytes: self.access.bytes(&shown, opened.file)? }))
+        Ok(Neighbour { id, bytes: self.access.bytes(&shown, opened.file)? })
     }
 }
 
@@ -135,81 +139,40 @@ fn is_own(bytes: &dyn Bytes) -> Result<bool> {
     Ok(format.is_some() || Wrapping::of(&head).is_some())
 }
 
-fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
+/// Whether both begin a file, or a disk: the second is no piece of the first. Inside a disk, a boundary of pieces
+/// may be where another partition begins, but not where another disk does.
+fn are_two(first: &Arc<dyn Bytes>, second: &Arc<dyn Bytes>) -> Result<bool> {
+    let has_table = |bytes: &Arc<dyn Bytes>| -> Result<bool> {
+        let disk = Raw::open(Arc::clone(bytes));
+        Ok(inspect(&disk, &Cancel::default())?.table != TableKind::None)
+    };
+    Ok(match (is_own(first.as_ref())?, is_own(second.as_ref())?) {
+        (true, true) => true,
+        (false, false) => has_table(first)? && has_table(second)?,
+        _ => false,
+    })
 }
 
-/// A path whose name ends in a number of three or four digits.
-struct Numbered {
-    path: PathBuf,
-    /// Its name up to the number, with the dot.
-    stem: OsString,
-    digits: usize,
-    number: u32,
-}
-
-impl Numbered {
-    fn of(path: &Path) -> Option<Self> {
-        let name = path.file_name()?.as_bytes();
-        let dot = name.iter().rposition(|byte| *byte == b'.').filter(|dot| *dot > 0)?;
-        let number = number(&name[dot + 1..])?;
-        Some(Self {
-            path: path.to_owned(),
-            stem: OsStr::from_bytes(&name[..=dot]).to_owned(),
-            digits: name.len() - dot - 1,
-            number,
-        })
+/// The piece that is missing behind this one, and the first piece behind that which is there.
+fn beyond(last: &Numbered) -> Result<Option<(Numbered, Numbered)>> {
+    let Some(gap) = last.next().into_iter().next() else { return Ok(None) };
+    // Letters may be an extension, and no number.
+    if gap.is_in_letters() {
+        let found = gap.next().into_iter().find(Numbered::is_there);
+        return Ok(found.map(|found| (gap, found)));
     }
-
-    fn folder(&self) -> &Path {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        folder.unwrap_or(Path::new("."))
+    let folder = gap.folder();
+    let located = |error: io::Error| {
+        Error::from(error).doing("listing").in_file(&folder.display().to_string())
+    };
+    let mut first: Option<Numbered> = None;
+    for entry in folder.read_dir().map_err(located)?.take(LOOKED_AT) {
+        let found = gap.behind(&entry.map_err(located)?.file_name());
+        let nearer = |found: &Numbered| first.as_ref().is_none_or(|first| found.is_before(first));
+        first = found.filter(nearer).or(first);
     }
-
-    /// Some count from 0.
-    fn is_first(&self) -> bool {
-        self.number < 2
-    }
-
-    fn name(&self, number: u32) -> OsString {
-        let digits = self.digits;
-        let mut name = self.stem.clone().into_vec();
-        name.extend(format!("{number:0digits$}").bytes());
-        OsString::from_vec(name)
-    }
-
-    /// The path of the piece of that number.
-    fn path(&self, number: u32) -> PathBuf {
-        self.path.with_file_name(self.name(number))
-    }
-
-    fn shown(&self, number: u32) -> String {
-        self.name(number).display().to_string()
-    }
-
-    /// The first piece behind the one of that number that is in the folder.
-    fn beyond(&self, gap: u32) -> Result<Option<u32>> {
-        let folder = self.folder();
-        let located = |error: io::Error| {
-            Error::from(error).doing("listing").in_file(&folder.display().to_string())
-        };
-        let mut first = None;
-        for entry in folder.read_dir().map_err(located)?.take(LOOKED_AT) {
-            let name = entry.map_err(located)?.file_name();
-            let end = name.as_bytes().strip_prefix(self.stem.as_bytes());
-            let found = end.filter(|end| end.len() == self.digits).and_then(number);
-            let nearer = |found: &u32| *found > gap && first.is_none_or(|first| *found < first);
-            first = found.filter(nearer).or(first);
-        }
-        Ok(first)
-    }
+    Ok(first.map(|found| (gap, found)))
 }
 
 /// Names of a folder that are looked at for a piece behind a gap.
 const LOOKED_AT: usize = 1 << 16;
-
-/// A number of three or four digits.
-fn number(text: &[u8]) -> Option<u32> {
-    let is_number = (3..=4).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(text).ok().filter(|_| is_number)?.parse().ok()
-}

@@ -38,7 +38,8 @@ pub(super) fn document(head: &[u8]) -> Option<(&'static str, &'static str)> {
 pub(super) fn is_text(head: &[u8]) -> bool {
     let end = head.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     // UTF-16 may end with half of a character that is zero.
-    let end = if head.starts_with(b"\xff\xfe") { (end + end % 2).min(head.len()) } else { end };
+    let is_wide = head.starts_with(b"\xff\xfe") || head.starts_with(b"<\0");
+    let end = if is_wide { (end + end % 2).min(head.len()) } else { end };
     end > 0
         && decode(&head[..end]).is_some_and(|text| {
             text.chars()
@@ -51,14 +52,17 @@ const LOOKED: usize = 8 << 10;
 
 /// The text up to the first zero; `None` where there is none. A character that the end cuts is left out.
 fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
-    let wide = |order: fn([u8; 2]) -> u16| {
-        let units = bytes[2..].as_chunks::<2>().0.iter().copied().map(order);
+    let wide = |from: usize, order: fn([u8; 2]) -> u16| {
+        let units = bytes[from..].as_chunks::<2>().0.iter().copied().map(order);
         let text = char::decode_utf16(units.take_while(|unit| *unit != 0));
         text.collect::<Result<String, _>>().ok().map(Cow::Owned)
     };
     match bytes {
-        [0xff, 0xfe, ..] => wide(u16::from_le_bytes),
-        [0xfe, 0xff, ..] => wide(u16::from_be_bytes),
+        [0xff, 0xfe, ..] => wide(2, u16::from_le_bytes),
+        [0xfe, 0xff, ..] => wide(2, u16::from_be_bytes),
+        // XML has no need of a mark.
+        [b'<', 0, 1..=0xff, 0, ..] => wide(0, u16::from_le_bytes),
+        [0, b'<', 0, 1..=0xff, ..] => wide(0, u16::from_be_bytes),
         _ => {
             let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
             let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
