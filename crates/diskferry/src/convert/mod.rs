@@ -448,7 +448,9 @@ fn refuse_own_source(input: &Input, destination: &Destination) -> Result<()> {
 /// Damage in what was just written is no damaged image of the user's: the storage has lost it.
 fn reads_back_damaged(error: Error, target: &str) -> Error {
     let file = error.place().file.as_deref().unwrap_or_default();
-    if error.kind() == ErrorKind::Damaged && file.starts_with(target) {
+    // Where its signature is lost, it looks like something else.
+    let is_lost = matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported);
+    if is_lost && file.starts_with(target) {
         let text = format!("the target reads back differently: {error}");
         return Error::new(ErrorKind::Io, text).in_file(target);
     }
