@@ -210,11 +210,14 @@ pub(crate) fn peel(
                 let kind = package.kind();
                 around.push(kind.name(), &wanted.limits).map_err(|error| error.in_file(&name))?;
                 let package = Arc::new(package);
+                let found = package.find(&judge_part)?;
                 let choice = match around.choice(wanted) {
                     chosen @ Choice::Number(_) => chosen,
-                    choice => named::only_unnamed(&package, &wanted.limits)?.unwrap_or(choice),
+                    choice => {
+                        named::only_unnamed(&package, &found, &wanted.limits).unwrap_or(choice)
+                    }
                 };
-                let Picked { part, member, disks } = package.disk(choice, &judge_part)?;
+                let Picked { part, member, disks } = package.pick(choice, found)?;
                 around.found(disks, false);
                 around.archives.push(Archive { package, member });
                 bytes = Arc::new(part);

@@ -14,6 +14,7 @@
 //! All numbers are little-endian, CRCs are CRC-32. Source: UEFI 2.10, chapter 5.3.
 
 use std::fmt;
+use std::ops::Range;
 
 use diskferry_block_stream::Result;
 use serde::Serialize;
@@ -355,6 +356,13 @@ impl Header {
         let len = size.checked_mul(self.count)?;
         let is_allowed = size >= ENTRY && size.is_power_of_two() && len <= MOST_TABLE;
         is_allowed.then_some(len as usize)
+    }
+
+    /// Where the entries stand that it names, in bytes, to a whole sector.
+    pub(crate) fn entries_range(&self, sector: u64) -> Range<u64> {
+        let at = self.entries_lba.saturating_mul(sector);
+        let len = (self.table_len().unwrap_or_default() as u64).next_multiple_of(sector);
+        at..at.saturating_add(len)
     }
 }
 

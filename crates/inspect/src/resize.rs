@@ -74,28 +74,26 @@ impl Inspection {
             return Err(CannotResize::TooSmall { size, smallest });
         }
         let Some(gpt) = self.used_gpt() else { return Ok(Vec::new()) };
-        let end = self.partitions.iter().map(Partition::end).max().unwrap_or(0);
-        if end > self.size {
-            // A table that is sound would hide what is missing.
-            return Err(CannotResize::Cut { end, size: self.size });
-        }
+        self.check_uncut()?;
         let moved = Moved::plan(gpt, size)?;
         let mut patches = moved.patches(gpt);
         if self.table == TableKind::Gpt {
             patches.extend(self.protective_patch(size / u64::from(gpt.sector_size)));
         }
-        let mut taken: Vec<_> = patches.iter().map(Patch::range).chain([moved.backup()]).collect();
-        for old in self.backup_ranges() {
-            let left = subtract(old.start..old.end.min(size), &taken);
-            patches.extend(left.map(|range| Patch {
-                offset: range.start,
-                bytes: vec![0; (range.end - range.start) as usize],
-            }));
-            // A header may say that its entries stand where it stands itself.
-            taken.push(old);
-        }
-        patches.sort_by_key(|patch| patch.offset);
-        Ok(patches)
+        let taken = patches.iter().map(Patch::range).chain([moved.backup()]).collect();
+        Ok(with_zeros(patches, taken, self.backup_ranges(), size))
+    }
+
+    /// # Errors
+    /// `Cut` where a partition ends past the disk: a table that is sound would hide what is missing.
+    pub(crate) fn check_uncut(&self) -> Result<(), CannotResize> {
+        let end = self.partitions.iter().map(Partition::end).max().unwrap_or(0);
+        if end > self.size { Err(CannotResize::Cut { end, size: self.size }) } else { Ok(()) }
+    }
+
+    /// Whether no partition has any of these bytes.
+    pub(crate) fn is_apart(&self, range: &Range<u64>) -> bool {
+        self.partitions.iter().all(|part| part.start >= range.end || part.end() <= range.start)
     }
 
     /// The smallest size that holds every partition and the table; for a disk without partitions, the
@@ -126,15 +124,8 @@ impl Inspection {
         }
         let sector = u64::from(gpt.sector_size);
         let header = gpt.backup.at..gpt.backup.at.saturating_add(sector);
-        let entries = gpt.backup.header.as_ref().map(|header| {
-            let at = header.entries_lba.saturating_mul(sector);
-            let len = (header.table_len().unwrap_or_default() as u64).next_multiple_of(sector);
-            at..at.saturating_add(len)
-        });
-        let is_free = |range: &Range<u64>| {
-            let is_apart = |part: &Partition| part.start >= range.end || part.end() <= range.start;
-            range.start >= gpt.usable_start && self.partitions.iter().all(is_apart)
-        };
+        let entries = gpt.backup.header.as_ref().map(|header| header.entries_range(sector));
+        let is_free = |range: &Range<u64>| range.start >= gpt.usable_start && self.is_apart(range);
         [header].into_iter().chain(entries).filter(is_free).collect()
     }
 
@@ -266,11 +257,29 @@ pub(crate) fn chs(lba: u64) -> [u8; 3] {
     [(rest / 63) as u8, (rest % 63 + 1) as u8 | (cylinder >> 8 << 6) as u8, cylinder as u8]
 }
 
+/// The patches, sorted, and zeros for what was there before within the first `size` bytes of the disk, as far as
+/// that is not `taken`.
+pub(crate) fn with_zeros(
+    mut patches: Vec<Patch>,
+    mut taken: Vec<Range<u64>>,
+    before: Vec<Range<u64>>,
+    size: u64,
+) -> Vec<Patch> {
+    for old in before {
+        let left = subtract(old.start..old.end.min(size), &taken);
+        patches.extend(left.map(|range| Patch {
+            offset: range.start,
+            bytes: vec![0; (range.end - range.start) as usize],
+        }));
+        // A header may say that its entries stand where it stands itself.
+        taken.push(old);
+    }
+    patches.sort_by_key(|patch| patch.offset);
+    patches
+}
+
 /// What of `range` is in none of `taken`.
-pub(crate) fn subtract(
-    range: Range<u64>,
-    taken: &[Range<u64>],
-) -> impl Iterator<Item = Range<u64>> + use<> {
+fn subtract(range: Range<u64>, taken: &[Range<u64>]) -> impl Iterator<Item = Range<u64>> {
     let mut left = vec![range];
     for hole in taken {
         left = left

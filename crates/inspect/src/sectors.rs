@@ -13,10 +13,10 @@ use std::ops::Range;
 
 use byteorder::{ByteOrder, LittleEndian};
 
-use crate::gpt::{Gpt, GptState, Header};
+use crate::gpt::{Gpt, GptState, Header, protective_sectors};
 use crate::mbr::{ENTRIES_AT, ENTRY, MbrEntry};
-use crate::resize::{CannotResize, NO_CHS, Patch, Places, chs, placed_header, subtract};
-use crate::{ContentKind, Inspection, Partition, Role, TableKind};
+use crate::resize::{CannotResize, NO_CHS, Patch, Places, chs, placed_header, with_zeros};
+use crate::{ContentKind, Inspection, PartitionType, Role, TableKind};
 
 /// What a partition table counts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,24 +52,12 @@ impl Inspection {
         if gpt.sector_size == to.bytes() {
             return self.resized(size);
         }
-        let end = self.partitions.iter().map(Partition::end).max().unwrap_or(0);
-        if end > self.size {
-            return Err(CannotResize::Cut { end, size: self.size });
-        }
+        self.check_uncut()?;
         let table = Anew::plan(self, gpt, to.bytes(), size)?;
         let mut patches = table.patches();
         patches.extend(self.mbr_patches(gpt.sector_size, to.bytes(), size)?);
-        let mut taken: Vec<_> = patches.iter().map(Patch::range).collect();
-        for old in self.old_copies(gpt) {
-            let left = subtract(old.start..old.end.min(size), &taken);
-            patches.extend(left.map(|range| {
-                let bytes = vec![0; (range.end - range.start) as usize];
-                Patch { offset: range.start, bytes }
-            }));
-            taken.push(old);
-        }
-        patches.sort_by_key(|patch| patch.offset);
-        Ok(patches)
+        let taken = patches.iter().map(Patch::range).collect();
+        Ok(with_zeros(patches, taken, self.old_copies(gpt), size))
     }
 
     /// The file systems that cannot be read from sectors of that size, as their own units are smaller: the
@@ -89,13 +77,10 @@ impl Inspection {
         let sector = u64::from(gpt.sector_size);
         let mut old = self.backup_ranges();
         if gpt.primary.state != GptState::Missing {
-            let entries = gpt.primary.header.as_ref().map(|header| entries_of(header, sector));
+            let entries = gpt.primary.header.as_ref().map(|header| header.entries_range(sector));
             // A damaged header may say that they are anywhere.
-            let is_free = |range: &Range<u64>| {
-                let is_apart =
-                    |part: &Partition| part.start >= range.end || part.end() <= range.start;
-                range.end <= gpt.usable_start && self.partitions.iter().all(is_apart)
-            };
+            let is_free =
+                |range: &Range<u64>| range.end <= gpt.usable_start && self.is_apart(range);
             old.extend(std::iter::once(sector..2 * sector).chain(entries).filter(is_free));
         }
         old
@@ -109,7 +94,7 @@ impl Inspection {
         for entry in &mbr.entries {
             let is_protective = entry.kind.role() == Role::Protective;
             let (start, sectors) = match is_protective {
-                true if !is_hybrid => (1, crate::gpt::protective_sectors(size / u64::from(to))),
+                true if !is_hybrid => (1, protective_sectors(size / u64::from(to))),
                 true => {
                     // From the table on, to where it ended: a partition may begin there.
                     let end = (u64::from(entry.start_lba) + u64::from(entry.sectors))
@@ -148,19 +133,13 @@ fn entry_patch(entry: &MbrEntry, start: u32, sectors: u32) -> Patch {
     let mut bytes = vec![entry.flag];
     bytes.extend(place(entry.start_chs, start.into()));
     bytes.push(match entry.kind {
-        crate::PartitionType::Mbr(code) => code,
-        crate::PartitionType::Gpt(_) => 0,
+        PartitionType::Mbr(code) => code,
+        PartitionType::Gpt(_) => 0,
     });
     bytes.extend(place(entry.end_chs, last));
     bytes.extend(start.to_le_bytes());
     bytes.extend(sectors.to_le_bytes());
     Patch { offset: (ENTRIES_AT + ENTRY * entry.index as usize) as u64, bytes }
-}
-
-fn entries_of(header: &Header, sector: u64) -> Range<u64> {
-    let at = header.entries_lba.saturating_mul(sector);
-    let len = (header.table_len().unwrap_or_default() as u64).next_multiple_of(sector);
-    at..at.saturating_add(len)
 }
 
 /// A table whose copies are both to be written.

@@ -21,14 +21,7 @@ fn gpt() -> Sparse {
 /// The disk after what `resized` says, which must be whole and hold the same partitions.
 fn resized(disk: &Sparse, size: u64) -> Sparse {
     let before = disk.inspected();
-    let patches = before.resized(size).unwrap();
-    let mut end = 0;
-    for patch in &patches {
-        assert!(patch.offset >= end && !patch.bytes.is_empty(), "sorted, without overlaps");
-        end = patch.offset + patch.bytes.len() as u64;
-    }
-    assert!(end <= size);
-    let disk = disk.patched(size, &patches);
+    let disk = disk.patched_in_order(size, &before.resized(size).unwrap());
     let after = disk.inspected();
     let table = after.used_gpt().unwrap();
     assert!(table.backup_at_end && table.backup.state == GptState::Valid);

@@ -29,14 +29,7 @@ fn coarse() -> Sparse {
 /// The disk after what `resectored` says, which must be whole and hold the same partitions.
 fn resectored(disk: &Sparse, to: SectorSize, size: u64) -> Sparse {
     let before = disk.inspected();
-    let patches = before.resectored(to, size).unwrap();
-    let mut end = 0;
-    for patch in &patches {
-        assert!(patch.offset >= end && !patch.bytes.is_empty(), "sorted, without overlaps");
-        end = patch.offset + patch.bytes.len() as u64;
-    }
-    assert!(end <= size);
-    let disk = disk.patched(size, &patches);
+    let disk = disk.patched_in_order(size, &before.resectored(to, size).unwrap());
     let after = disk.inspected();
     let (old, new) = (before.used_gpt().unwrap(), after.used_gpt().unwrap());
     assert_eq!(after.sector_size, Some(to.bytes()));

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Result, Run};
 
+use crate::part::check_within;
+
 /// Several bytes in a row, as if they were one file.
 pub struct Joined {
     name: String,
@@ -58,11 +60,7 @@ impl Bytes for Joined {
     }
 
     fn read_at(&self, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
-        let length = buf.len() as u64;
-        if at.checked_add(length).is_none_or(|end| end > self.len) {
-            let end = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-            return Err(Error::from(end).at("reading", at, length).in_file(&self.name));
-        }
+        check_within(self, at, buf.len())?;
         while let Some(piece) = self.piece(at).filter(|_| !buf.is_empty()) {
             let here = (piece.end() - at).min(buf.len() as u64);
             let (part, rest) = buf.split_at_mut(here as usize);

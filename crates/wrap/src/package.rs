@@ -170,7 +170,15 @@ impl Package {
     /// As for [`Choice::pick`]; `Damaged` where the descriptor names it, and it is not there; whatever
     /// `judge` fails with.
     pub fn disk(&self, choice: Choice, judge: &JudgePart<'_>) -> Result<Picked> {
-        let (disks, mut parts) = self.find(judge)?.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        self.pick(choice, self.find(judge)?)
+    }
+
+    /// The disk that is meant of those that were [found](Self::find).
+    ///
+    /// # Errors
+    /// As for [`Choice::pick`]; `Damaged` where the descriptor names it, and it is not there.
+    pub fn pick(&self, choice: Choice, found: Vec<(Found, Result<Part>)>) -> Result<Picked> {
+        let (disks, mut parts) = found.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         let picked = choice.pick(&disks).and_then(|picked| {
             let part = parts.swap_remove(picked)?;
             let member = part.name().strip_prefix(&self.path(""));

@@ -72,6 +72,17 @@ impl Part {
     }
 }
 
+/// # Errors
+/// `Io` where not all of the `length` bytes at `at` are there.
+pub(crate) fn check_within(bytes: &dyn Bytes, at: u64, length: usize) -> Result<()> {
+    let length = length as u64;
+    if at.checked_add(length).is_some_and(|end| end <= bytes.len()) {
+        return Ok(());
+    }
+    let end = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    Err(Error::from(end).at("reading", at, length).in_file(bytes.name()))
+}
+
 impl Bytes for Part {
     fn name(&self) -> &str {
         &self.name
@@ -82,11 +93,7 @@ impl Bytes for Part {
     }
 
     fn read_at(&self, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
-        let length = buf.len() as u64;
-        if at.checked_add(length).is_none_or(|end| end > self.len) {
-            let end = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-            return Err(Error::from(end).at("reading", at, length).in_file(&self.name));
-        }
+        check_within(self, at, buf.len())?;
         while !buf.is_empty() {
             let run = self.run_within(at, buf.len() as u64);
             let (part, rest) = buf.split_at_mut(run.length as usize);

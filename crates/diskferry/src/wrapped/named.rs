@@ -6,25 +6,22 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Image, Limits, Result};
-use diskferry_wrap::{Choice, Package};
+use diskferry_wrap::{Choice, Found, Package, Part};
 
-use super::{Archive, judge_part};
+use super::Archive;
 use crate::format::{Context, OpenNamed};
 use crate::open::{BACKING, as_it_means, probe};
 use crate::policy::Policy;
 
 /// The disk that is meant where nobody has chosen one of several: the only one that no other disk of the
 /// archive names. `None` where it is not clear.
-///
-/// # Errors
-/// Those of reading members' first bytes.
-pub(super) fn only_unnamed(package: &Arc<Package>, limits: &Limits) -> Result<Option<Choice>> {
-    if package.kind() != diskferry_wrap::Archive::Tar {
-        return Ok(None);
-    }
-    let disks = package.find(&judge_part)?;
-    if !(2..=MOST).contains(&disks.len()) {
-        return Ok(None);
+pub(super) fn only_unnamed(
+    package: &Arc<Package>,
+    disks: &[(Found, Result<Part>)],
+    limits: &Limits,
+) -> Option<Choice> {
+    if package.kind() != diskferry_wrap::Archive::Tar || !(2..=MOST).contains(&disks.len()) {
+        return None;
     }
     let mut named = HashSet::new();
     for (found, part) in disks.iter().filter_map(|(found, part)| Some((found, part.as_ref().ok()?)))
@@ -33,11 +30,11 @@ pub(super) fn only_unnamed(package: &Arc<Package>, limits: &Limits) -> Result<Op
         let names = names_in(&Arc::new(part.clone()), limits);
         named.extend(names.iter().map(|name| archive.beside(name).member));
     }
-    let mut unnamed = (1..).zip(&disks).filter(|(_, (found, _))| !named.contains(&found.name));
-    Ok(match (unnamed.next(), unnamed.next()) {
+    let mut unnamed = (1..).zip(disks).filter(|(_, (found, _))| !named.contains(&found.name));
+    match (unnamed.next(), unnamed.next()) {
         (Some((number, _)), None) => Some(Choice::Number(number)),
         _ => None,
-    })
+    }
 }
 
 /// Disks that are looked at: more than a chain has layers, or a split disk of 64 TiB has parts of 1 TiB.
@@ -45,7 +42,7 @@ const MOST: usize = 1024;
 
 /// The names that an image has for its parent and for files that hold a part of it. Of what cannot be opened
 /// there are none.
-fn names_in(bytes: &Arc<diskferry_wrap::Part>, limits: &Limits) -> Vec<String> {
+fn names_in(bytes: &Arc<Part>, limits: &Limits) -> Vec<String> {
     let Ok(Some(format)) = probe(bytes.as_ref()) else { return Vec::new() };
     let open = |files: &Listening| -> Option<Arc<dyn Image>> {
         // Each may take what one image may, and gives it back: it is not what will be read.

@@ -53,6 +53,17 @@ impl Sparse {
         disk
     }
 
+    /// The same, when the patches are in order, apart from one another, and within the size.
+    pub fn patched_in_order(&self, size: u64, patches: &[Patch]) -> Self {
+        let mut end = 0;
+        for patch in patches {
+            assert!(patch.offset >= end && !patch.bytes.is_empty(), "sorted, without overlaps");
+            end = patch.offset + patch.bytes.len() as u64;
+        }
+        assert!(end <= size);
+        self.patched(size, patches)
+    }
+
     /// All bytes; for small disks.
     pub fn whole(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.size as usize];
