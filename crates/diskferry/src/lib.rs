@@ -34,31 +34,16 @@
 //! [`block_stream`] vocabulary.
 #![forbid(unsafe_code)]
 
-mod beside;
+mod control;
 mod convert;
-mod file;
 mod format;
-mod goal;
 mod import;
-mod info;
-mod kept;
-mod locks;
 mod look;
-mod map;
-mod moving;
-mod open;
-mod policy;
-mod promised;
-mod sectors;
-mod spelling;
-mod split;
-mod stream;
+mod place;
+mod source;
 mod target;
-mod unchanged;
-mod unlike;
-mod watch;
-mod wrapped;
 
+pub use control::{Pace, Stage, Watch};
 pub use convert::{BackupGpt, Convert, Identity, Shrink, Summary, Verify, VirtualSize};
 pub use diskferry_block_stream as block_stream;
 pub use diskferry_block_stream::{
@@ -69,16 +54,15 @@ pub use diskferry_codec::digest::{Algorithm, UnknownAlgorithm};
 pub use diskferry_engine::{Difference, Durability, Job, Replace, Zeros};
 pub use diskferry_inspect::SectorSize;
 pub use diskferry_wrap::Choice;
-pub use file::{Access, Location};
 pub use format::{Compress, Format, formats};
 pub use import::{
     Certainty, ImportTarget, Preflight, Report, Rule, Ruling, Severity, Source, Verdict,
     import_targets,
 };
-pub use info::{ChainLink, DataFile, Info, SnapshotInfo, WrappedDisk};
-pub use map::{MapEntry, MapKind};
-pub use open::{Backing, DiskImage, Input, Layer, Locks, OpenOptions};
-pub use policy::Policy;
-pub use stream::StreamInput;
+pub use look::info::{ChainLink, DataFile, Info, SnapshotInfo, WrappedDisk};
+pub use look::map::{MapEntry, MapKind};
+pub use place::file::{Access, Location};
+pub use place::policy::Policy;
+pub use source::stream::StreamInput;
+pub use source::{Backing, DiskImage, Input, Layer, Locks, OpenOptions};
 pub use uuid::Uuid;
-pub use watch::{Pace, Stage, Watch};

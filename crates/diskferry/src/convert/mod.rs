@@ -1,6 +1,10 @@
 //! A conversion from a source to a target.
 
-mod prepared;
+pub mod brief;
+mod fit;
+pub mod gpt_forward;
+pub mod promises;
+pub mod sectors;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -15,17 +19,17 @@ use serde::Serialize;
 use serde::ser::Serializer;
 use uuid::Uuid;
 
-use self::prepared::Prepared;
-use crate::file::{FileId, Location};
+use self::fit::Prepared;
+use crate::control::{Stage, Watch};
+use crate::convert::brief::Goal;
+use crate::convert::promises::Promised;
 use crate::format::{Compress, Format, GIB, Naming};
-use crate::goal::Goal;
 use crate::import::ImportTarget;
-use crate::info::{Info, as_map};
-use crate::open::{Backing, DiskImage, Input, OpenOptions};
-use crate::promised::Promised;
-use crate::split::{self, PartPlace};
-use crate::target::{Destination, Target};
-use crate::watch::{Stage, Watch};
+use crate::look::info::{Info, as_map};
+use crate::place::file::{FileId, Location};
+use crate::source::{Backing, DiskImage, Input, OpenOptions};
+use crate::target::destination::{Destination, Target};
+use crate::target::split::{self, PartPlace};
 
 /// What is to be converted, into what.
 ///

@@ -7,7 +7,7 @@ use diskferry_block_stream::{Bytes, Error, Image, Plan, Result};
 use diskferry_qcow2 as qcow2;
 
 use super::{Compress, Context, Naming, Row, SECTOR, Writing};
-use crate::spelling::{self, Spelled};
+use crate::place::spelling::{self, Spelled};
 
 pub(super) static ROW: Row = Row {
     name: "qcow2",

@@ -11,8 +11,8 @@ use super::facts::Facts;
 use super::glance::Glance;
 use super::ready::{Readiness, is_split};
 use super::rule::Check;
-use crate::map::MapKind;
-use crate::open::DiskImage;
+use crate::look::map::MapKind;
+use crate::source::DiskImage;
 
 const SECTOR: usize = 512;
 

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::ready::Readiness;
 use super::rule::{Certainty, Finding, Rule, Severity, Source};
 use super::{ImportTarget, facts::Facts};
-use crate::open::DiskImage;
-use crate::wrapped::{InOrderOnly, is_compression};
+use crate::source::DiskImage;
+use crate::source::unwrap::{InOrderOnly, is_compression};
 
 /// A look at an image before it is uploaded.
 #[derive(Clone, Debug)]

@@ -11,8 +11,8 @@ use diskferry_wrap::{Digests, Objection, survey};
 use super::facts::Facts;
 use super::ready::Readiness;
 use super::rule::Check;
-use crate::open::DiskImage;
-use crate::wrapped::Archive;
+use crate::source::DiskImage;
+use crate::source::unwrap::Archive;
 
 /// Problems of an image that are remembered: nobody reads more.
 const MOST_PROBLEMS: usize = 1000;

@@ -8,8 +8,8 @@ use super::glance::Glance;
 use super::preflight::{self, Ruling, Verdict};
 use super::rule::{Check, is_of_backup};
 use super::{ImportTarget, Make, SECTOR};
-use crate::file::STDIN;
 use crate::format::{Compress, Format};
+use crate::place::file::STDIN;
 
 /// A target, and the rules that the user lets an image break.
 pub(crate) struct Readiness {

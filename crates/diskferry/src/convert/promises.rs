@@ -1,0 +1,155 @@
+//! The digests that an OVF package has of what a conversion reads of it, compared while it does.
+
+use std::panic;
+use std::thread;
+
+use diskferry_block_stream::{Cancel, Error, ErrorKind, Result};
+use diskferry_engine::Job;
+use diskferry_wrap::{Digests, Objection, Promise, Promises};
+
+use crate::source::Input;
+use crate::source::unwrap::Archive;
+
+/// What the packages around a source promise of its files.
+pub(crate) struct Promised {
+    name: String,
+    archives: Vec<Archive>,
+    digests: Vec<Promise>,
+    /// What is not compared, and why.
+    notes: Vec<String>,
+}
+
+impl Promised {
+    /// Reads the manifests. Those that only come with the disk are compared by whoever reads it.
+    ///
+    /// # Errors
+    /// `Limit` for a manifest that is too long, `Io`.
+    pub fn of(input: &Input) -> Result<Self> {
+        let (name, archives) = (input.name().to_owned(), input.around().archives.clone());
+        let mut promised = Self { name, archives, digests: Vec::new(), notes: Vec::new() };
+        for Promises { digests, note } in input.around().promises()? {
+            promised.digests.extend(digests);
+            promised.notes.extend(note.map(|text| format!("{}: {text}", input.name())));
+        }
+        Ok(promised)
+    }
+
+    /// What is not compared, and what contradicts the packages: the disk has `size` bytes.
+    pub fn warnings(self, size: Option<u64>) -> Vec<String> {
+        let Self { name, archives, mut notes, .. } = self;
+        let mut note = |objection: Objection| {
+            if objection.is_contradiction() {
+                notes.push(format!("{name}: {}", objection.text));
+            }
+        };
+        for Archive { package, member } in archives {
+            package.object_to_files(&mut note);
+            if let Some(size) = size {
+                package.object_to_capacity(&member, size, &mut note);
+            }
+        }
+        notes
+    }
+
+    /// Does the work, and compares the digests meanwhile: a digest takes the bytes in their order, and the
+    /// work takes them as it likes. Where one fails, the other stops.
+    ///
+    /// # Errors
+    /// Those of the work; `Damaged` where a file has another digest; `Io` where there is no thread.
+    pub fn compare<T>(&self, job: &Job, work: impl FnOnce(&Job) -> Result<T>) -> Result<T> {
+        if self.digests.is_empty() {
+            return work(job);
+        }
+        let compare = |cancel: &Cancel| {
+            let mut known = Digests::default();
+            self.digests.iter().try_for_each(|digest| digest.check(&mut known, &|| cancel.check()))
+        };
+        side_by_side(job, compare, work)
+    }
+}
+
+/// Does the work, and something else on a thread of its own. Where one fails or panics, the other stops.
+fn side_by_side<T>(
+    job: &Job,
+    aside: impl FnOnce(&Cancel) -> Result<()> + Send,
+    work: impl FnOnce(&Job) -> Result<T>,
+) -> Result<T> {
+    let part = job.part();
+    let cancel = part.cancel.clone();
+    let stop_both = |error| {
+        cancel.cancel();
+        error
+    };
+    thread::scope(|scope| {
+        let started = thread::Builder::new().spawn_scoped(scope, || {
+            let _bug = StopAtPanic(&cancel);
+            aside(&cancel).map_err(stop_both)
+        });
+        let started = started.map_err(|error| Error::from(error).doing("starting threads"))?;
+        // The scope waits for the thread before a panic goes on.
+        let _bug = StopAtPanic(&cancel);
+        let worked = work(&part).map_err(stop_both);
+        let aside = started.join().unwrap_or_else(|bug| panic::resume_unwind(bug));
+        match (worked, aside) {
+            // It was stopped because of the other.
+            (Err(worked), Err(aside)) if worked.kind() == ErrorKind::Cancelled => Err(aside),
+            (worked, aside) => worked.and_then(|worked| aside.map(|()| worked)),
+        }
+    })
+}
+
+/// Asks to stop where it is dropped by a panic.
+struct StopAtPanic<'a>(&'a Cancel);
+
+impl Drop for StopAtPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::AssertUnwindSafe;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn until_stopped(cancel: &Cancel) -> Result<()> {
+        let patience = Instant::now() + Duration::from_secs(20);
+        while !cancel.is_cancelled() {
+            assert!(Instant::now() < patience, "nobody asked it to stop");
+            thread::yield_now();
+        }
+        cancel.check()
+    }
+
+    #[test]
+    fn where_one_fails_the_other_stops() {
+        let job = Job::new(1).unwrap();
+        let kind = |result: Result<()>| result.map_err(|error| error.kind());
+        let waits = |job: &Job| until_stopped(&job.cancel);
+        let damaged = side_by_side(&job, |_| Err(Error::damaged("another digest")), waits);
+        assert_eq!(kind(damaged), Err(ErrorKind::Damaged));
+        let failed = side_by_side(&job, until_stopped, |_| Err(Error::limit("no room")));
+        assert_eq!(kind(failed), Err(ErrorKind::Limit));
+        assert_eq!(kind(side_by_side(&job, |_| Ok(()), |_| Ok(()))), Ok(()));
+        assert!(!job.cancel.is_cancelled(), "what the caller has is the caller's");
+        job.cancel.cancel();
+        assert_eq!(kind(side_by_side(&job, until_stopped, waits)), Err(ErrorKind::Cancelled));
+    }
+
+    #[test]
+    fn where_one_panics_the_other_stops_and_the_panic_goes_on() {
+        let job = Job::new(1).unwrap();
+        let waits = |job: &Job| until_stopped(&job.cancel);
+        let of_work = || side_by_side(&job, until_stopped, |_| panic!("a bug")) as Result<()>;
+        let of_aside = || side_by_side(&job, |_| panic!("a bug"), waits);
+        for panicking in [&of_work as &dyn Fn() -> Result<()>, &of_aside] {
+            let bug = panic::catch_unwind(AssertUnwindSafe(panicking)).unwrap_err();
+            assert_eq!(bug.downcast_ref(), Some(&"a bug"));
+        }
+        assert!(!job.cancel.is_cancelled(), "what the caller has is the caller's");
+    }
+}

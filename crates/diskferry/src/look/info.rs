@@ -1,0 +1,376 @@
+//! What there is to say about an image, in the form that scripts read.
+
+use diskferry_block_stream::{Bytes, Description, Detail, Snapshot};
+use diskferry_wrap::Found;
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+use crate::format::Format;
+use crate::source::unwrap::{Archive, Around, InOrderOnly};
+use crate::source::{DiskImage, Layer};
+
+/// What there is to say about an image. Serialised, its fields are a contract with scripts: they
+/// are added to, never renamed, and always present.
+#[derive(Clone, Debug, Serialize)]
+pub struct Info {
+    /// The file's name, as it was given.
+    pub file: String,
+    /// The format's name.
+    pub format: &'static str,
+    /// Whether it is taken for raw only because it bears no other format's signature.
+    pub assumed: bool,
+    /// The format's name for this kind of file.
+    pub subformat: Option<String>,
+    /// Size of the virtual disk, in bytes; `None` for one in a compressed file that tells it only when
+    /// all of it was unpacked.
+    pub virtual_size: Option<u64>,
+    /// Length of the file, in bytes.
+    pub file_size: u64,
+    /// Storage that the file takes, in bytes, where that is known.
+    pub allocated_size: Option<u64>,
+    /// The further files that the image has beside it, without those of its backing chain.
+    pub data_files: Vec<DataFile>,
+    /// The unit in which the disk is stored, in bytes; 1 where there is none.
+    pub grain: u64,
+    /// The program that made it, where the format records one.
+    pub creator: Option<String>,
+    /// Identifiers that the image carries.
+    #[serde(serialize_with = "as_map")]
+    pub ids: Vec<(&'static str, String)>,
+    /// The compression its data may use.
+    pub compression: Option<&'static str>,
+    /// The internal snapshot that was opened.
+    pub snapshot: Option<String>,
+    /// The image itself, then its backing files from the nearest to the base.
+    pub chain: Vec<ChainLink>,
+    /// Internal snapshots.
+    pub snapshots: Vec<SnapshotInfo>,
+    /// What the disk is wrapped in, from the outside in: `gzip`, `tar`, `ova` and so on.
+    pub wrapping: Vec<&'static str>,
+    /// Bytes that were unpacked to a scratch file, where what the disk is wrapped in comes in order and the
+    /// disk cannot be read so.
+    pub scratch: Option<u64>,
+    /// The disks of the archive that it is in, as far as they are known, where there are or may be several.
+    pub disks: Vec<WrappedDisk>,
+    /// Whether these are all: an archive that is compressed is read no further than to the disk.
+    pub disks_complete: bool,
+    /// Odd things that do not keep the disk from being read.
+    pub warnings: Vec<String>,
+    /// What else the format has to say.
+    #[serde(serialize_with = "as_details")]
+    pub details: Vec<(&'static str, Detail)>,
+}
+
+/// One of several disks in an archive.
+#[derive(Clone, Debug, Serialize)]
+pub struct WrappedDisk {
+    /// The member's name.
+    pub name: String,
+    /// The member's length in bytes, where that is known: not the size of the virtual disk.
+    pub size: Option<u64>,
+    /// The format, or the compression, that its first bytes tell.
+    pub format: Option<&'static str>,
+}
+
+/// A file that holds a part of an image.
+#[derive(Clone, Debug, Serialize)]
+pub struct DataFile {
+    /// The file's name, as the image has it, in the image's folder.
+    pub file: String,
+    /// Length of the file, in bytes.
+    pub file_size: u64,
+    /// Storage that the file takes, in bytes, where that is known.
+    pub allocated_size: Option<u64>,
+}
+
+/// One image of a backing chain.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChainLink {
+    /// The file's name, as it was given or as the image above has it.
+    pub file: String,
+    /// The format's name; `None` where the file could not be opened and nobody states it.
+    pub format: Option<String>,
+    /// Virtual size of this layer, in bytes.
+    pub virtual_size: Option<u64>,
+    /// Why the file could not be opened, where it could not.
+    pub error: Option<String>,
+}
+
+/// An internal snapshot.
+#[derive(Clone, Debug, Serialize)]
+pub struct SnapshotInfo {
+    /// Its id, unique in the image.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// When it was taken, in seconds since 1970.
+    pub time: u64,
+    /// Virtual size in bytes at that time, where recorded.
+    pub virtual_size: Option<u64>,
+    /// Bytes of machine state saved with it.
+    pub state_size: u64,
+}
+
+impl DiskImage {
+    /// What there is to say about it.
+    pub fn info(&self) -> Info {
+        let top = self.top();
+        let Description { subformat, creator, ids, compression, snapshots, details, .. } =
+            top.image().describe();
+        let mut warnings = self.warnings().to_vec();
+        if top.format() == Format::RAW && self.around().told_format().is_none() {
+            warnings.push(raw_cannot_tell(top));
+        }
+        for Archive { package, .. } in &self.around().archives {
+            let file = self.file().name();
+            package.object_to_files(&mut |it| warnings.push(format!("{file}: {}", it.text)));
+        }
+        let mut info = Info {
+            file: top.name().to_owned(),
+            format: top.format().name(),
+            assumed: top.is_assumed(),
+            subformat: Some(subformat).filter(|subformat| !subformat.is_empty()),
+            virtual_size: Some(self.disk().size()),
+            file_size: self.piped().unwrap_or_else(|| self.file().len()),
+            allocated_size: self.file().allocated().filter(|_| self.piped().is_none()),
+            data_files: top.data_files().map(|bytes| DataFile::of(bytes.as_ref())).collect(),
+            grain: top.image().grain(),
+            creator,
+            ids,
+            compression,
+            snapshot: self.snapshot().map(str::to_owned),
+            chain: self.chain(),
+            snapshots: snapshots.into_iter().map(SnapshotInfo::from).collect(),
+            wrapping: Vec::new(),
+            scratch: None,
+            disks: Vec::new(),
+            disks_complete: true,
+            warnings,
+            details,
+        };
+        info.set_around(self.around());
+        info
+    }
+
+    fn chain(&self) -> Vec<ChainLink> {
+        let opened = self.layers().iter().map(|layer| ChainLink {
+            file: layer.name().to_owned(),
+            format: Some(layer.format().name().to_owned()),
+            virtual_size: Some(layer.image().size()),
+            error: None,
+        });
+        let missing = self.missing().map(|missing| ChainLink {
+            file: missing.parent.name().into_owned(),
+            format: missing.parent.format.clone(),
+            virtual_size: None,
+            error: Some(missing.error.clone()),
+        });
+        opened.chain(missing).collect()
+    }
+}
+
+impl DataFile {
+    fn of(bytes: &dyn Bytes) -> Self {
+        Self {
+            file: bytes.name().to_owned(),
+            file_size: bytes.len(),
+            allocated_size: bytes.allocated(),
+        }
+    }
+}
+
+fn raw_cannot_tell(layer: &Layer) -> String {
+    let assumed = if layer.is_assumed() {
+        "taken for raw, since it bears no other format's signature; "
+    } else {
+        ""
+    };
+    format!(
+        "{}: {assumed}a raw image that was cut short cannot be told from a whole one",
+        layer.name()
+    )
+}
+
+impl Info {
+    /// What there is to say about something that passes through a pipe.
+    pub(crate) fn of_stream(
+        file: &str,
+        format: Format,
+        virtual_size: Option<u64>,
+        file_size: u64,
+        grain: u64,
+    ) -> Self {
+        Self {
+            file: file.to_owned(),
+            format: format.name(),
+            assumed: false,
+            subformat: None,
+            virtual_size,
+            file_size,
+            allocated_size: None,
+            data_files: Vec::new(),
+            grain,
+            creator: None,
+            ids: Vec::new(),
+            compression: None,
+            snapshot: None,
+            chain: vec![ChainLink {
+                file: file.to_owned(),
+                format: Some(format.name().to_owned()),
+                virtual_size,
+                error: None,
+            }],
+            snapshots: Vec::new(),
+            wrapping: Vec::new(),
+            scratch: None,
+            disks: Vec::new(),
+            disks_complete: true,
+            warnings: Vec::new(),
+            details: Vec::new(),
+        }
+    }
+
+    /// Says what is around the disk.
+    pub(crate) fn set_around(&mut self, around: &Around) {
+        self.wrapping.clone_from(&around.layers);
+        let unpacked = around.scratch.iter().map(|bytes| bytes.len()).sum();
+        self.scratch = Some(unpacked).filter(|_| !around.scratch.is_empty());
+        self.set_disks(&around.disks, !around.may_have_more);
+    }
+
+    /// Says which disks the archive has; the only one is the disk itself.
+    pub(crate) fn set_disks(&mut self, disks: &[Found], are_all: bool) {
+        let listed = disks.iter().filter(|_| disks.len() > 1 || !are_all);
+        let disk = |disk: &Found| WrappedDisk {
+            name: disk.name.clone(),
+            size: disk.size,
+            format: disk.format,
+        };
+        (self.disks, self.disks_complete) = (listed.map(disk).collect(), are_all);
+    }
+}
+
+impl Info {
+    /// What there is to say about a disk in a compressed file that has to be unpacked before more is known of
+    /// it; `None` where it came out of a pipe.
+    pub(crate) fn of_unordered(name: &str, found: &InOrderOnly) -> Option<Self> {
+        let file = found.file.get()?;
+        let mut info = Self::of_stream(name, found.format, None, file.len(), 1);
+        info.allocated_size = file.allocated();
+        info.set_around(&found.around);
+        info.warnings.clone_from(&found.around.notes);
+        info.warnings.push(format!(
+            "{name}: a {} image cannot be read front to back; its size and what else it has to say are known \
+             only when it was unpacked",
+            found.format
+        ));
+        Some(info)
+    }
+
+    /// The same of a stream that is over: what its disk and what the pipe had, in bytes.
+    pub(crate) fn with_size(mut self, virtual_size: u64, read: u64) -> Self {
+        self.virtual_size = Some(virtual_size);
+        self.file_size = read;
+        self.chain.iter_mut().for_each(|link| link.virtual_size = Some(virtual_size));
+        self
+    }
+
+    /// The format of a stream that its end told.
+    pub(crate) fn set_format(&mut self, format: Format) {
+        (self.format, self.assumed) = (format.name(), false);
+        self.chain.iter_mut().for_each(|link| link.format = Some(format.name().to_owned()));
+    }
+}
+
+impl From<Snapshot> for SnapshotInfo {
+    fn from(snapshot: Snapshot) -> Self {
+        let Snapshot { id, name, seconds, size, state_size } = snapshot;
+        Self { id, name, time: seconds, virtual_size: size, state_size }
+    }
+}
+
+/// Pairs as an object, in their order.
+pub(crate) fn as_map<K, V, S>(pairs: &[(K, V)], serializer: S) -> Result<S::Ok, S::Error>
+where
+    K: Serialize,
+    V: Serialize,
+    S: Serializer,
+{
+    let mut map = serializer.serialize_map(Some(pairs.len()))?;
+    for (key, value) in pairs {
+        map.serialize_entry(key, value)?;
+    }
+    map.end()
+}
+
+fn as_details<S: Serializer>(
+    details: &[(&'static str, Detail)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let pairs: Vec<_> = details.iter().map(|(key, detail)| (*key, Value(detail))).collect();
+    as_map(&pairs, serializer)
+}
+
+struct Value<'a>(&'a Detail);
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Detail::Flag(flag) => serializer.serialize_bool(*flag),
+            Detail::Number(number) => serializer.serialize_u64(*number),
+            Detail::Text(text) => serializer.serialize_str(text),
+            Detail::List(items) => items.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    #[test]
+    fn every_key_is_there_and_numbers_are_numbers() {
+        let mut info = Info::of_stream("stdin", Format::RAW, Some(1 << 40), 7, 1);
+        info.details = vec![
+            ("dirty", Detail::Flag(true)),
+            ("refcount_bits", Detail::Number(16)),
+            ("backing_format", Detail::Text("raw".into())),
+            ("extensions", Detail::List(vec!["a".into(), "b".into()])),
+        ];
+        info.ids = vec![("uuid", "x".into())];
+        let json = serde_json::to_value(&info).unwrap();
+        for key in [
+            "file",
+            "format",
+            "assumed",
+            "subformat",
+            "virtual_size",
+            "file_size",
+            "allocated_size",
+            "data_files",
+            "grain",
+            "creator",
+            "ids",
+            "compression",
+            "snapshot",
+            "chain",
+            "snapshots",
+            "wrapping",
+            "disks",
+            "disks_complete",
+            "warnings",
+            "details",
+        ] {
+            assert!(json.get(key).is_some(), "{key}");
+        }
+        assert_eq!(json["virtual_size"], json!(1u64 << 40));
+        assert_eq!(json["creator"], Json::Null);
+        assert_eq!(json["ids"], json!({"uuid": "x"}));
+        assert_eq!(
+            json["details"],
+            json!({"dirty": true, "refcount_bits": 16, "backing_format": "raw", "extensions": ["a", "b"]})
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! Opens an image and what it is over: its layers from the top down, and the files that they name.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Disk, Error, Limits, ParentRef, Result};
+use diskferry_engine::Chain;
+
+use super::found::{BACKING, Origin, Source};
+use super::image::{DiskImage, Layer, Missing, Neighbour, Wrapped};
+use super::input::WrittenPart;
+use super::named::{as_it_means, found_at, open_first};
+use super::probe::{assume_raw, probe};
+use super::{Backing, OpenOptions};
+use crate::format::{Context, Format, OpenNamed};
+use crate::place::file::FileId;
+use crate::source::siblings;
+use crate::source::unwrap::{self, Wanted};
+
+impl OpenOptions {
+    pub(super) fn open_chain(
+        &self,
+        top: Source,
+        wrapped: Option<Wrapped>,
+        parts: Vec<WrittenPart>,
+    ) -> Result<DiskImage> {
+        let mut chain = Opening { options: self, parts, layers: Vec::new(), warnings: Vec::new() };
+        chain.warnings.extend(wrapped.iter().flat_map(|it| it.around.notes.iter().cloned()));
+        if self.format == Some(Format::RAW) {
+            chain.warnings.extend(unwrap::looks_wrapped(top.bytes.as_ref())?);
+        }
+        let told = wrapped.as_ref().and_then(|wrapped| wrapped.around.told_format());
+        let format = Wanted::of(self).disk_format().or(told);
+        chain.open_layer(top, format, self.snapshot.as_deref())?;
+        let mut given = self.parent.as_deref();
+        if given.is_some() && chain.parent().is_none() {
+            let name = chain.layers[0].name();
+            return Err(Error::misuse("it has no parent that another file could be").in_file(name));
+        }
+        let mut missing = None;
+        while self.backing != Backing::Ignored
+            && let Some(parent) = chain.parent()
+        {
+            let given = given.take();
+            match (chain.open_parent(&parent, given), self.backing) {
+                (Ok(()), _) => {}
+                (Err(error), Backing::Lenient) if given.is_none() => {
+                    chain.warnings.push(error.to_string());
+                    missing = Some(Missing { parent, error: error.to_string() });
+                    break;
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        let Opening { layers, warnings, .. } = chain;
+        let mut upwards =
+            layers.iter().rev().map(|layer| Arc::clone(&layer.image) as Arc<dyn Disk>);
+        let base = upwards.next().expect("the top layer was opened");
+        let disk = upwards.fold(base, |parent, layer| Arc::new(Chain::new(layer, parent)));
+        let snapshot = self.snapshot.clone();
+        let is_packed = false;
+        Ok(DiskImage { disk, layers, missing, warnings, snapshot, wrapped, is_packed })
+    }
+}
+
+/// A chain that is being opened, from the top down.
+struct Opening<'a> {
+    options: &'a OpenOptions,
+    /// What the top layer names is here, where it was just written.
+    parts: Vec<WrittenPart>,
+    layers: Vec<Layer>,
+    warnings: Vec<String>,
+}
+
+impl Opening<'_> {
+    fn open_layer(
+        &mut self,
+        source: Source,
+        format: Option<Format>,
+        snapshot: Option<&str>,
+    ) -> Result<()> {
+        let Source { name, origin, bytes, id, locked } = source;
+        self.warnings.extend(locked);
+        let told = match format {
+            Some(format) => Some(format),
+            None => probe(bytes.as_ref())?,
+        };
+        let format = match told {
+            Some(format) => format,
+            None => assume_raw(&name, &bytes).map_err(|error| error.in_file(&name))?,
+        };
+        let neighbours = Neighbours {
+            options: self.options,
+            image: &name,
+            origin: &origin,
+            parts: &self.parts,
+            found: RefCell::default(),
+            warnings: RefCell::default(),
+        };
+        let limits = &self.options.limits;
+        let context = Context { limits, snapshot, named: &neighbours };
+        let image =
+            format.open(Arc::clone(&bytes), &context).map_err(|error| error.in_file(&name))?;
+        let Neighbours { found, warnings, .. } = neighbours;
+        self.warnings.extend(warnings.into_inner());
+        let described = image.describe().warnings.into_iter();
+        self.warnings.extend(described.map(|warning| format!("{name}: {}", warning.text)));
+        let (assumed, others) = (told.is_none(), found.into_inner());
+        self.layers.push(Layer { name, origin, format, assumed, image, bytes, id, others });
+        Ok(())
+    }
+
+    /// The parent of the lowest layer so far.
+    fn parent(&self) -> Option<ParentRef> {
+        self.layers.last()?.image.parent().cloned()
+    }
+
+    /// Opens what the lowest layer so far is over: the file that the caller gives, else the one that it names.
+    fn open_parent(&mut self, parent: &ParentRef, given: Option<&Path>) -> Result<()> {
+        let child = self.layers.last().expect("a parent is a layer's");
+        let (limits, name) = (&self.options.limits, child.name.clone());
+        if self.layers.len() >= limits.chain_depth as usize {
+            let depth = limits.chain_depth;
+            let what = format!("a backing chain of more than {depth} layers");
+            return Err(Limits::reached("depth", what).in_file(self.layers[0].name()));
+        }
+        let parent = &match (as_it_means(parent, child.format), given) {
+            (Ok(meant), _) => meant,
+            (Err(_), Some(_)) => parent.clone(),
+            (Err(error), None) => return Err(error.in_file(&name)),
+        };
+        let format = self.stated_format(parent, &name)?;
+        let found = match given {
+            Some(path) => found_at(path, self.options.access)?,
+            None => self.find_parent(parent, format).map_err(|error| error.in_file(&name))?,
+        };
+        if given.is_some() && child.id == found.id {
+            return Err(Error::misuse("it is given as its own parent").in_file(&name));
+        }
+        if self.layers.iter().any(|layer| layer.id == found.id) {
+            return Err(Error::damaged(format!(
+                "the backing chain comes back to '{}'",
+                found.name
+            ))
+            .in_file(&name));
+        }
+        let source = found.minding(self.options.locks)?;
+        if given.is_some() && format == Some(Format::RAW) {
+            self.warnings.extend(unwrap::looks_wrapped(source.bytes.as_ref())?);
+        }
+        self.open_layer(source, format, None)?;
+        match (self.another_image(parent), given) {
+            (None, _) => {}
+            (Some(text), Some(_)) => self.warnings.push(format!("{name}: {text}")),
+            (Some(text), None) => {
+                self.layers.pop();
+                return Err(Error::damaged(text).in_file(&name));
+            }
+        }
+        if format.is_none() {
+            let opened = self.layers.last().expect("it was opened just now");
+            let called = given.map_or(parent.name(), |path| path.to_string_lossy());
+            self.warnings.push(format!(
+                "{name}: it does not say which format its backing file '{called}' has; taken for {}, by \
+                 its content",
+                opened.format
+            ));
+        }
+        Ok(())
+    }
+
+    /// The file that the child says is its parent: the first of its names that leads to one, or,
+    /// where it has no name for it, the file beside it that has the id.
+    ///
+    /// Formats with ids have names without folders, for images move. What is not beside the child
+    /// may then be in a folder that the caller allows; its id tells whether it is the one.
+    fn find_parent(&self, parent: &ParentRef, format: Option<Format>) -> Result<Source> {
+        let child = self.layers.last().expect("a parent is a layer's");
+        let allowed = self.options.policy.allow.iter().filter(|_| parent.id.is_some());
+        let folders: Vec<PathBuf> = allowed.filter_map(|it| it.canonicalize().ok()).collect();
+        let elsewhere = folders
+            .iter()
+            .flat_map(|folder| parent.names.iter().map(|name| folder.join(name).into_os_string()));
+        let elsewhere: Vec<OsString> = elsewhere.collect();
+        match (&parent.names[..], &parent.id) {
+            ([], None) => Err(Error::damaged("a parent without a name")),
+            ([], Some(id)) => {
+                let format = format.unwrap_or(child.format);
+                siblings::find(self.options, &child.origin, format, id)
+            }
+            ([_, ..], _) => {
+                open_first(self.options, &child.origin, BACKING, &parent.names, &elsewhere)
+            }
+        }
+    }
+
+    /// What shows that the layer opened last is not the one that its child was made over, as far as the format
+    /// tells.
+    fn another_image(&self, parent: &ParentRef) -> Option<String> {
+        let opened = self.layers.last().expect("it was opened just now");
+        let (wanted, found) = (parent.id.as_ref()?, opened.image.id()?);
+        (*wanted != found).then(|| {
+            format!(
+                "its backing file '{}' has the id {found}, and not {wanted}: it is another image, or \
+                 was changed since",
+                opened.name
+            )
+        })
+    }
+
+    /// The format that the child says its parent has. It is obeyed: a raw backing file holds
+    /// whatever its guest wrote, which may look like another format.
+    fn stated_format(&self, parent: &ParentRef, child: &str) -> Result<Option<Format>> {
+        let Some(stated) = &parent.format else { return Ok(None) };
+        // Old qemu wrote the protocol's name where it meant a raw image.
+        let name = match stated.as_str() {
+            "file" | "host_device" => "raw",
+            other => other,
+        };
+        Format::from_name(name).map(Some).ok_or_else(|| {
+            Error::unsupported(format!(
+                "its backing file '{}' has the format '{stated}', which diskferry does not read",
+                parent.name()
+            ))
+            .in_file(child)
+        })
+    }
+}
+
+/// The files beside one layer.
+struct Neighbours<'a> {
+    options: &'a OpenOptions,
+    image: &'a str,
+    origin: &'a Origin,
+    parts: &'a [WrittenPart],
+    found: RefCell<Vec<Neighbour>>,
+    warnings: RefCell<Vec<String>>,
+}
+
+impl Neighbours<'_> {
+    fn open(&self, role: &'static str, names: &[OsString]) -> Result<Arc<dyn Bytes>> {
+        let is_named = |part: &&WrittenPart| names.iter().any(|name| *name == *part.name);
+        let (id, bytes) = match self.parts.iter().find(is_named) {
+            Some(part) => {
+                let file = part.file.try_clone()?;
+                let id = FileId::of(&file.metadata()?);
+                (id, self.options.access.bytes(&part.shown, file)?)
+            }
+            None => {
+                let found = open_first(self.options, self.origin, role, names, &[])?;
+                let found = found.minding(self.options.locks)?;
+                self.warnings.borrow_mut().extend(found.locked);
+                (found.id, found.bytes)
+            }
+        };
+        self.found.borrow_mut().push(Neighbour { id, bytes: Arc::clone(&bytes) });
+        Ok(bytes)
+    }
+}
+
+impl OpenNamed for Neighbours<'_> {
+    fn open_named(&self, role: &'static str, names: &[OsString]) -> Result<Option<Arc<dyn Bytes>>> {
+        match self.open(role, names) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if self.options.backing == Backing::Lenient => {
+                let error = error.in_file(self.image);
+                self.warnings.borrow_mut().push(error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(error.in_file(self.image)),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What sources that only go forward are made of.
+
+pub mod lookahead;

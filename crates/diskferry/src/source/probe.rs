@@ -1,0 +1,40 @@
+//! What bytes that can be read anywhere are, by those in front and at the end.
+
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Result};
+use diskferry_codec::zeros;
+
+use crate::format::{FixedDisk, Format, Sample};
+use crate::source::unlike::{OnDisk, Suspect};
+use crate::source::unwrap;
+
+/// The format whose signature the bytes bear.
+pub(crate) fn probe(bytes: &dyn Bytes) -> Result<Option<Format>> {
+    let head = unwrap::head(bytes, Sample::HEAD)?;
+    let last = tail(bytes, Sample::TAIL)?;
+    let probed = Format::probe(&Sample { head: &head, tail: &last });
+    if probed.is_some() || !zeros::is_zero(&last[last.len().saturating_sub(PADDING)..]) {
+        return Ok(probed);
+    }
+    let is_padded = FixedDisk::is_padded(&tail(bytes, FixedDisk::TAIL)?, bytes.len());
+    Ok(is_padded.then_some(Format::VHD))
+}
+
+/// The raw format, for bytes that bear no signature of another and that nothing speaks against.
+pub(super) fn assume_raw(name: &str, bytes: &Arc<dyn Bytes>) -> Result<Format> {
+    let head = unwrap::head(bytes.as_ref(), Sample::HEAD)?;
+    let tail = tail(bytes.as_ref(), Sample::TAIL)?;
+    let suspect = Suspect { name, head: &head, tail: Some(&tail), size: Some(bytes.len()) };
+    suspect.judge(|| OnDisk::look(Arc::clone(bytes))).map(|()| Format::RAW)
+}
+
+/// The last bytes, at most `most` of them.
+pub(crate) fn tail(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
+    let mut tail = vec![0; usize::try_from(bytes.len()).map_or(most, |len| len.min(most))];
+    bytes.read_at(bytes.len() - tail.len() as u64, &mut tail)?;
+    Ok(tail)
+}
+
+/// A fixed VHD that was filled up with zeros ends with so many at least: a footer's own are more.
+const PADDING: usize = 256;

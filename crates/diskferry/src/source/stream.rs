@@ -1,0 +1,661 @@
+//! A disk that arrives in order, through a pipe or out of a compressed file.
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use diskferry_block_stream::{Bytes, Cancel, Error, Piece, Result, Stream};
+use diskferry_codec::zeros;
+
+use crate::format::{FixedDisk, Format};
+use crate::place::file::FileId;
+use crate::source::forward::lookahead::{Kept, Most, Replayed, length};
+use crate::source::unlike;
+use crate::source::unwrap::{Around, Arrived, Packed};
+use crate::{Info, Shrink};
+
+/// A source that can only be read once, front to back: a raw disk, or an image of a kind that is
+/// made for that; out of a pipe, or in a compressed file.
+pub struct StreamInput {
+    stream: Box<dyn Stream>,
+    format: Format,
+    assumed: bool,
+    around: Around,
+    /// The format that its end told.
+    told: Told,
+    /// Bytes of the pipe that were read.
+    read: Arc<AtomicU64>,
+    /// The compressed file, which can be read again.
+    packed: Option<Packed>,
+    pub(crate) id: FileId,
+    /// The warning that somebody may be writing to it.
+    pub(crate) locked: Option<String>,
+}
+
+impl StreamInput {
+    /// A disk that arrives out of a pipe, or of a compressed file; `read` counts the bytes of it.
+    pub(crate) fn new(
+        arrived: Arrived,
+        read: Arc<AtomicU64>,
+        packed: Option<Packed>,
+        id: FileId,
+    ) -> Self {
+        let Arrived { stream, format, assumed, around, told } = arrived;
+        Self { stream, format, assumed, around, told, read, packed, id, locked: None }
+    }
+
+    /// Reads the beginning, which is handed out again afterwards.
+    ///
+    /// # Errors
+    /// Those of the stream; `Cancelled`.
+    pub(crate) fn keep(&mut self, most: Most, cancel: &Cancel) -> Result<Arc<Kept>> {
+        let kept = Kept::read(self.stream.as_mut(), 0, 0, most, cancel);
+        let kept = Arc::new(kept.map_err(|error| error.in_file(self.stream.name()))?);
+        let rest = std::mem::replace(&mut self.stream, Box::new(Nothing));
+        self.stream = Box::new(Replayed::new(Arc::clone(&kept), rest));
+        Ok(kept)
+    }
+
+    /// The format that its end told, once it has ended, where nothing told before.
+    pub(crate) fn told(&self) -> Told {
+        Arc::clone(&self.told)
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        self.stream.name()
+    }
+
+    /// The virtual disk's size in bytes, where it is known beforehand.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.stream.size()
+    }
+
+    /// The size in bytes that the disk had before its format rounded it up, where that is known.
+    pub(crate) fn original_size(&self) -> Option<u64> {
+        self.stream.original_size()
+    }
+
+    /// Whether it can be read only once.
+    pub(crate) fn is_pipe(&self) -> bool {
+        self.packed.is_none()
+    }
+
+    /// How many bytes of the pipe were read so far.
+    pub(crate) fn read(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.read)
+    }
+
+    /// What there is to say about it before it is read.
+    pub(crate) fn info(&self) -> Info {
+        let (file, size) = (self.file(), self.size());
+        let length = file.map_or(0, |bytes| bytes.len());
+        let mut info = Info::of_stream(self.name(), self.format, size, length, 1);
+        info.assumed = self.assumed;
+        info.allocated_size = file.and_then(|bytes| bytes.allocated());
+        info.warnings = self.stream.warnings();
+        info.set_around(&self.around);
+        info.warnings.extend(self.around.notes.iter().cloned());
+        info.warnings.extend(self.locked.clone());
+        info
+    }
+
+    /// What is around the disk, as far as it was met.
+    pub(crate) fn around(&self) -> &Around {
+        &self.around
+    }
+
+    /// The name of the file that it is read from and `id` is, or shows, where there is one.
+    pub(crate) fn file_in_use(&self, id: FileId) -> Option<&str> {
+        let others = self.around.files.iter().map(|other| (other.id, other.bytes.name()));
+        let mut files = std::iter::once((self.id, self.name())).chain(others);
+        files.find(|(file, _)| file.overlaps(id)).map(|(_, name)| name)
+    }
+
+    /// The compressed file, or the one that it is in, where it is no pipe.
+    pub(crate) fn file(&self) -> Option<&Arc<dyn Bytes>> {
+        self.packed.as_ref().map(Packed::file)
+    }
+
+    /// The compressed file, where it is one and no pipe.
+    pub(crate) fn into_packed(self) -> Option<(Packed, FileId)> {
+        self.packed.map(|packed| (packed, self.id))
+    }
+
+    /// The disk as it arrives; its size may be known only at its end.
+    pub fn into_stream(self) -> Box<dyn Stream> {
+        self.stream
+    }
+
+    /// The disk made `size` bytes long: zeros are added at its end, or cut off there.
+    pub(crate) fn into_resized(self, size: u64, shrink: Shrink) -> Resized {
+        Resized {
+            inner: self.stream,
+            size,
+            shrink,
+            passed: 0,
+            over: false,
+            arrived: Arc::default(),
+        }
+    }
+}
+
+/// Counts what is read.
+pub(crate) struct Counted<R> {
+    pub inner: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R> Counted<R> {
+    pub fn new(inner: R, count: &Arc<AtomicU64>) -> Self {
+        Self { inner, count: Arc::clone(count) }
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buf)?;
+        self.count.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// A format that is known once a stream has ended.
+pub(crate) type Told = Arc<OnceLock<Format>>;
+
+/// In place of a stream that was taken.
+struct Nothing;
+
+impl Stream for Nothing {
+    fn name(&self) -> &str {
+        ""
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(0)
+    }
+
+    fn next(&mut self, _buf: &mut [u8]) -> Result<Piece> {
+        Ok(Piece::End)
+    }
+}
+
+/// A disk's bytes, behind which the footer of a fixed VHD may stand: the last ones are held back until
+/// the end tells what they are.
+pub(crate) struct Footed {
+    inner: Box<dyn Stream>,
+    /// Whether there must be one.
+    required: bool,
+    told: Told,
+    /// The name that says what it is, where none of its bytes did.
+    claimed: String,
+    /// Bytes that came; those before `start` were handed out.
+    held: Vec<u8>,
+    start: usize,
+    /// Of them, so many can be handed out; then come `zeros`, and then the others.
+    ready: usize,
+    zeros: u64,
+    /// Bytes of the disk that were handed out.
+    passed: u64,
+    over: bool,
+    warnings: Vec<String>,
+}
+
+impl Footed {
+    /// A stream that is taken for raw, unless a footer ends it.
+    pub fn assumed(inner: Box<dyn Stream>) -> Self {
+        Self {
+            inner,
+            required: false,
+            told: Told::default(),
+            claimed: String::new(),
+            held: Vec::new(),
+            start: 0,
+            ready: 0,
+            zeros: 0,
+            passed: 0,
+            over: false,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// A fixed VHD.
+    pub fn vhd(inner: Box<dyn Stream>) -> Self {
+        Self { required: true, ..Self::assumed(inner) }
+    }
+
+    /// Says by which name the end is judged.
+    pub fn named(self, claimed: String) -> Self {
+        Self { claimed, ..self }
+    }
+
+    /// The format that the end tells.
+    pub fn told(&self) -> Told {
+        Arc::clone(&self.told)
+    }
+
+    /// Reads a piece, when all that was ready is handed out.
+    fn more(&mut self) -> Result<()> {
+        if self.start >= PASSED {
+            self.held.drain(..self.start);
+            self.start = 0;
+        }
+        let have = self.held.len();
+        self.held.resize(have + STEP, 0);
+        let piece = self.inner.next(&mut self.held[have..]);
+        let came = if let Ok(Piece::Data(count)) = piece { count } else { 0 };
+        self.held.truncate(have + came);
+        match piece? {
+            Piece::Data(_) => {}
+            Piece::Zero(count) if count < FixedDisk::TAIL as u64 => {
+                self.held.resize(have + count as usize, 0);
+            }
+            Piece::Zero(count) => {
+                self.ready = have - self.start;
+                self.zeros = count - FixedDisk::TAIL as u64;
+                self.held.resize(have + FixedDisk::TAIL, 0);
+                return Ok(());
+            }
+            Piece::End => {
+                self.over = true;
+                let size = self.end()?;
+                self.held.truncate(self.start + (size - self.passed) as usize);
+                self.ready = self.held.len() - self.start;
+                return Ok(());
+            }
+        }
+        self.ready = (self.held.len() - self.start).saturating_sub(FixedDisk::TAIL);
+        Ok(())
+    }
+
+    /// The disk's size, by its last bytes.
+    fn end(&mut self) -> Result<u64> {
+        let tail = &self.held[self.start..];
+        let end = self.passed + tail.len() as u64;
+        let Some(FixedDisk { size, warnings }) = FixedDisk::of_stream(tail, end)? else {
+            return match self.required {
+                true => Err(Error::damaged("no footer of a fixed VHD ends it")),
+                false => unlike::judge_end(&self.claimed, tail).map(|()| end),
+            };
+        };
+        if !self.required && self.inner.size().is_some() {
+            return Err(Error::unsupported(
+                "no raw disk but a fixed vhd image, by its last bytes, which came too late for the \
+                 size that was announced; say so with -f vhd",
+            ));
+        }
+        if let Some(announced) = self.size().filter(|announced| *announced != size) {
+            return Err(Error::unsupported(format!(
+                "a fixed vhd image of {size} bytes by its last bytes, which came too late: \
+                 {announced} were announced; unpack it first"
+            )));
+        }
+        let name = self.inner.name();
+        self.warnings = warnings.iter().map(|text| format!("{name}: {text}")).collect();
+        // It is told once.
+        let _ = self.told.set(Format::VHD);
+        Ok(size)
+    }
+}
+
+/// Bytes that are read at a time.
+const STEP: usize = 256 << 10;
+/// Bytes that were handed out and are not yet forgotten: they are more than those that are held, which
+/// are moved then.
+const PASSED: usize = 4 * FixedDisk::TAIL;
+
+impl Stream for Footed {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn size(&self) -> Option<u64> {
+        let size = self.inner.size()?;
+        Some(if self.required { FixedDisk::size_within(size) } else { size })
+    }
+
+    fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        loop {
+            let piece = if self.ready > 0 {
+                let count = self.ready.min(buf.len());
+                buf[..count].copy_from_slice(&self.held[self.start..][..count]);
+                self.start += count;
+                self.ready -= count;
+                Piece::Data(count)
+            } else if self.zeros > 0 {
+                Piece::Zero(std::mem::take(&mut self.zeros))
+            } else if self.over {
+                Piece::End
+            } else {
+                self.more().map_err(|error| error.in_file(self.inner.name()))?;
+                continue;
+            };
+            self.passed += length(piece);
+            return Ok(piece);
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        [self.inner.warnings(), self.warnings.clone()].concat()
+    }
+}
+
+/// A stream that is made longer or shorter.
+pub(crate) struct Resized {
+    inner: Box<dyn Stream>,
+    size: u64,
+    shrink: Shrink,
+    /// Bytes handed out.
+    passed: u64,
+    /// The inner stream has ended.
+    over: bool,
+    arrived: Arc<AtomicU64>,
+}
+
+impl Resized {
+    /// How many bytes the inner stream has had so far.
+    pub fn arrived(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.arrived)
+    }
+
+    /// The inner stream's next piece, unless it has ended.
+    fn more(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        if self.over {
+            return Ok(Piece::End);
+        }
+        let piece = self.inner.next(buf)?;
+        match piece {
+            Piece::Data(count) => _ = self.arrived.fetch_add(count as u64, Ordering::Relaxed),
+            Piece::Zero(count) => _ = self.arrived.fetch_add(count, Ordering::Relaxed),
+            Piece::End => self.over = true,
+        }
+        Ok(piece)
+    }
+
+    /// Reads what is beyond the size, which must be nothing, or zeros where those may be dropped.
+    fn drain(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        loop {
+            let at = self.arrived.load(Ordering::Relaxed);
+            let data = match self.more(buf)? {
+                Piece::End => return Ok(Piece::End),
+                Piece::Zero(_) => &[][..],
+                Piece::Data(count) => &buf[..count],
+            };
+            match self.shrink {
+                Shrink::Refuse => {
+                    return Err(Error::misuse(format!(
+                        "the stream goes on after {} bytes; --allow-shrink drops what follows, \
+                         where it is zeros",
+                        self.size
+                    ))
+                    .in_file(self.name()));
+                }
+                Shrink::DropZeros if zeros::is_zero(data) => {}
+                Shrink::DropZeros => {
+                    let index = data.iter().position(|byte| *byte != 0).unwrap_or(0);
+                    return Err(not_zero(at + index as u64, self.size).in_file(self.name()));
+                }
+            }
+        }
+    }
+}
+
+impl Stream for Resized {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.size)
+    }
+
+    fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
+        let left = self.size - self.passed;
+        if left == 0 {
+            return self.drain(buf);
+        }
+        let room = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
+        let piece = match self.more(&mut buf[..room])? {
+            Piece::End => Piece::Zero(left),
+            Piece::Zero(count) => Piece::Zero(count.min(left)),
+            data => data,
+        };
+        self.passed += length(piece);
+        Ok(piece)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.inner.warnings()
+    }
+}
+
+/// A byte that shrinking to `size` would lose.
+pub(crate) fn not_zero(at: u64, size: u64) -> Error {
+    Error::misuse(format!(
+        "shrinking to {size} bytes would drop data: the byte at {at:#x} is not zero"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use diskferry_block_stream::{ErrorKind, Plan, Stamp};
+    use diskferry_engine::ReadStream;
+
+    use super::*;
+    use crate::format::Naming;
+
+    fn resized(bytes: &[u8], size: u64, shrink: Shrink) -> Resized {
+        let reader = Cursor::new(bytes.to_vec());
+        let input = StreamInput {
+            stream: Box::new(ReadStream::new("pipe", reader, None)),
+            format: Format::RAW,
+            assumed: false,
+            around: Around::default(),
+            told: Told::default(),
+            read: Arc::default(),
+            packed: None,
+            id: FileId::Inode { device: 0, inode: 0 },
+            locked: None,
+        };
+        input.into_resized(size, shrink)
+    }
+
+    fn read(stream: impl Stream) -> Result<Vec<u8>> {
+        read_by(stream, 3)
+    }
+
+    fn read_by(mut stream: impl Stream, room: usize) -> Result<Vec<u8>> {
+        let mut all = Vec::new();
+        let mut buf = vec![0xff; room];
+        loop {
+            match stream.next(&mut buf)? {
+                Piece::Data(count) => all.extend_from_slice(&buf[..count]),
+                Piece::Zero(count) => all.resize(all.len() + count as usize, 0),
+                Piece::End => return Ok(all),
+            }
+        }
+    }
+
+    #[test]
+    fn it_grows_with_zeros_and_shrinks_by_zeros() {
+        for (bytes, size, expected) in [
+            (&b"abcd"[..], 4, &b"abcd"[..]),
+            (b"abcd", 6, b"abcd\0\0"),
+            (b"", 2, b"\0\0"),
+            (b"ab\0\0\0\0\0\0", 2, b"ab"),
+            (b"", 0, b""),
+        ] {
+            assert_eq!(read(resized(bytes, size, Shrink::DropZeros)).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn it_drops_no_data_and_nothing_unasked() {
+        for (bytes, shrink, text) in [
+            (&b"abcde"[..], Shrink::DropZeros, "the byte at 0x3 is not zero"),
+            (b"abc\0\0\0\0\0\0\0\0\x01", Shrink::DropZeros, "the byte at 0xb is not zero"),
+            (b"abc\0", Shrink::Refuse, "--allow-shrink"),
+        ] {
+            let error = read(resized(bytes, 3, shrink)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misuse);
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+
+    /// A fixed VHD of these bytes, whose footer lacks its last byte where that is asked for.
+    fn vhd(disk: &[u8], short: bool) -> Vec<u8> {
+        let plan = Format::VHD.writing(&[("subformat".into(), "fixed".into())], None).unwrap();
+        let naming = Naming { stamp: Stamp::default(), file: None };
+        let Ok(Plan::Flat(flat)) = plan.plan(Some(disk.len() as u64), &naming) else {
+            panic!("a fixed disk is its bytes, and a footer");
+        };
+        let footer = &flat.tail[..flat.tail.len() - usize::from(short)];
+        [disk, footer].concat()
+    }
+
+    /// Bytes as pieces of `step`, and those that are zeros as such.
+    struct Stepping {
+        bytes: Vec<u8>,
+        step: usize,
+        at: usize,
+        size: Option<u64>,
+    }
+
+    impl Stream for Stepping {
+        fn name(&self) -> &str {
+            "stepping"
+        }
+
+        fn size(&self) -> Option<u64> {
+            self.size
+        }
+
+        fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
+            let left = &self.bytes[self.at..];
+            let count = left.len().min(self.step);
+            let piece = match &left[..count] {
+                [] => Piece::End,
+                part if part.iter().all(|byte| *byte == 0) => Piece::Zero(count as u64),
+                part => {
+                    let count = count.min(buf.len());
+                    buf[..count].copy_from_slice(&part[..count]);
+                    Piece::Data(count)
+                }
+            };
+            self.at += length(piece) as usize;
+            Ok(piece)
+        }
+    }
+
+    fn stepping(bytes: &[u8], step: usize, size: Option<u64>) -> Box<dyn Stream> {
+        Box::new(Stepping { bytes: bytes.to_vec(), step, at: 0, size })
+    }
+
+    #[test]
+    fn a_footer_is_cut_off_however_it_comes() {
+        let mut disk = vec![0; 5 * 512];
+        disk[700..1300].fill(7);
+        for (size, short) in [(5, false), (5, true), (1, false), (3, true)] {
+            let disk = &disk[..size * 512];
+            for file in [vhd(disk, short), disk.to_vec()] {
+                for step in [1, 7, 511, 512, 513, 1536, 5000] {
+                    let footed = Footed::assumed(stepping(&file, step, None));
+                    let told = footed.told();
+                    assert!(read(footed).unwrap() == disk, "{size} in pieces of {step}");
+                    assert_eq!(told.get().is_some(), file.len() > disk.len());
+                    let footed = Footed::vhd(stepping(&file, step, Some(file.len() as u64)));
+                    let announced = footed.size();
+                    match read(footed) {
+                        Ok(bytes) => assert!(bytes == disk && announced == Some(size as u64 * 512)),
+                        Err(_) => assert_eq!(file, disk),
+                    }
+                }
+            }
+        }
+        assert_eq!(read(Footed::assumed(stepping(b"ab", 1, None))).unwrap(), b"ab");
+        assert_eq!(read(Footed::assumed(stepping(b"", 1, None))).unwrap(), b"");
+    }
+
+    #[test]
+    fn zeros_behind_a_footer_are_cut_off_with_it() {
+        let file = vhd(&[7; 4096], false);
+        for zeros in [1, 512, (2 << 20) - 512] {
+            let file = [&file[..], &vec![0; zeros]].concat();
+            for step in [1000, 3 << 20] {
+                for footed in [Footed::assumed, Footed::vhd] {
+                    let mut footed = footed(stepping(&file, step, None));
+                    let mut disk = Vec::new();
+                    let mut buf = [0; 5000];
+                    while let Piece::Data(count) = footed.next(&mut buf).unwrap() {
+                        disk.extend_from_slice(&buf[..count]);
+                    }
+                    assert!(disk == [7; 4096], "{zeros} zeros, in pieces of {step}");
+                    assert!(footed.warnings()[0].contains("zeros after the footer"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn much_is_held_back_and_all_of_it_handed_out() {
+        let mut disk = vec![7; 40 << 20];
+        disk[5 << 20..16 << 20].fill(0);
+        disk[39 << 20..].fill(0);
+        for (file, told) in [(vhd(&disk, false), true), (disk.clone(), false)] {
+            // Zeros of more and of less than what is held.
+            for step in [100_000, 3 << 20] {
+                let footed = Footed::assumed(stepping(&file, step, None));
+                let cell = footed.told();
+                assert!(read_by(footed, 1 << 20).unwrap() == disk, "in pieces of {step}");
+                assert_eq!(cell.get().is_some(), told);
+            }
+        }
+    }
+
+    #[test]
+    fn a_disk_that_is_a_little_shorter_than_its_file_is_cut() {
+        // A disk that is counted by its geometry ends within the last cylinder of its file.
+        let file = [&[7; 4096][..], &vhd(&[8; 1024], false)[1024..]].concat();
+        let mut footed = Footed::assumed(stepping(&file, 1000, None));
+        let mut buf = [0; 5000];
+        let mut count = 0;
+        while let Piece::Data(more) = footed.next(&mut buf).unwrap() {
+            count += more;
+        }
+        assert_eq!(count, 1024);
+        assert!(footed.warnings()[0].contains("3072 bytes between are left out"));
+    }
+
+    #[test]
+    fn a_footer_that_does_not_fit_is_an_error_and_no_part_of_the_disk() {
+        let file = vhd(&[7; 4096], false);
+        let mut broken = file.clone();
+        broken[4096 + 100] ^= 1;
+        let longer = [&[7; 3 << 20][..], &file[4096..]].concat();
+        for (what, bytes, kind) in [
+            ("a broken one", &broken[..], ErrorKind::Damaged),
+            ("one that is cut", &file[..file.len() - 20], ErrorKind::Damaged),
+            ("of a longer disk", &file[512..], ErrorKind::Damaged),
+            ("of a much shorter disk", &longer, ErrorKind::Unsupported),
+        ] {
+            for footed in [Footed::assumed, Footed::vhd] {
+                let error = read(footed(stepping(bytes, 1000, None))).unwrap_err();
+                assert_eq!(error.kind(), kind, "{what}: {error}");
+            }
+        }
+        // Somebody counts on the size that an archive told.
+        let announced = stepping(&file, 1000, Some(file.len() as u64));
+        let error = read(Footed::assumed(announced)).unwrap_err();
+        assert!(error.to_string().contains("-f vhd"), "{error}");
+    }
+
+    #[test]
+    fn it_counts_what_arrived() {
+        let stream = resized(b"abcd", 10, Shrink::Refuse);
+        let arrived = stream.arrived();
+        read(stream).unwrap();
+        assert_eq!(arrived.load(Ordering::Relaxed), 4);
+    }
+}
