@@ -1,20 +1,18 @@
 //! What a conversion is to make: by the request, and by the import target that it is for.
 
-use std::sync::Arc;
-
-use diskferry_block_stream::{Disk, Error, Result};
+use diskferry_block_stream::{Error, Result};
 use diskferry_engine::Job;
-use diskferry_inspect::{self as inspect, Inspection, TableKind};
 
-use crate::Convert;
-use crate::format::{Compress, Format};
+use crate::convert::beginning::Beginning;
+use crate::convert::foreground::Foreground;
+use crate::convert::request::Convert;
+use crate::format::{Compress, Format, formats};
 use crate::import::{Choice, Facts, Readiness};
-use crate::source::forward::lookahead::{Glimpse, Kept};
 use crate::source::{DiskImage, Input};
 use crate::target::destination::Destination;
 
 /// What is to be made.
-pub(crate) struct Goal {
+pub(crate) struct Brief {
     pub format: Format,
     /// Options of the format, by name.
     pub options: Vec<(String, String)>,
@@ -32,53 +30,7 @@ pub(crate) struct Foreseen {
     unseen: Option<String>,
 }
 
-/// What there is to look at before any work.
-pub(crate) enum Foreground<'a> {
-    /// An image, and the disk that is made of it.
-    Disk(&'a DiskImage, &'a Arc<dyn Disk>),
-    /// The name of a stream, and what it begins with, where that was looked at.
-    Stream(&'a str, Option<&'a Beginning>),
-}
-
-/// What a stream begins with.
-pub(crate) struct Beginning {
-    /// What was found there.
-    pub found: Inspection,
-    /// How many bytes of the disk were looked at.
-    pub end: u64,
-    /// Whether those are all.
-    pub is_all: bool,
-}
-
-impl Beginning {
-    /// Looks at what was kept of a disk, which will have `size` bytes where that is known.
-    ///
-    /// # Errors
-    /// `Cancelled`.
-    pub fn look(kept: &Kept, size: Option<u64>, job: &Job) -> Result<Self> {
-        let own = kept.is_last().then_some(kept.end());
-        let disk = Glimpse { size: size.or(own).unwrap_or(UNTOLD), known: vec![kept] };
-        let found = inspect::inspect(&disk, &job.cancel)?;
-        Ok(Self { found, end: kept.end(), is_all: kept.is_last() })
-    }
-
-    /// Whether there is a GPT, by its first copy.
-    pub fn has_gpt(&self) -> bool {
-        self.found.used_gpt().is_some()
-    }
-
-    /// Whether there is one, or should be.
-    pub fn may_have_gpt(&self) -> bool {
-        let Inspection { table, mbr, gpt, .. } = &self.found;
-        let announced = mbr.as_ref().is_some_and(|mbr| mbr.protective().is_some());
-        self.has_gpt() || announced || (*table != TableKind::Mbr && gpt.is_some())
-    }
-}
-
-/// For the size of a disk that is not known: more than any has, so that nothing is past its end.
-const UNTOLD: u64 = 1 << 62;
-
-impl Goal {
+impl Brief {
     /// # Errors
     /// `Misuse` where nothing tells the format, or the import target does not take it.
     pub fn of(convert: &Convert, destination: &Destination) -> Result<Self> {
@@ -213,7 +165,7 @@ fn is_empty(readiness: &Readiness) -> Error {
 }
 
 fn no_format(destination: &Destination) -> Error {
-    let names: Vec<&str> = crate::formats().iter().map(|format| format.name()).collect();
+    let names: Vec<&str> = formats().iter().map(|format| format.name()).collect();
     Error::misuse(format!(
         "no extension tells the target's format; give it with -O: {}",
         names.join(", ")

@@ -8,15 +8,18 @@ use diskferry_block_stream::{Disk, Error, Order, Result, Stream};
 use diskferry_engine::{self as engine, Difference, Job, Pad, Patched, Slice, Source, Zeros};
 use diskferry_raw::Raw;
 
-use super::{BackupGpt, Convert, Shrink, VirtualSize};
 use crate::control::Stage;
-use crate::convert::brief::{Beginning, Foreground, Goal};
-use crate::convert::gpt_forward::{Fit, MovingGpt};
+use crate::convert::beginning::Beginning;
+use crate::convert::brief::Brief;
+use crate::convert::foreground::Foreground;
+use crate::convert::gpt::{Fit, look_for_gpt};
+use crate::convert::gpt_forward::MovingGpt;
+use crate::convert::request::{Convert, Shrink, VirtualSize};
+use crate::convert::resized::{Resized, not_zero};
 use crate::convert::sectors;
-use crate::import::look_for_gpt;
 use crate::look::info::Info;
 use crate::source::forward::lookahead::Most;
-use crate::source::stream::{StreamInput, Told, not_zero};
+use crate::source::stream::{StreamInput, Told};
 use crate::source::{DiskImage, Input};
 
 /// A source at the target's size.
@@ -136,18 +139,22 @@ impl PreparedStream {
 }
 
 impl Convert {
-    /// What to do when the target is to be smaller: an original size is asked for knowingly.
-    fn shrink(&self) -> Shrink {
+    /// The size that is asked for, in bytes.
+    pub(super) fn size_of(&self, input: &Input) -> Result<Option<u64>> {
         match self.size {
-            Some(VirtualSize::Original) => Shrink::DropZeros,
-            Some(VirtualSize::Bytes(_)) | None => self.shrink,
+            None => Ok(None),
+            Some(VirtualSize::Bytes(size)) => Ok(Some(size)),
+            Some(VirtualSize::Original) => {
+                let none = || {
+                    Error::misuse(
+                        "its format keeps no original size; only zvhd and zvhd2 do, which round \
+                         sizes up",
+                    )
+                };
+                let size = input.original_size();
+                size.ok_or_else(none).map(Some).map_err(|error| error.in_file(input.name()))
+            }
         }
-    }
-
-    /// What is to become of a GPT, where it is to be changed.
-    pub(super) fn fit(&self) -> Option<Fit> {
-        let moved = (self.backup_gpt == BackupGpt::Moved).then_some(Fit::Moved);
-        self.gpt_sectors.map(Fit::Sectors).or(moved)
     }
 
     /// The source at the size that the target is to have.
@@ -156,11 +163,11 @@ impl Convert {
         input: Input,
         size: Option<u64>,
         unit: u64,
-        goal: &Goal,
+        brief: &Brief,
         job: &Job,
     ) -> Result<Prepared> {
         match input {
-            Input::Stream(stream) => self.prepare_stream(stream, size, unit, goal, job),
+            Input::Stream(stream) => self.prepare_stream(stream, size, unit, brief, job),
             Input::Image(image) => {
                 let disk = Arc::clone(image.disk());
                 let made = size.unwrap_or(disk.size());
@@ -218,7 +225,7 @@ impl Convert {
         mut stream: StreamInput,
         size: Option<u64>,
         unit: u64,
-        goal: &Goal,
+        brief: &Brief,
         job: &Job,
     ) -> Result<Prepared> {
         let (own, name) = (stream.size(), stream.name().to_owned());
@@ -234,7 +241,7 @@ impl Convert {
             Some(_) => held != own,
         };
         let fit = self.fit();
-        let most = match goal.is_import() || fit.is_some() {
+        let most = match brief.is_import() || fit.is_some() {
             true => Some(Most::HEAD),
             false => moves_end.then_some(Most::TABLE),
         };
@@ -244,7 +251,7 @@ impl Convert {
         let (info, read, told) = (stream.info(), stream.read(), stream.told());
         let (mut arrived, mut odd) = (None, Vec::new());
         let mut resized = |stream: StreamInput, size| {
-            let resized = stream.into_resized(size, self.shrink());
+            let resized = Resized::new(stream.into_stream(), size, self.shrink());
             arrived = Some(resized.arrived());
             resized
         };

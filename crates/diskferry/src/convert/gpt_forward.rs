@@ -14,62 +14,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use diskferry_block_stream::{Cancel, Error, Piece, Result, Stream};
+use diskferry_block_stream::{Cancel, Piece, Result, Stream};
 use diskferry_engine::Job;
-use diskferry_inspect::{GptState, Inspection, Patch, SectorSize};
+use diskferry_inspect::{GptState, Inspection, Patch};
 
-use crate::import::look_for_gpt;
+use crate::convert::gpt::{Fit, look_for_gpt};
+use crate::convert::resized::Resized;
 use crate::source::forward::lookahead::{Glimpse, Kept, Most, length};
-use crate::source::stream::Resized;
-
-/// What is to become of a GPT.
-#[derive(Clone, Copy)]
-pub(crate) enum Fit {
-    /// Its backup is moved to the end.
-    Moved,
-    /// It is written anew, to count in such sectors.
-    Sectors(SectorSize),
-}
-
-impl Fit {
-    /// What is to be changed where that was found, on a disk of `size` bytes.
-    ///
-    /// # Errors
-    /// `Unsupported` where it cannot be.
-    pub fn patches(self, found: &Inspection, size: u64) -> Result<Vec<Patch>> {
-        let patches = match self {
-            Self::Moved => found.resized(size),
-            Self::Sectors(sectors) => found.resectored(sectors, size),
-        };
-        patches.map_err(|why| self.cannot(why))
-    }
-
-    /// A GPT that stays as it is, and why.
-    pub fn cannot(self, why: impl std::fmt::Display) -> Error {
-        Error::unsupported(match self {
-            Self::Moved => format!("its GPT cannot be moved: {why}"),
-            Self::Sectors(sectors) => {
-                let bytes = sectors.bytes();
-                format!("its GPT cannot be written anew for sectors of {bytes} bytes: {why}")
-            }
-        })
-    }
-
-    /// What may do harm on a disk where that was found.
-    pub fn warnings(self, name: &str, found: &Inspection) -> Vec<String> {
-        let Self::Sectors(sectors) = self else { return Vec::new() };
-        let bytes = sectors.bytes();
-        let too_fine = found.too_fine_for(sectors);
-        too_fine
-            .map(|(number, kind, unit)| {
-                format!(
-                    "{name}: partition {number}: {kind} with units of {unit} bytes cannot be read from \
-                     sectors of {bytes}"
-                )
-            })
-            .collect()
-    }
-}
 
 /// A stream with its GPT made to fit the size that it was given.
 pub(crate) struct MovingGpt {

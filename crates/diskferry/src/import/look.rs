@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cancel, Disk, Error, Result};
+use diskferry_block_stream::{Bytes, Disk, Error, Result};
 use diskferry_engine::Job;
 use diskferry_inspect::{self as inspect, Inspection};
 
@@ -154,13 +154,4 @@ fn stored(image: &DiskImage, job: &Job) -> Result<u64> {
         Ok(())
     })?;
     Ok(stored)
-}
-
-/// What stands on a disk that has a GPT; `None` for other disks.
-///
-/// # Errors
-/// `Io` or `Damaged` where the disk cannot be read, `Cancelled`.
-pub(crate) fn look_for_gpt(disk: &dyn Disk, cancel: &Cancel) -> Result<Option<Inspection>> {
-    let found = inspect::inspect(disk, cancel)?;
-    Ok(Some(found).filter(|found| found.used_gpt().is_some()))
 }

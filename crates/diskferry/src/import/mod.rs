@@ -22,7 +22,6 @@ use diskferry_wrap::{Survey, TarKind};
 use crate::format::{Format, GIB};
 
 pub(crate) use facts::Facts;
-pub(crate) use look::look_for_gpt;
 pub use preflight::{Preflight, Report, Ruling, Verdict};
 pub(crate) use ready::{Choice, Readiness, quoted};
 pub use rule::{Certainty, Rule, Severity, Source};

@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use diskferry_block_stream::{Bytes, Cancel, Error, Piece, Result, Stream};
-use diskferry_codec::zeros;
 
 use crate::format::{FixedDisk, Format};
+use crate::look::info::Info;
 use crate::place::file::FileId;
 use crate::source::forward::lookahead::{Kept, Most, Replayed, length};
 use crate::source::unlike;
 use crate::source::unwrap::{Around, Arrived, Packed};
-use crate::{Info, Shrink};
 
 /// A source that can only be read once, front to back: a raw disk, or an image of a kind that is
 /// made for that; out of a pipe, or in a compressed file.
@@ -125,18 +124,6 @@ impl StreamInput {
     /// The disk as it arrives; its size may be known only at its end.
     pub fn into_stream(self) -> Box<dyn Stream> {
         self.stream
-    }
-
-    /// The disk made `size` bytes long: zeros are added at its end, or cut off there.
-    pub(crate) fn into_resized(self, size: u64, shrink: Shrink) -> Resized {
-        Resized {
-            inner: self.stream,
-            size,
-            shrink,
-            passed: 0,
-            over: false,
-            arrived: Arc::default(),
-        }
     }
 }
 
@@ -340,127 +327,12 @@ impl Stream for Footed {
     }
 }
 
-/// A stream that is made longer or shorter.
-pub(crate) struct Resized {
-    inner: Box<dyn Stream>,
-    size: u64,
-    shrink: Shrink,
-    /// Bytes handed out.
-    passed: u64,
-    /// The inner stream has ended.
-    over: bool,
-    arrived: Arc<AtomicU64>,
-}
-
-impl Resized {
-    /// How many bytes the inner stream has had so far.
-    pub fn arrived(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.arrived)
-    }
-
-    /// The inner stream's next piece, unless it has ended.
-    fn more(&mut self, buf: &mut [u8]) -> Result<Piece> {
-        if self.over {
-            return Ok(Piece::End);
-        }
-        let piece = self.inner.next(buf)?;
-        match piece {
-            Piece::Data(count) => _ = self.arrived.fetch_add(count as u64, Ordering::Relaxed),
-            Piece::Zero(count) => _ = self.arrived.fetch_add(count, Ordering::Relaxed),
-            Piece::End => self.over = true,
-        }
-        Ok(piece)
-    }
-
-    /// Reads what is beyond the size, which must be nothing, or zeros where those may be dropped.
-    fn drain(&mut self, buf: &mut [u8]) -> Result<Piece> {
-        loop {
-            let at = self.arrived.load(Ordering::Relaxed);
-            let data = match self.more(buf)? {
-                Piece::End => return Ok(Piece::End),
-                Piece::Zero(_) => &[][..],
-                Piece::Data(count) => &buf[..count],
-            };
-            match self.shrink {
-                Shrink::Refuse => {
-                    return Err(Error::misuse(format!(
-                        "the stream goes on after {} bytes; --allow-shrink drops what follows, \
-                         where it is zeros",
-                        self.size
-                    ))
-                    .in_file(self.name()));
-                }
-                Shrink::DropZeros if zeros::is_zero(data) => {}
-                Shrink::DropZeros => {
-                    let index = data.iter().position(|byte| *byte != 0).unwrap_or(0);
-                    return Err(not_zero(at + index as u64, self.size).in_file(self.name()));
-                }
-            }
-        }
-    }
-}
-
-impl Stream for Resized {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn size(&self) -> Option<u64> {
-        Some(self.size)
-    }
-
-    fn next(&mut self, buf: &mut [u8]) -> Result<Piece> {
-        let left = self.size - self.passed;
-        if left == 0 {
-            return self.drain(buf);
-        }
-        let room = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
-        let piece = match self.more(&mut buf[..room])? {
-            Piece::End => Piece::Zero(left),
-            Piece::Zero(count) => Piece::Zero(count.min(left)),
-            data => data,
-        };
-        self.passed += length(piece);
-        Ok(piece)
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        self.inner.warnings()
-    }
-}
-
-/// A byte that shrinking to `size` would lose.
-pub(crate) fn not_zero(at: u64, size: u64) -> Error {
-    Error::misuse(format!(
-        "shrinking to {size} bytes would drop data: the byte at {at:#x} is not zero"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
-
     use diskferry_block_stream::{ErrorKind, Plan, Stamp};
-    use diskferry_engine::ReadStream;
 
     use super::*;
     use crate::format::Naming;
-
-    fn resized(bytes: &[u8], size: u64, shrink: Shrink) -> Resized {
-        let reader = Cursor::new(bytes.to_vec());
-        let input = StreamInput {
-            stream: Box::new(ReadStream::new("pipe", reader, None)),
-            format: Format::RAW,
-            assumed: false,
-            around: Around::default(),
-            told: Told::default(),
-            read: Arc::default(),
-            packed: None,
-            id: FileId::Inode { device: 0, inode: 0 },
-            locked: None,
-        };
-        input.into_resized(size, shrink)
-    }
 
     fn read(stream: impl Stream) -> Result<Vec<u8>> {
         read_by(stream, 3)
@@ -475,32 +347,6 @@ mod tests {
                 Piece::Zero(count) => all.resize(all.len() + count as usize, 0),
                 Piece::End => return Ok(all),
             }
-        }
-    }
-
-    #[test]
-    fn it_grows_with_zeros_and_shrinks_by_zeros() {
-        for (bytes, size, expected) in [
-            (&b"abcd"[..], 4, &b"abcd"[..]),
-            (b"abcd", 6, b"abcd\0\0"),
-            (b"", 2, b"\0\0"),
-            (b"ab\0\0\0\0\0\0", 2, b"ab"),
-            (b"", 0, b""),
-        ] {
-            assert_eq!(read(resized(bytes, size, Shrink::DropZeros)).unwrap(), expected);
-        }
-    }
-
-    #[test]
-    fn it_drops_no_data_and_nothing_unasked() {
-        for (bytes, shrink, text) in [
-            (&b"abcde"[..], Shrink::DropZeros, "the byte at 0x3 is not zero"),
-            (b"abc\0\0\0\0\0\0\0\0\x01", Shrink::DropZeros, "the byte at 0xb is not zero"),
-            (b"abc\0", Shrink::Refuse, "--allow-shrink"),
-        ] {
-            let error = read(resized(bytes, 3, shrink)).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Misuse);
-            assert!(error.to_string().contains(text), "{error}");
         }
     }
 
@@ -649,13 +495,5 @@ mod tests {
         let announced = stepping(&file, 1000, Some(file.len() as u64));
         let error = read(Footed::assumed(announced)).unwrap_err();
         assert!(error.to_string().contains("-f vhd"), "{error}");
-    }
-
-    #[test]
-    fn it_counts_what_arrived() {
-        let stream = resized(b"abcd", 10, Shrink::Refuse);
-        let arrived = stream.arrived();
-        read(stream).unwrap();
-        assert_eq!(arrived.load(Ordering::Relaxed), 4);
     }
 }

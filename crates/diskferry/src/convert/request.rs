@@ -1,0 +1,182 @@
+//! What is asked for: a conversion as plain data.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use diskferry_block_stream::Stamp;
+use diskferry_codec::digest::Algorithm;
+use diskferry_engine::{Durability, Replace, Zeros};
+use diskferry_inspect::SectorSize;
+use uuid::Uuid;
+
+use crate::control::Watch;
+use crate::convert::gpt::Fit;
+use crate::format::{Compress, Format};
+use crate::import::ImportTarget;
+use crate::place::file::Location;
+use crate::source::OpenOptions;
+
+/// What is to be converted, into what.
+///
+/// [`new`](Self::new) gives the defaults; set what is to be otherwise, and [`run`](Self::run) it.
+#[derive(Clone, Debug)]
+pub struct Convert {
+    /// Where the disk is.
+    pub source: Location,
+    /// Where it goes.
+    pub target: Location,
+    /// How the source is opened.
+    pub open: OpenOptions,
+    /// The target's format; by default its extension tells.
+    pub to: Option<Format>,
+    /// The import target that the result is to be ready for. It chooses what the request leaves
+    /// open, and what cannot be made ready is refused.
+    pub import: Option<ImportTarget>,
+    /// Rules of the import target that the result may break, by id.
+    pub waived: Vec<String>,
+    /// Options of the target's format, by name.
+    pub options: Vec<(String, String)>,
+    /// Whether the target is to be compressed.
+    pub compress: Option<Compress>,
+    /// The virtual size of the target; by default the source's.
+    pub size: Option<VirtualSize>,
+    /// What to do when that is less than the source's.
+    pub shrink: Shrink,
+    /// What becomes of the backup of a GPT where the disk's end moves.
+    pub backup_gpt: BackupGpt,
+    /// The sectors that a GPT is to count in, where it is to be written anew for that: some sectors of the
+    /// target differ from the source's then. The backup goes to the disk's end.
+    pub gpt_sectors: Option<SectorSize>,
+    /// What to do with zeros that the source stores.
+    pub zeros: Zeros,
+    /// Digests of the virtual disk to compute in the same pass.
+    pub digests: Vec<Algorithm>,
+    /// Whether the target is read back.
+    pub verify: Verify,
+    /// What to do with an existing target.
+    pub replace: Replace,
+    /// Whether the target is to survive a power failure once it has its name.
+    pub durability: Durability,
+    /// Ids and times that go into the target.
+    pub identity: Identity,
+    /// A window into the running conversion.
+    pub watch: Watch,
+}
+
+/// The virtual size that a target is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VirtualSize {
+    /// So many bytes.
+    Bytes(u64),
+    /// The size that the source's disk had before its format rounded it up. What was added must be
+    /// zeros.
+    Original,
+}
+
+/// What to do when the target is to be smaller than the source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shrink {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// What is beyond the new size is dropped if it is zeros; else it is an error.
+    DropZeros,
+}
+
+/// What becomes of the backup of a GPT, which belongs at the disk's end, where that moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackupGpt {
+    /// It stays where it is, as every other byte does; guests and their tools move it.
+    #[default]
+    Kept,
+    /// It is moved to the new end, and the table says so: some sectors of the target differ from
+    /// the source's.
+    Moved,
+}
+
+/// Whether the target is read back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// It is trusted.
+    #[default]
+    Trust,
+    /// It is read back through its own format, and compared with the source.
+    ReadBack,
+}
+
+/// Ids and times that go into a target, for formats that have them. What is `None` is random, or
+/// now; the same source, options and identity give the same bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The target's id.
+    pub uuid: Option<Uuid>,
+    /// When it was made, in seconds since 1970.
+    pub time: Option<u64>,
+}
+
+impl Identity {
+    /// What goes into the target; a second call may give another.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        Stamp {
+            uuid: self.uuid.unwrap_or_else(Uuid::new_v4).into_bytes(),
+            seconds: self.time.unwrap_or_else(now),
+        }
+    }
+}
+
+impl Convert {
+    /// A conversion with the defaults.
+    pub fn new(source: impl Into<Location>, target: impl Into<Location>) -> Self {
+        Self {
+            source: source.into(),
+            target: target.into(),
+            open: OpenOptions::default(),
+            to: None,
+            import: None,
+            waived: Vec::new(),
+            options: Vec::new(),
+            compress: None,
+            size: None,
+            shrink: Shrink::default(),
+            backup_gpt: BackupGpt::default(),
+            gpt_sectors: None,
+            zeros: Zeros::default(),
+            digests: Vec::new(),
+            verify: Verify::default(),
+            replace: Replace::Never,
+            durability: Durability::default(),
+            identity: Identity::default(),
+            watch: Watch::default(),
+        }
+    }
+
+    /// What to do when the target is to be smaller: an original size is asked for knowingly.
+    pub(crate) fn shrink(&self) -> Shrink {
+        match self.size {
+            Some(VirtualSize::Original) => Shrink::DropZeros,
+            Some(VirtualSize::Bytes(_)) | None => self.shrink,
+        }
+    }
+
+    /// What is to become of a GPT, where it is to be changed.
+    pub(crate) fn fit(&self) -> Option<Fit> {
+        let moved = (self.backup_gpt == BackupGpt::Moved).then_some(Fit::Moved);
+        self.gpt_sectors.map(Fit::Sectors).or(moved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_kept_and_what_it_lacks_is_new() {
+        let told = Identity { uuid: Some(Uuid::from_u128(7)), time: Some(8) };
+        assert_eq!(told.stamp().uuid, Uuid::from_u128(7).into_bytes());
+        assert_eq!(told.stamp().seconds, 8);
+        let new = Identity::default().stamp();
+        assert_eq!(Uuid::from_bytes(new.uuid).get_version_num(), 4);
+        assert_ne!(new.uuid, Identity::default().stamp().uuid);
+        assert!(new.seconds > 1_700_000_000);
+    }
+}
