@@ -1,11 +1,10 @@
 //! What the rules look at: an image and its disk, in facts.
 
 use diskferry_block_stream::{Detail, Problem};
-use diskferry_inspect::{Inspection, SectorSize};
+use diskferry_inspect::{Finding, Inspection, SectorSize};
 use diskferry_wrap::{Objection, Survey};
 
 use super::glance::Glance;
-use super::rule::is_of_backup;
 
 /// What is known of an image, or planned of one that is yet to be written.
 #[derive(Clone, Debug, Default)]
@@ -103,4 +102,21 @@ impl Facts {
             _ => None,
         }
     }
+}
+
+/// Whether a VMDK of that kind is more than one file.
+pub(super) fn is_split(subformat: &str) -> bool {
+    matches!(subformat, "monolithicFlat" | "twoGbMaxExtentSparse" | "twoGbMaxExtentFlat")
+}
+
+/// Whether it is about the backup of a GPT.
+pub(super) fn is_of_backup(finding: &Finding) -> bool {
+    matches!(
+        finding,
+        Finding::BackupDamaged { .. }
+            | Finding::BackupMissing { .. }
+            | Finding::BackupNotAtEnd { .. }
+            | Finding::BackupPastEnd { .. }
+            | Finding::CopiesDiffer { .. }
+    )
 }

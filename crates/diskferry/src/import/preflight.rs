@@ -4,9 +4,10 @@ use diskferry_block_stream::{Error, Limits, Result};
 use diskferry_engine::Job;
 use serde::Serialize;
 
-use super::ready::Readiness;
-use super::rule::{Certainty, Finding, Rule, Severity, Source};
-use super::{ImportTarget, facts::Facts};
+use super::facts::Facts;
+use super::profile::ImportTarget;
+use super::readiness::Readiness;
+use super::verdict::{Ruling, Verdict};
 use crate::source::DiskImage;
 use crate::source::unwrap::{InOrderOnly, is_compression};
 
@@ -42,58 +43,6 @@ pub struct Report {
     pub notes: &'static [&'static str],
 }
 
-/// What became of a rule.
-#[derive(Clone, Debug, Serialize)]
-pub struct Ruling {
-    /// The rule's name, unique among its target's.
-    pub id: &'static str,
-    /// Whether it lets the image through, with a warning or without.
-    pub ok: bool,
-    /// More exactly.
-    pub verdict: Verdict,
-    /// What was found.
-    pub text: String,
-    /// The target's own error code or message that this prevents.
-    pub code: Option<&'static str>,
-    /// What to do about it.
-    pub fix: Option<String>,
-    /// What the rule asks for.
-    pub rule: String,
-    /// How sure it is.
-    pub certainty: Certainty,
-    /// Where it is written.
-    pub source: Source,
-}
-
-/// What became of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// The image keeps to it.
-    Pass,
-    /// The image breaks it, which may do harm.
-    Warn,
-    /// The image breaks it, and is refused.
-    Fail,
-    /// The user lets the image break it.
-    Waived,
-    /// It could not be judged.
-    Unknown,
-}
-
-impl Verdict {
-    /// The word that people read.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Warn => "warn",
-            Self::Fail => "FAIL",
-            Self::Waived => "waived",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
 impl Preflight {
     /// Judges every rule of the target on the image and on its disk's content.
     ///
@@ -113,7 +62,7 @@ impl Preflight {
             file: image.name().to_owned(),
             target: self.target.name(),
             ready: true,
-            rules: judge(&readiness, &facts),
+            rules: readiness.rulings(&facts),
             convert: None,
             notes: self.target.notes(),
         };
@@ -128,7 +77,7 @@ impl Preflight {
         source.extend(resectors.then(|| "--gpt-sectors=512".to_owned()));
         source.extend(untold_size(&facts).map(|size| format!("--size={size}")));
         let line = readiness.command_line(image.given(), &target, &source);
-        let mended = planned.map(|planned| judge(&readiness, &planned));
+        let mended = planned.map(|planned| readiness.rulings(&planned));
         if !report.ready
             && let Some(mended) = &mended
             && mended.iter().all(|ruling| ruling.ok)
@@ -156,16 +105,14 @@ impl Preflight {
             member: member.clone(),
             ..Facts::default()
         };
-        let judged = self.target.rules().iter().map(|rule| {
-            let mut ruling = ruling(rule, &readiness, &facts);
+        let mut rules = readiness.rulings(&facts);
+        for (ruling, rule) in rules.iter_mut().zip(self.target.rules()) {
             if !rule.check.is_told_by_name(&facts) {
                 (ruling.ok, ruling.verdict) = (true, Verdict::Unknown);
                 "it could not be opened".clone_into(&mut ruling.text);
             }
             ruling.fix = (!ruling.ok).then(|| advice.clone());
-            ruling
-        });
-        let rules: Vec<Ruling> = judged.collect();
+        }
         let ready = rules.iter().all(|ruling| ruling.ok);
         let file = error.place().file.clone().unwrap_or_default();
         let (target, notes) = (self.target.name(), self.target.notes());
@@ -188,37 +135,4 @@ fn add_fixes(line: &str, rules: &mut [Ruling], mended: Option<&[Ruling]>) {
 fn untold_size(facts: &Facts) -> Option<u64> {
     let untold = facts.wrapping.last().is_some_and(|layer| is_compression(layer));
     (untold && matches!(facts.format, "raw" | "vhd")).then_some(facts.virtual_size)
-}
-
-/// Judges every rule; what is broken is to be mended by the rule's own advice.
-pub(super) fn judge(readiness: &Readiness, facts: &Facts) -> Vec<Ruling> {
-    readiness.target().rules().iter().map(|rule| ruling(rule, readiness, facts)).collect()
-}
-
-fn ruling(rule: &'static Rule, readiness: &Readiness, facts: &Facts) -> Ruling {
-    let (verdict, text) = match rule.check.judge(facts) {
-        Finding::Holds(text) => (Verdict::Pass, text),
-        Finding::Unknown(text) => (Verdict::Unknown, text),
-        Finding::Broken(text) | Finding::Doubtful(text) if readiness.waives(rule.id()) => {
-            (Verdict::Waived, text)
-        }
-        Finding::Doubtful(text) => (Verdict::Warn, text),
-        Finding::Broken(text) => match rule.severity() {
-            Severity::Refuses => (Verdict::Fail, text),
-            Severity::Warns => (Verdict::Warn, text),
-        },
-    };
-    Ruling {
-        id: rule.id(),
-        ok: verdict != Verdict::Fail,
-        verdict,
-        text,
-        code: rule.error_code(),
-        fix: matches!(verdict, Verdict::Fail | Verdict::Warn)
-            .then(|| rule.advice().map(str::to_owned))
-            .flatten(),
-        rule: rule.text(),
-        certainty: rule.certainty(),
-        source: rule.source(),
-    }
 }

@@ -7,7 +7,7 @@ use diskferry_inspect::{Content, ContentKind, Finding as Note, Inspection, Syste
 use diskferry_wrap::{Point, TarKind};
 use serde::Serialize;
 
-use super::facts::Facts;
+use super::facts::{Facts, is_of_backup};
 
 /// One rule of an import target.
 pub struct Rule {
@@ -741,17 +741,6 @@ fn places(disk: &Inspection, is: impl Fn(&Content) -> bool) -> Vec<String> {
 
 fn notes(disk: &Inspection, is: impl Fn(&Note) -> bool) -> Vec<String> {
     disk.notes.iter().filter(|note| is(&note.finding)).map(ToString::to_string).collect()
-}
-
-pub(super) fn is_of_backup(finding: &Note) -> bool {
-    matches!(
-        finding,
-        Note::BackupDamaged { .. }
-            | Note::BackupMissing { .. }
-            | Note::BackupNotAtEnd { .. }
-            | Note::BackupPastEnd { .. }
-            | Note::CopiesDiffer { .. }
-    )
 }
 
 impl Bounds {

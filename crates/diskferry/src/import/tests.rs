@@ -11,10 +11,11 @@ use diskferry_raw::Raw;
 use diskferry_wrap::{Objection as PackageObjection, Survey, TarKind};
 
 use super::facts::Facts;
-use super::preflight::{self, Verdict};
-use super::ready::Readiness;
+use super::profile::ImportTarget;
+use super::readiness::Readiness;
 use super::rule::{Bounds, Certainty, Check, Rule, Severity};
-use super::{ImportTarget, import_targets};
+use super::targets::import_targets;
+use super::verdict::Verdict;
 
 const GIB: u64 = 1 << 30;
 
@@ -225,7 +226,7 @@ fn each_rule_that_is_broken_alone_is_the_one_that_is_reported() {
     for target in import_targets() {
         let readiness = Readiness::new(*target, &[]).unwrap();
         let of = |facts: &Facts, verdict| -> Vec<&str> {
-            let rulings = preflight::judge(&readiness, facts);
+            let rulings = readiness.rulings(facts);
             rulings
                 .iter()
                 .filter(|ruling| ruling.verdict == verdict)
@@ -308,7 +309,7 @@ fn what_may_be_meant_either_way_warns_and_never_refuses() {
                     Check::FileSize(_) => facts.file_size = Some(value),
                     _ => facts.stored = Some(value),
                 }
-                let rulings = preflight::judge(&Readiness::new(*target, &[]).unwrap(), &facts);
+                let rulings = Readiness::new(*target, &[]).unwrap().rulings(&facts);
                 let ruling = rulings.iter().find(|ruling| ruling.id == rule.id()).unwrap();
                 assert_eq!(ruling.verdict, verdict, "{target}: {}: {value}", rule.id());
                 assert!(rulings.iter().all(|ruling| ruling.ok), "{target}: {rulings:?}");
@@ -346,7 +347,7 @@ fn what_is_in_an_archive_is_told_up_to_a_bound() {
     let mut facts = good(target);
     let members = (0..9).map(|number| format!("m{number}")).collect();
     facts.survey = Some(Survey { members, kinds: vec![TarKind::Pax, TarKind::Gnu] });
-    let rulings = preflight::judge(&Readiness::new(target, &[]).unwrap(), &facts);
+    let rulings = Readiness::new(target, &[]).unwrap().rulings(&facts);
     let failed = rulings.iter().filter(|ruling| ruling.verdict == Verdict::Fail);
     let texts: Vec<&str> = failed.map(|ruling| ruling.text.as_str()).collect();
     let expected =
@@ -400,7 +401,7 @@ fn names_are_judged_as_their_target_does() {
         let target = ImportTarget::from_name(target).unwrap();
         let mut facts = good(target);
         facts.as_name = Some(name.into());
-        let rulings = preflight::judge(&Readiness::new(target, &[]).unwrap(), &facts);
+        let rulings = Readiness::new(target, &[]).unwrap().rulings(&facts);
         let of_names = rulings.iter().filter(|ruling| ruling.text.contains(&format!("'{name}'")));
         // An image's name is not a file's.
         let of_names = of_names.filter(|ruling| fine || ruling.verdict != Verdict::Pass);

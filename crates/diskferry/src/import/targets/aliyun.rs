@@ -1,10 +1,11 @@
 //! Alibaba Cloud ECS.
 
+use super::super::make::{QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
+use super::super::profile::Profile;
 use super::super::rule::{Check, NameRule, Rule, Source, any, at_most, at_most_gb, between, only};
-use super::super::{Profile, QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
 use diskferry_inspect::{ContentKind, TableKind};
 
-use super::{
+use super::common::{
     BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, ONE_FILE, PARTITIONED,
     SECTORS, SOUND, WHOLE, WHOLE_VMDK,
 };

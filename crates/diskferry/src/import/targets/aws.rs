@@ -1,10 +1,13 @@
 //! Amazon EC2.
 
+use super::super::make::{OVA, RAW, VHD_DYNAMIC, VHD_FIXED, VMDK_STREAM};
+use super::super::profile::Profile;
 use super::super::rule::{Check, Rule, Source, any, at_most, only};
-use super::super::{OVA, Profile, RAW, VHD_DYNAMIC, VHD_FIXED, VMDK_STREAM};
-use super::{
-    BACKUP_GPT, NO_PARENT, NOTHING_BEYOND, ONE_FILE, OVF_CAPACITY, OVF_DIGESTS, OVF_FILES,
-    OVF_FIRST, OVF_FORMAT, OVF_SINGLE, OVF_SIZES, SECTORS, SOUND, TIB, WHOLE, WHOLE_VMDK,
+use super::common::{
+    BACKUP_GPT, NO_PARENT, NOTHING_BEYOND, ONE_FILE, SECTORS, SOUND, TIB, WHOLE, WHOLE_VMDK,
+};
+use super::ovf::{
+    OVF_CAPACITY, OVF_DIGESTS, OVF_FILES, OVF_FIRST, OVF_FORMAT, OVF_SINGLE, OVF_SIZES,
 };
 
 const PREREQUISITES: Source =

@@ -1,8 +1,9 @@
 //! Microsoft Azure.
 
+use super::super::make::VHD_AZURE;
+use super::super::profile::Profile;
 use super::super::rule::{Check, Rule, Source, at_most, between, only};
-use super::super::{Profile, VHD_AZURE};
-use super::{
+use super::common::{
     BACKUP_GPT, EFI_LOADER, GIB, MIB, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, PARTITIONED,
     SECTORS, SOUND, TIB, WHOLE,
 };

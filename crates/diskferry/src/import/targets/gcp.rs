@@ -2,9 +2,10 @@
 
 use diskferry_wrap::TarKind;
 
+use super::super::make::GCP;
+use super::super::profile::Profile;
 use super::super::rule::{Check, Rule, Source, any};
-use super::super::{GCP, Profile};
-use super::{
+use super::common::{
     BACKUP_GPT, EFI_LOADER, GIB, NOT_ENCRYPTED, NOTHING_BEYOND, PARTITIONED, SECTORS, SOUND, WHOLE,
 };
 

@@ -1,10 +1,13 @@
 //! Huawei Cloud IMS, and the clouds that run it.
 
+use super::super::make::{
+    Make, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM, ZVHD, ZVHD2,
+};
+use super::super::profile::Profile;
 use super::super::rule::{
     Accepts, Bounds, Check, NameRule, Rule, Source, any, at_most_gb, at_most_tb, only,
 };
-use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM, ZVHD, ZVHD2};
-use super::{
+use super::common::{
     BACKUP_GPT, EFI_LOADER, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SECTORS, SOUND,
     WHOLE, WHOLE_VMDK,
 };
@@ -69,8 +72,7 @@ const NO_VOLUMES: Rule = Rule::new("no-logical-volumes", Check::NoVolumes, GUIDE
     .warns()
     .hint("passwords and keys cannot be injected into a root on a logical volume");
 
-const IMAGES: &[super::super::Make] =
-    &[QCOW2, ZVHD2, ZVHD, RAW, VHD_DYNAMIC, VMDK_STREAM, VMDK_SPARSE, VDI];
+const IMAGES: &[Make] = &[QCOW2, ZVHD2, ZVHD, RAW, VHD_DYNAMIC, VMDK_STREAM, VMDK_SPARSE, VDI];
 
 const NOTES: &[&str] = &[
     "the disk's size is given in whole GB, at least the virtual size; of an OVA, its VMDK is uploaded",

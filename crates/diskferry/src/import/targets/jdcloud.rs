@@ -2,9 +2,12 @@
 
 use diskferry_inspect::{ContentKind, TableKind};
 
+use super::super::make::{QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
+use super::super::profile::Profile;
 use super::super::rule::{Bounds, Check, NameRule, Rule, Source, any, at_most_gb, only};
-use super::super::{Profile, QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
-use super::{NO_PARENT, NOT_ENCRYPTED, ONE_FILE, PARTITIONED, SECTORS, SOUND, WHOLE, WHOLE_VMDK};
+use super::common::{
+    NO_PARENT, NOT_ENCRYPTED, ONE_FILE, PARTITIONED, SECTORS, SOUND, WHOLE, WHOLE_VMDK,
+};
 
 const IMPORT_PAGE: Source = Source { title: "JD Cloud, Import private image", date: "2024" };
 const EXPORT_PAGE: Source = Source { title: "JD Cloud, Export private image", date: "2024" };

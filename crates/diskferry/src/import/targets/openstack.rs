@@ -1,8 +1,9 @@
 //! OpenStack Glance, and the inspector that it and Nova judge images with.
 
+use super::super::make::{QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
+use super::super::profile::Profile;
 use super::super::rule::{Check, Rule, Source, any, only};
-use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
-use super::{
+use super::common::{
     BACKUP_GPT, EFI_LOADER, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SECTORS, SOUND,
     WHOLE, WHOLE_VMDK,
 };

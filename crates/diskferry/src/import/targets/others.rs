@@ -2,9 +2,10 @@
 
 use diskferry_inspect::{ContentKind, TableKind};
 
+use super::super::make::{QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
+use super::super::profile::Profile;
 use super::super::rule::{Check, NameRule, Rule, Source, any, at_most_gb, only};
-use super::super::{Profile, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
-use super::{
+use super::common::{
     BACKUP_GPT, EFI_LOADER, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, ONE_FILE, PARTITIONED,
     SECTORS, SOUND, WHOLE, WHOLE_VMDK,
 };

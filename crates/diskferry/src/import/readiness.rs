@@ -3,11 +3,13 @@
 use diskferry_block_stream::{Detail, Error, Result};
 use diskferry_inspect::{GptState, SectorSize};
 
-use super::facts::Facts;
+use super::facts::{Facts, is_of_backup, is_split};
 use super::glance::Glance;
-use super::preflight::{self, Ruling, Verdict};
-use super::rule::{Check, is_of_backup};
-use super::{ImportTarget, Make, SECTOR};
+use super::make::{Make, SECTOR};
+use super::profile::ImportTarget;
+use super::quoting::quoted;
+use super::rule::Check;
+use super::verdict::{Ruling, Verdict, judge};
 use crate::format::{Compress, Format};
 use crate::place::file::STDIN;
 
@@ -56,8 +58,14 @@ impl Readiness {
         self.target
     }
 
-    pub fn waives(&self, id: &str) -> bool {
-        self.waived.iter().any(|waived| waived == id)
+    /// Whether one of its rules is about that.
+    pub(super) fn asks(&self, about: impl Fn(&Check) -> bool) -> bool {
+        self.target.rules().iter().any(|rule| about(&rule.check))
+    }
+
+    /// Every rule, judged.
+    pub(super) fn rulings(&self, facts: &Facts) -> Vec<Ruling> {
+        judge(self.target.rules(), &self.waived, facts)
     }
 
     /// What to make: in the format that was asked for or that the target's name means, where the
@@ -175,7 +183,7 @@ impl Readiness {
     /// # Errors
     /// `Unsupported` with every rule that refuses it.
     pub fn judge(&self, facts: &Facts) -> Result<Vec<String>> {
-        self.verdict(&preflight::judge(self, facts))
+        self.verdict(&self.rulings(facts))
     }
 
     /// The same by the beginning of a disk, where that settles it; a size of 0 is not known yet.
@@ -183,7 +191,7 @@ impl Readiness {
     /// # Errors
     /// As for [`judge`](Self::judge).
     pub fn judge_ahead(&self, facts: &Facts) -> Result<Vec<String>> {
-        let rulings = preflight::judge(self, facts).into_iter().zip(self.target.rules());
+        let rulings = self.rulings(facts).into_iter().zip(self.target.rules());
         let settled = rulings.filter(|(_, rule)| is_settled(&rule.check, facts));
         self.verdict(&settled.map(|(ruling, _)| ruling).collect::<Vec<_>>())
     }
@@ -203,27 +211,6 @@ impl Readiness {
         Ok(broken
             .map(|ruling| format!("{}: {}: {}", self.target, ruling.id, ruling.text))
             .collect())
-    }
-
-    /// A name for what is made of an image, as the target takes it.
-    pub fn target_name(&self, image: &str) -> String {
-        let Some(make) = self.target.0.makes.first() else { return String::new() };
-        let extension = make.format.extensions().first().copied().unwrap_or_default();
-        let path = if image == STDIN { "disk".into() } else { stem(image) };
-        let (folder, name) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let takes = |name: &str| {
-            self.target.rules().iter().all(|rule| match &rule.check {
-                Check::FileName(rule) => rule.takes(&format!("{name}.{extension}")),
-                _ => true,
-            })
-        };
-        let name = match takes(name) {
-            true => name.to_owned(),
-            false => name.chars().map(|c| if plain(c) { c } else { '-' }).collect(),
-        };
-        let target = format!("{folder}{name}.{extension}");
-        if target == image { format!("{folder}{name}-{}.{extension}", self.target) } else { target }
     }
 
     /// The command line that makes an image ready: `source` are the words that open it.
@@ -282,35 +269,10 @@ fn agrees(make: &Make, options: &[(String, String)]) -> bool {
     })
 }
 
-/// Whether a VMDK of that kind is more than one file.
-pub(super) fn is_split(subformat: &str) -> bool {
-    matches!(subformat, "monolithicFlat" | "twoGbMaxExtentSparse" | "twoGbMaxExtentFlat")
-}
-
 fn refusal(ruling: &Ruling) -> String {
     let code = ruling.code.map(|code| format!(" [{code}]")).unwrap_or_default();
     let advice = ruling.fix.as_ref().map(|fix| format!(" ({fix})")).unwrap_or_default();
     format!("{}: {}{code}{advice}", ruling.id, ruling.text)
-}
-
-/// A path without its extension, or extensions where it is an archive's.
-fn stem(path: &str) -> String {
-    let folder = path.rfind('/').map_or(0, |slash| slash + 1);
-    let (folder, mut name) = path.split_at(folder);
-    for extension in [".gz", ".xz", ".zst", ".bz2", ".tgz", ".tar"] {
-        name = name.strip_suffix(extension).filter(|rest| !rest.is_empty()).unwrap_or(name);
-    }
-    let end = name.rfind('.').filter(|dot| *dot > 0).unwrap_or(name.len());
-    format!("{folder}{}", &name[..end])
-}
-
-/// A word as a shell takes it.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use diskferry_engine::{self as engine, Job};
 use diskferry_wrap::{Digests, Objection, survey};
 
 use super::facts::Facts;
-use super::ready::Readiness;
+use super::readiness::Readiness;
 use super::rule::Check;
 use crate::source::DiskImage;
 use crate::source::unwrap::Archive;

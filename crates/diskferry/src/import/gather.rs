@@ -7,9 +7,9 @@ use diskferry_block_stream::{Bytes, Disk, Error, Result};
 use diskferry_engine::Job;
 use diskferry_inspect::{self as inspect, Inspection};
 
-use super::facts::Facts;
+use super::facts::{Facts, is_split};
 use super::glance::Glance;
-use super::ready::{Readiness, is_split};
+use super::readiness::Readiness;
 use super::rule::Check;
 use crate::look::map::MapKind;
 use crate::source::DiskImage;
@@ -93,10 +93,6 @@ impl Readiness {
         (facts.problems, facts.objections) = (Some(Vec::new()), Some(Vec::new()));
         facts.name = name.map(str::to_owned);
         Ok(facts)
-    }
-
-    pub(super) fn asks(&self, about: impl Fn(&Check) -> bool) -> bool {
-        self.target().rules().iter().any(|rule| about(&rule.check))
     }
 
     /// What an image says of itself.

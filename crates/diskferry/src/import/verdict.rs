@@ -1,0 +1,94 @@
+//! What became of each rule.
+
+use serde::Serialize;
+
+use super::facts::Facts;
+use super::rule::{Certainty, Finding, Rule, Severity, Source};
+
+/// What became of a rule.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ruling {
+    /// The rule's name, unique among its target's.
+    pub id: &'static str,
+    /// Whether it lets the image through, with a warning or without.
+    pub ok: bool,
+    /// More exactly.
+    pub verdict: Verdict,
+    /// What was found.
+    pub text: String,
+    /// The target's own error code or message that this prevents.
+    pub code: Option<&'static str>,
+    /// What to do about it.
+    pub fix: Option<String>,
+    /// What the rule asks for.
+    pub rule: String,
+    /// How sure it is.
+    pub certainty: Certainty,
+    /// Where it is written.
+    pub source: Source,
+}
+
+/// What became of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The image keeps to it.
+    Pass,
+    /// The image breaks it, which may do harm.
+    Warn,
+    /// The image breaks it, and is refused.
+    Fail,
+    /// The user lets the image break it.
+    Waived,
+    /// It could not be judged.
+    Unknown,
+}
+
+impl Verdict {
+    /// The word that people read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+            Self::Waived => "waived",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Judges every rule; what is broken is to be mended by the rule's own advice. Those that are waived are
+/// given by their ids.
+pub(super) fn judge(rules: &'static [Rule], waived: &[String], facts: &Facts) -> Vec<Ruling> {
+    rules.iter().map(|rule| ruling(rule, waived, facts)).collect()
+}
+
+fn ruling(rule: &'static Rule, waived: &[String], facts: &Facts) -> Ruling {
+    let (verdict, text) = match rule.check.judge(facts) {
+        Finding::Holds(text) => (Verdict::Pass, text),
+        Finding::Unknown(text) => (Verdict::Unknown, text),
+        Finding::Broken(text) | Finding::Doubtful(text)
+            if waived.iter().any(|id| id == rule.id()) =>
+        {
+            (Verdict::Waived, text)
+        }
+        Finding::Doubtful(text) => (Verdict::Warn, text),
+        Finding::Broken(text) => match rule.severity() {
+            Severity::Refuses => (Verdict::Fail, text),
+            Severity::Warns => (Verdict::Warn, text),
+        },
+    };
+    Ruling {
+        id: rule.id(),
+        ok: verdict != Verdict::Fail,
+        verdict,
+        text,
+        code: rule.error_code(),
+        fix: matches!(verdict, Verdict::Fail | Verdict::Warn)
+            .then(|| rule.advice().map(str::to_owned))
+            .flatten(),
+        rule: rule.text(),
+        certainty: rule.certainty(),
+        source: rule.source(),
+    }
+}
