@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use diskferry::{ErrorKind, Location, OpenOptions, Policy};
+use diskferry::{Control, ErrorKind, Location, OpenOptions, Policy};
 use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::fuzz::Choices;
 use tempfile::TempDir;
@@ -48,7 +48,7 @@ pub fn chain(input: &[u8]) {
         2 => place.package_of(&first, true),
         _ => place.folder.join(&first),
     };
-    let opened = options.open_image(&Location::from(path)).and_then(|image| {
+    let opened = options.open_image(&Location::from(path), &Control::default()).and_then(|image| {
         let mut bytes = vec![0xa5; image.disk().size() as usize];
         image.disk().cursor()?.read(0, &mut bytes)?;
         Ok((bytes, image.layers().len()))

@@ -8,9 +8,9 @@ use std::sync::{Arc, LazyLock};
 
 use diskferry::block_stream::Piece;
 use diskferry::{
-    Backing, BackupGpt, Choice, Compress, Convert, DiskImage, Error, ErrorKind, Format, Identity,
-    Input, Job, Limits, Location, OpenOptions, Preflight, Result, SectorSize, Shrink, Uuid, Verify,
-    VirtualSize, formats, import_targets,
+    Backing, BackupGpt, Choice, Compress, Control, Convert, DiskImage, Error, ErrorKind, Format,
+    Identity, Input, Job, Limits, Location, OpenOptions, Preflight, Result, SectorSize, Shrink,
+    Uuid, Verify, VirtualSize, formats, import_targets,
 };
 use diskferry_testkit::fuzz::Choices;
 use packages::package;
@@ -29,7 +29,7 @@ pub fn open(input: &[u8]) {
     let target = choices.byte();
     let file = file(choices);
     wanted.most = 2 << 30;
-    match wanted.options().open_bytes(Arc::new(file.clone()), None) {
+    match wanted.options().open_bytes(Arc::new(file.clone()), None, &Control::default()) {
         Err(error) => {
             honest(&error);
             // What is no file of ours comes through no pipe.
@@ -108,7 +108,7 @@ pub fn convert(input: &[u8]) {
     };
     let open = |path: &Path, options: OpenOptions| {
         let path = Location::from(path.to_owned());
-        options.open_image(&path).expect("what was converted can be opened")
+        options.open_image(&path, &Control::default()).expect("what was converted can be opened")
     };
     match converted {
         Err(error) => {
@@ -375,7 +375,7 @@ impl Pipe {
 }
 
 fn drain(options: &OpenOptions, path: PathBuf) -> Result<Piped> {
-    let stream = match options.open(&Location::from(path))? {
+    let stream = match options.open(&Location::from(path), &Control::default())? {
         Input::Stream(stream) => stream,
         Input::Image(image) => {
             assert!(options.scratch.is_some(), "a pipe can be read anywhere");

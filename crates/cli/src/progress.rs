@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use diskferry::{Pace, Progress, Stage, Watch};
+use diskferry::{Control, Pace, Stage};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ pub struct Display {
 
 impl Display {
     /// Starts to show the progress of a job, the way it is asked for.
-    pub fn start(when: args::Progress, progress: &Progress, watch: &Watch) -> Self {
+    pub fn start(when: args::Progress, control: &Control) -> Self {
         let terminal = io::stderr().is_terminal();
         let face: Box<dyn Face> = match when {
             args::Progress::Never => return Self { running: None },
@@ -31,9 +31,9 @@ impl Display {
             args::Progress::Json => Box::new(Lines(json_line)),
         };
         let (stop, stopped) = mpsc::channel();
-        let (progress, watch) = (progress.clone(), watch.clone());
+        let control = control.clone();
         let thread = thread::Builder::new().name("progress".to_owned()).spawn(move || {
-            show(face, &progress, &watch, &stopped);
+            show(face, &control, &stopped);
         });
         // Progress is not worth failing for.
         Self { running: thread.ok().map(|thread| (stop, thread)) }
@@ -53,6 +53,14 @@ impl Drop for Display {
 pub fn clear() {
     if let Some(bar) = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).take() {
         bar.finish_and_clear();
+    }
+}
+
+/// Does what writes to the terminal, with the bar out of its way.
+pub fn aside(write: impl FnOnce()) {
+    match &*SHOWN.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(bar) => bar.suspend(write),
+        None => write(),
     }
 }
 
@@ -84,12 +92,12 @@ trait Face: Send {
     fn end(&mut self, _moment: &Moment) {}
 }
 
-fn show(mut face: Box<dyn Face>, progress: &Progress, watch: &Watch, stopped: &mpsc::Receiver<()>) {
+fn show(mut face: Box<dyn Face>, control: &Control, stopped: &mpsc::Receiver<()>) {
     let started = Instant::now();
     let look = || Moment {
-        pace: watch.pace(),
-        passed: progress.passed(),
-        total: progress.total(),
+        pace: control.pace(),
+        passed: control.progress.passed(),
+        total: control.progress.total(),
         elapsed: started.elapsed(),
     };
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(face.interval()) {

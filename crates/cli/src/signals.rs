@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use diskferry::{Cancel, Error, ErrorKind, Result, Stage, Watch};
+use diskferry::{Control, Error, ErrorKind, Result, Stage};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
@@ -17,8 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(700);
 /// What a signal stops.
 #[derive(Clone)]
 struct Job {
-    cancel: Cancel,
-    watch: Watch,
+    control: Control,
     /// The file that is named then.
     subject: String,
 }
@@ -46,7 +45,7 @@ pub fn take_over() -> Result<()> {
             let job = current();
             let Some(job) = job.as_ref().filter(|_| first) else { end_now(job.as_ref()) };
             first = false;
-            job.cancel.cancel();
+            job.control.cancel.cancel();
             let job = job.clone();
             thread::spawn(move || {
                 thread::sleep(PATIENCE);
@@ -59,9 +58,9 @@ pub fn take_over() -> Result<()> {
 
 /// Turns the first signal from now on into a request to stop, and ends the process where that takes
 /// too long, or at the second signal. What is said then names the `subject`.
-pub fn handle(cancel: &Cancel, watch: &Watch, subject: &str) {
-    let (cancel, watch, subject) = (cancel.clone(), watch.clone(), subject.to_owned());
-    *current() = Some(Job { cancel, watch, subject });
+pub fn handle(control: &Control, subject: &str) {
+    let (control, subject) = (control.clone(), subject.to_owned());
+    *current() = Some(Job { control, subject });
 }
 
 fn current() -> MutexGuard<'static, Option<Job>> {
@@ -71,9 +70,9 @@ fn current() -> MutexGuard<'static, Option<Job>> {
 /// Ends the process without the job's help, unless the job has just succeeded.
 fn end_now(job: Option<&Job>) -> ! {
     let mut error = Error::cancelled();
-    if let Some(Job { watch, subject, .. }) = job {
-        while !watch.clean_up() {
-            if watch.pace().stage == Stage::Done {
+    if let Some(Job { control, subject }) = job {
+        while !control.undo() {
+            if control.pace().stage == Stage::Done {
                 // All that is left is to say so.
                 loop {
                     thread::park();

@@ -34,7 +34,6 @@
 //! [`block_stream`] vocabulary.
 #![forbid(unsafe_code)]
 
-mod control;
 mod convert;
 mod format;
 mod import;
@@ -43,7 +42,6 @@ mod place;
 mod source;
 mod target;
 
-pub use control::{Pace, Stage, Watch};
 pub use convert::{BackupGpt, Convert, Identity, Shrink, Summary, Verify, VirtualSize};
 pub use diskferry_block_stream as block_stream;
 pub use diskferry_block_stream::{
@@ -51,7 +49,7 @@ pub use diskferry_block_stream::{
     Progress, Result, parse_size,
 };
 pub use diskferry_codec::digest::{Algorithm, UnknownAlgorithm};
-pub use diskferry_engine::{Difference, Durability, Job, Replace, Zeros};
+pub use diskferry_engine::{Control, Difference, Durability, Job, Pace, Replace, Stage, Zeros};
 pub use diskferry_inspect::SectorSize;
 pub use diskferry_wrap::Choice;
 pub use format::{Compress, Format, formats};

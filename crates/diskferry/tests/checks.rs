@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use diskferry::{
-    Backing, DiskImage, ErrorKind, Input, Job, Location, OpenOptions, ProblemKind, Result,
+    Backing, Control, DiskImage, ErrorKind, Input, Job, Location, OpenOptions, ProblemKind, Result,
 };
 use diskferry_testkit::qemu;
 use flate2::read::GzDecoder;
@@ -308,7 +308,7 @@ fn digest(path: &Path) -> Result<String> {
     let allow = vec![path.parent().unwrap().to_owned()];
     let policy = diskferry::Policy { allow };
     let options = OpenOptions { policy, ..OpenOptions::default() };
-    let image = options.open_image(&Location::from(path))?;
+    let image = options.open_image(&Location::from(path), &Control::default())?;
     let algorithms = [diskferry::Algorithm::Sha256];
     let (_, digests) = Input::Image(image).digest(&algorithms, &Job::new(1)?)?;
     Ok(digests[0].1.clone())
@@ -371,7 +371,7 @@ fn open(path: &Path) -> Result<DiskImage> {
     let allow = vec![path.parent().unwrap().to_owned()];
     let policy = diskferry::Policy { allow };
     let options = OpenOptions { backing: Backing::Ignored, policy, ..OpenOptions::default() };
-    options.open_image(&Location::from(path))
+    options.open_image(&Location::from(path), &Control::default())
 }
 
 fn ours(path: &Path) -> (Finding, Vec<String>) {

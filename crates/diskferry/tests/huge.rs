@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cap::Cap;
 use diskferry::block_stream::{Bytes, Kind, Plan, Result};
-use diskferry::{Job, Limits, OpenOptions};
+use diskferry::{Control, Job, Limits, OpenOptions};
 use diskferry_testkit::format::STAMP;
 use diskferry_testkit::{Model, format, within};
 use diskferry_vmdk as vmdk;
@@ -62,7 +62,9 @@ fn look(name: &str, bytes: Arc<dyn Bytes>, size: u64, is: impl Fn(Kind) -> bool)
         let limits = Limits::default();
         let format = (name == "raw").then_some(diskferry::Format::RAW);
         let options = OpenOptions { limits, format, ..OpenOptions::default() };
-        let image = options.open_bytes(bytes, None).unwrap_or_else(|error| panic!("{error}"));
+        let image = options
+            .open_bytes(bytes, None, &Control::default())
+            .unwrap_or_else(|error| panic!("{error}"));
         let disk = image.disk();
         assert_eq!(disk.size(), size, "{name}");
         let mut cursor = disk.cursor().unwrap();

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use diskferry::{
-    Backing, BackupGpt, Convert, Difference, ErrorKind, Format, ImportTarget, Job, Limits,
+    Backing, BackupGpt, Control, Convert, Difference, ErrorKind, Format, ImportTarget, Job, Limits,
     Location, OpenOptions, Preflight, ProblemKind, Report, SectorSize, Summary, Verdict, Verify,
     VirtualSize, import_targets,
 };
@@ -31,7 +31,8 @@ fn converted(source: &Path, made: &Path, target: ImportTarget) -> diskferry::Res
 }
 
 fn preflight(image: &Path, target: ImportTarget) -> Report {
-    let image = OpenOptions::default().open_image(&Location::from(image)).unwrap();
+    let image =
+        OpenOptions::default().open_image(&Location::from(image), &Control::default()).unwrap();
     let preflight = Preflight {
         target,
         as_name: None,
@@ -63,7 +64,9 @@ fn what_is_made_for_a_target_is_ready_for_it() {
         assert!(report.ready, "{target}: {:?}", failed(&report));
         assert_eq!(report.convert, None, "{target}");
 
-        let open = |path: &Path| OpenOptions::default().open_image(&Location::from(path)).unwrap();
+        let open = |path: &Path| {
+            OpenOptions::default().open_image(&Location::from(path), &Control::default()).unwrap()
+        };
         let different = open(&source).compare(&open(&made), &Job::new(2).unwrap()).unwrap();
         assert!(matches!(different, None | Some(Difference::Size(..))), "{target}: {different:?}");
         fs::remove_file(&made).unwrap();
@@ -480,7 +483,9 @@ fn an_ova_that_would_be_refused_is_told_before_it_is_sent() {
     // What contradicts the archive is a problem to everybody, what only some mind is none.
     let problems = |how: &str| {
         python("python3", REPACK, &[&good, &odd, Path::new(how)]);
-        let image = OpenOptions::default().open_image(&Location::from(odd.as_path())).unwrap();
+        let image = OpenOptions::default()
+            .open_image(&Location::from(odd.as_path()), &Control::default())
+            .unwrap();
         let mut kinds = Vec::new();
         image.check(&Job::new(2).unwrap(), &mut |problem| kinds.push(problem.kind)).unwrap();
         kinds
@@ -502,7 +507,8 @@ fn an_ova_that_would_be_refused_is_told_before_it_is_sent() {
     assert!(info.warnings[0].contains("'good.ovf' has 'good-disk1.vmdk' with 1"), "{info:?}");
     for how in ["itself", "nowhere"] {
         python("python3", REPACK, &[&good, &odd, Path::new(how)]);
-        let opened = OpenOptions::default().open_image(&Location::from(odd.as_path()));
+        let opened =
+            OpenOptions::default().open_image(&Location::from(odd.as_path()), &Control::default());
         let error = opened.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
         assert!(error.to_string().contains("'good.ovf'"), "{error}");
@@ -624,7 +630,11 @@ fn a_grain_that_cannot_be_unpacked_is_found_before_it_is_sent() {
         converted(&source, &made, target(name)).unwrap();
         assert_eq!(failed(&preflight(&made, target(name))), [""; 0], "{name}");
         // It takes a reading of the file, which can be watched and stopped.
-        let open = || OpenOptions::default().open_image(&Location::from(made.as_path())).unwrap();
+        let open = || {
+            OpenOptions::default()
+                .open_image(&Location::from(made.as_path()), &Control::default())
+                .unwrap()
+        };
         let preflight_of = Preflight {
             target: target(name),
             as_name: None,
@@ -664,7 +674,8 @@ fn a_descriptor_without_its_disk_is_refused_and_so_is_its_disk_without_it() {
     assert_eq!(failed(&preflight(&descriptor, target("tencent"))), ["one-file"]);
     fs::remove_file(&flat).unwrap();
     let open = OpenOptions { backing: Backing::Lenient, ..OpenOptions::default() };
-    let image = open.open_image(&Location::from(descriptor.as_path())).unwrap();
+    let image =
+        open.open_image(&Location::from(descriptor.as_path()), &Control::default()).unwrap();
     let target = target("tencent");
     let preflight = Preflight {
         target,
@@ -688,11 +699,14 @@ fn an_image_of_a_format_that_is_not_read_is_no_raw_disk() {
         let output = command("gzip").arg("-c").arg(&path).run().unwrap();
         fs::write(&packed, output.stdout).unwrap();
         for path in [&path, &packed] {
-            let error = OpenOptions::default().open(&Location::from(path.as_path())).err().unwrap();
+            let error = OpenOptions::default()
+                .open(&Location::from(path.as_path()), &Control::default())
+                .err()
+                .unwrap();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
             assert!(error.to_string().contains(&format!("a {name} image")), "{error}");
             let raw = OpenOptions { format: Some(Format::RAW), ..OpenOptions::default() };
-            assert!(raw.open(&Location::from(path.as_path())).is_ok());
+            assert!(raw.open(&Location::from(path.as_path()), &Control::default()).is_ok());
         }
     }
 }
@@ -816,7 +830,8 @@ fn openstacks_inspector_and_the_rules_agree_about_odd_files() {
     for (((_, many, refused), path), said) in files.iter().zip(&paths).zip(said.lines()) {
         let judged = format!("{} {}", python_bool(*many), python_bool(*refused));
         assert_eq!(said, judged, "{}: the inspector", path.display());
-        let opened = OpenOptions::default().open_image(&Location::from(path.as_path()));
+        let opened =
+            OpenOptions::default().open_image(&Location::from(path.as_path()), &Control::default());
         // What we do not read at all needs no rule.
         if opened.is_err() {
             continue;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use diskferry::{
-    Algorithm, Cancel, Compress, Convert, Format, Input, Job, Location, MapEntry, MapKind,
+    Algorithm, Cancel, Compress, Control, Convert, Format, Input, Job, Location, MapEntry, MapKind,
     OpenOptions, Replace, Verify,
 };
 use diskferry_testkit::{Model, qemu};
@@ -110,7 +110,7 @@ fn make(folder: &Path, case: &Case) -> PathBuf {
 }
 
 fn open(path: &Path) -> diskferry::DiskImage {
-    OpenOptions::default().open_image(&Location::from(path)).unwrap()
+    OpenOptions::default().open_image(&Location::from(path), &Control::default()).unwrap()
 }
 
 fn sha256(path: &Path) -> String {
@@ -304,12 +304,14 @@ fn external_data_files_read_as_qemu_reads_them() {
             policy: diskferry::Policy { allow: vec![folder.path().to_owned()] },
             ..Default::default()
         };
-        let image = options.open_image(&Location::from(path.as_path())).unwrap();
+        let image =
+            options.open_image(&Location::from(path.as_path()), &Control::default()).unwrap();
         let job = Job::new(2).unwrap();
         let digests = Input::Image(image).digest(&[Algorithm::Sha256], &job).unwrap().1;
         assert_eq!(digests[0].1, qemu::sha256(&path, "qcow2"), "data_file_raw={raw}");
         // An absolute name needs leave.
-        let refused = OpenOptions::default().open_image(&Location::from(path.as_path()));
+        let refused =
+            OpenOptions::default().open_image(&Location::from(path.as_path()), &Control::default());
         assert!(refused.err().unwrap().to_string().contains("--allow-path"));
     }
 }
@@ -322,7 +324,7 @@ fn a_snapshot_reads_as_it_was() {
     qemu::img(&["snapshot", "-c", "first", text(&path)]);
     qemu::io(&path, "qcow2", &["write -P 0x77 0 3M"]);
     let options = OpenOptions { snapshot: Some("first".into()), ..Default::default() };
-    let image = options.open_image(&Location::from(path.as_path())).unwrap();
+    let image = options.open_image(&Location::from(path.as_path()), &Control::default()).unwrap();
     let job = Job::new(2).unwrap();
     let digests = Input::Image(image).digest(&[Algorithm::Sha256], &job).unwrap().1;
     assert_eq!(digests[0].1, before);

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use diskferry::{
-    Backing, Choice, Convert, DiskImage, ErrorKind, Job, Location, Locks, OpenOptions, Result,
+    Backing, Choice, Control, Convert, DiskImage, ErrorKind, Job, Location, Locks, OpenOptions,
+    Result,
 };
 use diskferry_testkit::child::{Bounded, Running, command};
 use diskferry_testkit::qemu;
@@ -60,7 +61,8 @@ fn folder() -> (tempfile::TempDir, impl Fn(&str) -> PathBuf) {
 
 fn open(path: &Path, locks: Locks) -> Result<DiskImage> {
     let policy = diskferry::Policy { allow: vec![path.parent().unwrap().to_owned()] };
-    OpenOptions { locks, policy, ..Default::default() }.open_image(&Location::from(path))
+    OpenOptions { locks, policy, ..Default::default() }
+        .open_image(&Location::from(path), &Control::default())
 }
 
 #[test]
@@ -118,7 +120,7 @@ fn however_it_comes_it_is_asked_for() {
     assert!(gzip.success());
     let _writers = [Holder::of(&at("base.qcow2"), &[]), Holder::of(&packed, &["-f", "raw"])];
     let file = File::open(at("base.qcow2")).unwrap();
-    let error = OpenOptions::default().open_file("it", file).err().unwrap();
+    let error = OpenOptions::default().open_file("it", file, &Control::default()).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
     let mut convert = Convert::new(packed.as_path(), at("out.raw").as_path());
     let error = convert.run(&Job::new(2).unwrap()).unwrap_err();
@@ -129,7 +131,9 @@ fn however_it_comes_it_is_asked_for() {
     assert!(summary.warnings.iter().any(|text| text.contains("may be torn")), "{summary:?}");
     // To look at an image whose base is in use is no harm: it is said.
     let lenient = OpenOptions { backing: Backing::Lenient, ..Default::default() };
-    let top = lenient.open_image(&Location::from(at("top.qcow2").as_path())).unwrap();
+    let top = lenient
+        .open_image(&Location::from(at("top.qcow2").as_path()), &Control::default())
+        .unwrap();
     assert!(top.warnings().iter().any(|text| text.contains("open for writing")));
 }
 
@@ -153,13 +157,14 @@ fn of_a_package_the_disk_that_is_meant_is_asked_for_and_of_pieces_each() {
         let format = if held == "base.qcow2" { "qcow2" } else { "raw" };
         let _holder = Holder::of(&at(held), &["-f", format]);
         let image = Location::from(at(image).as_path());
-        let error = one(number, Locks::Respect).open_image(&image).err().expect(held);
+        let error =
+            one(number, Locks::Respect).open_image(&image, &Control::default()).err().expect(held);
         assert_eq!(error.kind(), ErrorKind::Io, "{error}");
         assert!(error.to_string().contains(held), "{error}");
-        let opened = one(number, Locks::Ignore).open_image(&image).unwrap();
+        let opened = one(number, Locks::Ignore).open_image(&image, &Control::default()).unwrap();
         assert!(opened.warnings().iter().any(|text| text.contains("may be torn")), "{held}");
         if let Some(free) = free {
-            one(free, Locks::Respect).open_image(&image).unwrap();
+            one(free, Locks::Respect).open_image(&image, &Control::default()).unwrap();
         }
     }
 }

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use diskferry::{
-    Algorithm, Compress, Convert, Difference, DiskImage, Format, Identity, Input, Job, Location,
-    OpenOptions, Uuid, Verify, VirtualSize,
+    Algorithm, Compress, Control, Convert, Difference, DiskImage, Format, Identity, Input, Job,
+    Location, OpenOptions, Uuid, Verify, VirtualSize,
 };
 use diskferry_testkit::qemu;
 
@@ -157,13 +157,13 @@ fn convert(
 }
 
 fn open(path: &Path) -> DiskImage {
-    OpenOptions::default().open_image(&Location::from(path)).unwrap()
+    OpenOptions::default().open_image(&Location::from(path), &Control::default()).unwrap()
 }
 
 /// The file's own bytes, in short.
 fn fingerprint(path: &Path) -> (u64, String) {
     let options = OpenOptions { format: Some(Format::RAW), ..Default::default() };
-    let image = options.open_image(&Location::from(path)).unwrap();
+    let image = options.open_image(&Location::from(path), &Control::default()).unwrap();
     let (size, digests) = Input::Image(image).digest(&[Algorithm::Sha1], &job()).unwrap();
     (size, digests[0].1.clone())
 }

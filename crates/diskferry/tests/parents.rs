@@ -8,8 +8,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use diskferry::{
-    Algorithm, Backing, Convert, DiskImage, ErrorKind, Format, Identity, Input, Job, Location,
-    OpenOptions, Policy, Replace, Result, Uuid,
+    Algorithm, Backing, Control, Convert, DiskImage, ErrorKind, Format, Identity, Input, Job,
+    Location, OpenOptions, Policy, Replace, Result, Uuid,
 };
 use diskferry_testkit::{Model, qemu};
 
@@ -41,7 +41,7 @@ fn patch(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 }
 
 fn open(path: &Path) -> Result<DiskImage> {
-    OpenOptions::default().open_image(&Location::from(path))
+    OpenOptions::default().open_image(&Location::from(path), &Control::default())
 }
 
 fn read(image: &DiskImage) -> Vec<u8> {
@@ -221,7 +221,8 @@ mod qcow2 {
             let (top, _) = chain(folder.path(), name, "qcow2");
             let with = |parent: &Path| {
                 let parent = Some(parent.to_owned());
-                OpenOptions { parent, ..Default::default() }.open_image(&Location::from(&*top))
+                OpenOptions { parent, ..Default::default() }
+                    .open_image(&Location::from(&*top), &Control::default())
             };
             // What the given one names is beside it.
             let image = with(&mid).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -230,7 +231,8 @@ mod qcow2 {
             for backing in [Backing::Required, Backing::Lenient] {
                 let parent = Some(folder.path().join("gone"));
                 let options = OpenOptions { parent, backing, ..Default::default() };
-                let error = options.open_image(&Location::from(&*top)).err().unwrap();
+                let error =
+                    options.open_image(&Location::from(&*top), &Control::default()).err().unwrap();
                 assert_eq!(error.kind(), ErrorKind::Io, "{error}");
                 assert!(error.to_string().contains("gone"), "{error}");
             }
@@ -250,7 +252,10 @@ mod qcow2 {
                 let options =
                     OpenOptions { parent: Some(base.clone()), backing, ..Default::default() };
                 let image = folder.path().join(image);
-                let error = options.open_image(&Location::from(&*image)).err().unwrap();
+                let error = options
+                    .open_image(&Location::from(&*image), &Control::default())
+                    .err()
+                    .unwrap();
                 assert_eq!(error.kind(), ErrorKind::Misuse, "{error}");
             }
         }
@@ -260,7 +265,8 @@ mod qcow2 {
 /// Opens an image over a parent that the caller gives.
 fn over(path: &Path, parent: &Path) -> Result<DiskImage> {
     let parent = Some(parent.to_owned());
-    OpenOptions { parent, ..Default::default() }.open_image(&Location::from(path))
+    OpenOptions { parent, ..Default::default() }
+        .open_image(&Location::from(path), &Control::default())
 }
 
 mod vhd {
@@ -370,7 +376,10 @@ mod vhd {
         assert!(image.warnings()[0].contains(&wanted), "{:?}", image.warnings());
         refused(&path, ErrorKind::Damaged, &["top.vhd", "base.vhd", &BASE.to_string(), &wanted]);
         let lenient = OpenOptions { backing: Backing::Lenient, ..Default::default() };
-        let info = lenient.open_image(&Location::from(path.as_path())).unwrap().info();
+        let info = lenient
+            .open_image(&Location::from(path.as_path()), &Control::default())
+            .unwrap()
+            .info();
         assert_eq!(info.chain.len(), 2);
         assert!(info.chain[1].error.as_ref().unwrap().contains(&wanted), "{:?}", info.chain[1]);
         assert!(info.chain[1].virtual_size.is_none());
@@ -443,12 +452,16 @@ mod vdi {
             policy: Policy { allow: vec![elsewhere.path().to_owned()] },
             ..Default::default()
         };
-        let image = options.open_image(&Location::from(path.as_path())).unwrap();
+        let image =
+            options.open_image(&Location::from(path.as_path()), &Control::default()).unwrap();
         assert!(read(&image) == expected);
         let given = over(&path, &elsewhere.path().join("base.vdi")).unwrap();
         assert!(read(&given) == expected && given.warnings().is_empty());
         let options = OpenOptions::default();
-        let error = options.open_file("stdin", fs::File::open(&path).unwrap()).err().unwrap();
+        let error = options
+            .open_file("stdin", fs::File::open(&path).unwrap(), &Control::default())
+            .err()
+            .unwrap();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains(&BASE.to_string()), "{error}");
     }
@@ -583,7 +596,7 @@ mod vmdk {
         fs::write(folder.path().join("x-flat.vmdk"), vec![1; 1 << 20]).unwrap();
         let policy = Policy { allow: vec![elsewhere.path().to_owned()] };
         let options = OpenOptions { policy, ..Default::default() };
-        let image = options.open_image(&Location::from(&*path)).unwrap();
+        let image = options.open_image(&Location::from(&*path), &Control::default()).unwrap();
         assert!(read(&image) == vec![7; 1 << 20]);
         assert!(read(&open(&path).unwrap()) == vec![1; 1 << 20]);
     }
@@ -635,7 +648,7 @@ mod vmdk {
         let allowing = |folder: &Path| {
             let policy = Policy { allow: vec![folder.to_owned()] };
             let options = OpenOptions { policy, ..Default::default() };
-            options.open_image(&Location::from(path.as_path()))
+            options.open_image(&Location::from(path.as_path()), &Control::default())
         };
         for name in ["base.vmdk", "../base.vmdk", "/vmfs/volumes/one/base.vmdk"] {
             make_child(&path, &id, name);

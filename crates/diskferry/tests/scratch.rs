@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use diskferry::{
-    Cancel, ErrorKind, Format, ImportTarget, Limits, Location, OpenOptions, Preflight,
+    Control, ErrorKind, Format, ImportTarget, Limits, Location, OpenOptions, Preflight,
 };
 use diskferry_testkit::child::{Bounded, command};
 
@@ -29,7 +29,7 @@ fn without_a_folder_for_it_nothing_is_unpacked_and_the_error_says_how_to() {
         ("a.tar.gz", "/a.tar.gz"),
         ("a b.tgz", "/a b.tgz'"),
     ] {
-        let error = OpenOptions::default().open(&at(name)).err().unwrap();
+        let error = OpenOptions::default().open(&at(name), &Control::default()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}");
         let text = error.to_string();
         assert!(text.contains("unpack it first: ") && text.ends_with(advice), "{text}");
@@ -54,11 +54,11 @@ fn unpacking_stops_when_asked_and_counts_the_packed_bytes() {
     sh(folder.path(), "qemu-img create -q -f qcow2 a.qcow2 1M; gzip -k a.qcow2");
     let location = Location::from(folder.path().join("a.qcow2.gz"));
     let options = OpenOptions { scratch: Some(folder.path().to_owned()), ..OpenOptions::default() };
-    assert_eq!(options.open_image(&location).unwrap().disk().size(), 1 << 20);
+    let control = Control::default();
+    assert_eq!(options.open_image(&location, &control).unwrap().disk().size(), 1 << 20);
     let packed = fs::metadata(folder.path().join("a.qcow2.gz")).unwrap().len();
-    assert_eq!((options.progress.total(), options.progress.passed()), (packed, packed));
-    let cancel = Cancel::default();
-    cancel.cancel();
-    let stopped = OpenOptions { cancel, ..options };
-    assert_eq!(stopped.open_image(&location).err().unwrap().kind(), ErrorKind::Cancelled);
+    assert_eq!((control.progress.total(), control.progress.passed()), (packed, packed));
+    control.cancel.cancel();
+    let stopped = options.open_image(&location, &control).err().unwrap();
+    assert_eq!(stopped.kind(), ErrorKind::Cancelled);
 }

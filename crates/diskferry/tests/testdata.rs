@@ -6,7 +6,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use diskferry::{
-    Algorithm, Convert, ErrorKind, Input, Job, Location, OpenOptions, Replace, Result, VirtualSize,
+    Algorithm, Control, Convert, ErrorKind, Input, Job, Location, OpenOptions, Replace, Result,
+    VirtualSize,
 };
 use diskferry_block_stream::{Limits, Piece, Stream};
 use diskferry_vmdk::StreamOptimizedStream;
@@ -96,7 +97,7 @@ fn path_in(copy: &TempDir, row: &Row) -> PathBuf {
 /// Opens an image and reads all of it: its size and its digests.
 fn read(path: &Path, row: &Row) -> Result<(u64, String, String)> {
     let options = OpenOptions { snapshot: row.snapshot.clone(), ..Default::default() };
-    let image = options.open_image(&Location::from(path))?;
+    let image = options.open_image(&Location::from(path), &Control::default())?;
     assert_eq!(image.format().name(), row.format, "{}", row.file);
     let size = image.disk().size();
     let job = Job::new(2)?;
@@ -182,7 +183,9 @@ fn a_stream_optimized_vmdk_reads_the_same_from_a_pipe() {
         match (from_a_pipe(&path), row.expects("ok")) {
             (Ok(bytes), true) => {
                 met.0 += 1;
-                let image = OpenOptions::default().open_image(&Location::from(&*path)).unwrap();
+                let image = OpenOptions::default()
+                    .open_image(&Location::from(&*path), &Control::default())
+                    .unwrap();
                 let mut disk = vec![0; image.disk().size() as usize];
                 image.disk().cursor().unwrap().read(0, &mut disk).unwrap();
                 assert!(bytes == disk, "{}", row.file);

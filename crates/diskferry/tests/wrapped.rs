@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use diskferry::{
-    Algorithm, Choice, Convert, DiskImage, ErrorKind, Format, Identity, Info, Input, Job, Limits,
-    Location, OpenOptions, ProblemKind, Result, Summary, Uuid, Verify,
+    Algorithm, Choice, Control, Convert, DiskImage, ErrorKind, Format, Identity, Info, Input, Job,
+    Limits, Location, OpenOptions, ProblemKind, Result, Summary, Uuid, Verify,
 };
 use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::qemu;
@@ -57,7 +57,7 @@ fn job() -> Job {
 }
 
 fn digest(path: &Path, options: &OpenOptions) -> Result<(u64, String)> {
-    let input = options.open(&Location::from(path))?;
+    let input = options.open(&Location::from(path), &Control::default())?;
     let (size, digests) = input.digest(&[Algorithm::Sha256], &job())?;
     Ok((size, digests[0].1.clone()))
 }
@@ -67,7 +67,7 @@ fn info(path: &Path) -> Info {
 }
 
 fn image(path: &Path) -> DiskImage {
-    OpenOptions::default().open_image(&Location::from(path)).unwrap()
+    OpenOptions::default().open_image(&Location::from(path), &Control::default()).unwrap()
 }
 
 /// Wrapped and found: the disk's digest, its name, what it is in.
@@ -217,7 +217,9 @@ fn a_check_of_all_bytes_can_be_stopped_and_says_how_far_it_is() {
     bytes[end] ^= 1;
     fs::write(folder.path("bad.gz"), bytes).unwrap();
     let mut problems = Vec::new();
-    if let Ok(image) = OpenOptions::default().open_image(&Location::from(folder.path("bad.gz"))) {
+    if let Ok(image) = OpenOptions::default()
+        .open_image(&Location::from(folder.path("bad.gz")), &Control::default())
+    {
         image.check(&job(), &mut |problem| problems.push(problem.text)).unwrap();
         assert_eq!(problems.len(), 1, "{problems:?}");
     }
@@ -293,7 +295,8 @@ fn an_ova_lists_its_disks_and_each_can_be_had() {
     bytes[20_000] ^= 1;
     fs::write(folder.path("b.ova"), bytes).unwrap();
     let options = OpenOptions { disk: Choice::Number(1), ..OpenOptions::default() };
-    let image = options.open_image(&Location::from(folder.path("b.ova"))).unwrap();
+    let image =
+        options.open_image(&Location::from(folder.path("b.ova")), &Control::default()).unwrap();
     let mut problems = Vec::new();
     image.check(&job(), &mut |problem| problems.push(problem.text)).unwrap();
     assert!(
@@ -592,7 +595,10 @@ fn what_unpacks_without_end_ends() {
         let path = folder.path(file);
         let error = digest(&path, &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Limit, "{file}: {error}");
-        assert!(options.open_image(&Location::from(path.as_path())).is_err(), "{file}");
+        assert!(
+            options.open_image(&Location::from(path.as_path()), &Control::default()).is_err(),
+            "{file}"
+        );
         assert!(digest(&path, &OpenOptions::default()).is_ok(), "{file}");
     }
 }
@@ -617,7 +623,8 @@ fn a_wrapped_file_cut_anywhere_is_an_error() {
             let cut_short = digest(&path, &OpenOptions::default());
             assert!(cut_short.is_err() || cut_short.unwrap() == content, "{file} cut at {cut}");
             // Nor is it found whole when it is looked at.
-            let image = OpenOptions::default().open_image(&Location::from(path.as_path()));
+            let image = OpenOptions::default()
+                .open_image(&Location::from(path.as_path()), &Control::default());
             let Ok(image) = image else { continue };
             let read = Input::Image(image).digest(&[Algorithm::Sha256], &job());
             assert!(read.is_err() || read.unwrap().1[0].1 == content.1, "{file} cut at {cut}");
@@ -638,7 +645,7 @@ fn raw_means_as_it_is() {
     let path = folder.path("a.gz");
     let options = OpenOptions { format: Some(Format::RAW), ..OpenOptions::default() };
     assert_eq!(digest(&path, &options).unwrap().0, path.metadata().unwrap().len());
-    let image = options.open_image(&Location::from(path.as_path())).unwrap();
+    let image = options.open_image(&Location::from(path.as_path()), &Control::default()).unwrap();
     assert!(image.warnings()[0].contains("gzip"), "{:?}", image.warnings());
 }
 

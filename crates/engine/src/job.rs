@@ -1,18 +1,19 @@
 //! What a piece of work may use: threads, memory, and the means to follow and stop it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Cancel, Error, Progress, Result};
+use diskferry_block_stream::{Error, Result};
+
+use crate::control::Control;
 
 /// The threads, the memory and the controls of a copy, a comparison or a digest.
 pub struct Job {
     pool: Arc<rayon::ThreadPool>,
     /// Bound on buffers, in bytes.
     pub memory: u64,
-    /// Stops the work.
-    pub cancel: Cancel,
-    /// How far it is.
-    pub progress: Progress,
+    /// The means to follow and stop it.
+    pub control: Control,
 }
 
 impl Job {
@@ -29,23 +30,13 @@ impl Job {
             .thread_name(|n| format!("ferry-{n}"))
             .build()
             .map_err(|error| Error::from(std::io::Error::other(error)).doing("starting threads"))?;
-        Ok(Self {
-            pool: Arc::new(pool),
-            memory: Self::MEMORY,
-            cancel: Cancel::default(),
-            progress: Progress::default(),
-        })
+        Ok(Self { pool: Arc::new(pool), memory: Self::MEMORY, control: Control::default() })
     }
 
     /// A part of the work, with the same threads, memory and progress, that can be stopped alone.
     #[must_use]
     pub fn part(&self) -> Self {
-        Self {
-            pool: Arc::clone(&self.pool),
-            memory: self.memory,
-            cancel: self.cancel.part(),
-            progress: self.progress.clone(),
-        }
+        Self { pool: Arc::clone(&self.pool), memory: self.memory, control: self.control.part() }
     }
 
     /// How many threads it has.
@@ -60,5 +51,14 @@ impl Job {
                 scope.spawn(|_| work());
             }
         });
+    }
+}
+
+/// A job is followed and stopped by its [`Control`].
+impl Deref for Job {
+    type Target = Control;
+
+    fn deref(&self) -> &Control {
+        &self.control
     }
 }

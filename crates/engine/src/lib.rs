@@ -6,6 +6,7 @@
 
 mod adapt;
 mod compare;
+mod control;
 mod copy;
 mod input;
 mod job;
@@ -16,6 +17,7 @@ mod sequence;
 
 pub use adapt::{Begin, Chain, Pad, Patched, Rewinding, Slice};
 pub use compare::{Difference, compare};
+pub use control::{Control, Pace, Stage, Undo, Undoing};
 pub use copy::{Copied, CopyOptions, Zeros, copy, copy_split, digest, fingerprint};
 pub use input::{FileBytes, ReadStream};
 pub use job::Job;

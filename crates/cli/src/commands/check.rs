@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use diskferry::{Backing, Location, Problem, ProblemKind, Watch};
+use diskferry::{Backing, Location, Problem, ProblemKind};
 use serde_json::json;
 
 use super::{Outcome, stdout};
@@ -18,10 +18,10 @@ const LISTED: u64 = 10_000;
 /// Lists problems as they are found: a bad image may have more than memory.
 pub fn check(arguments: args::Check) -> Outcome {
     let args::Check { look: args::Look { image, from, json }, work } = arguments;
-    let watch = Watch::default();
-    let job = work.job(&watch, &image)?;
-    let open = from.open_options(Backing::Ignored, &job);
-    let image = open.open_image(&Location::from_argument(image))?;
+    let job = work.job(&image)?;
+    let open = from.open_options(Backing::Ignored);
+    let display = Display::start(work.progress, &job.control);
+    let image = open.open_image(&Location::from_argument(image), &job.control)?;
     from.warn(image.warnings());
     let mut out = stdout();
     let mut found = Found::default();
@@ -30,7 +30,6 @@ pub fn check(arguments: args::Check) -> Outcome {
         let (file, format) = (json!(image.name()), json!(image.format().name()));
         write!(out, "{{\n  \"file\": {file},\n  \"format\": {format},\n  \"problems\": [")?;
     }
-    let display = Display::start(work.progress, &job.progress, &watch);
     let checked = image.check(&job, &mut |problem| {
         let first = found.total() == 0;
         found.count(problem.kind);

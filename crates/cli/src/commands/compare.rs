@@ -2,40 +2,40 @@
 
 use std::io::Write;
 
-use diskferry::{Backing, Difference, Location, OpenOptions, Watch};
+use diskferry::{Backing, Difference, Location, OpenOptions};
 use serde_json::json;
 
-use super::{Outcome, choice, print_json, stdout};
+use super::{Outcome, choice, print_json, stdout, warn};
 use crate::args;
 use crate::human::plain;
-use crate::outcome::{Answer, tell};
+use crate::outcome::Answer;
 use crate::progress::Display;
 
 /// Compares two disks and says where they differ first.
 pub fn compare(arguments: args::Compare) -> Outcome {
-    let watch = Watch::default();
-    let job = arguments.work.job(&watch, &arguments.a)?;
-    let open = arguments.from.open_options(Backing::Required, &job);
-    let a = open.open_image(&Location::from_argument(&arguments.a))?;
+    let job = arguments.work.job(&arguments.a)?;
+    let open = arguments.from.open_options(Backing::Required);
+    let display = Display::start(arguments.work.progress, &job.control);
+    let a = open.open_image(&Location::from_argument(&arguments.a), &job.control)?;
     arguments.from.warn(a.warnings());
     let open = OpenOptions {
         format: arguments.from_b,
         disk: choice(arguments.disk_b),
         snapshot: arguments.snapshot_b.clone(),
         parent: arguments.backing_b.clone(),
-        ..arguments.from.open_options(Backing::Required, &job)
+        ..arguments.from.open_options(Backing::Required)
     };
-    let b = open.open_image(&Location::from_argument(&arguments.b))?;
+    let b = open.open_image(&Location::from_argument(&arguments.b), &job.control)?;
     if arguments.from.force_share || arguments.backing_b.is_some() {
-        b.warnings().iter().for_each(|warning| tell(&format!("warning: {warning}")));
+        warn(b.warnings());
     }
     let sizes = (a.disk().size(), b.disk().size());
     let difference = if arguments.strict && sizes.0 != sizes.1 {
         Some(Difference::Size(sizes.0, sizes.1))
     } else {
-        let _display = Display::start(arguments.work.progress, &job.progress, &watch);
         a.compare(&b, &job)?
     };
+    drop(display);
     let same = match difference {
         None => true,
         Some(Difference::Size(..)) => !arguments.strict,

@@ -7,31 +7,28 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use diskferry::{
-    Backing, BackupGpt, Compress, Durability, Error, Identity, Info, Job, Location, Replace,
-    Shrink, Summary, Verify, Watch, Zeros,
+    Backing, BackupGpt, Compress, Durability, Error, Identity, Info, Location, Replace, Shrink,
+    Summary, Verify, Zeros,
 };
 
-use super::{Outcome, Pairs, print_json, stdout, unique};
+use super::{Outcome, Pairs, print_json, stdout, unique, warn};
 use crate::args;
 use crate::human;
-use crate::outcome::{Answer, Failure, tell};
+use crate::outcome::{Answer, Failure};
 use crate::progress::Display;
 
 /// Converts, and says what was done.
 pub fn convert(arguments: args::Convert) -> Outcome {
-    let watch = Watch::default();
-    let job = arguments.work.job(&watch, &arguments.target)?;
-    let request = request(&arguments, &watch, &job)?;
+    let job = arguments.work.job(&arguments.target)?;
+    let request = request(&arguments)?;
     let (progress, quiet) = (arguments.work.progress, arguments.quiet);
     let when =
         if quiet && progress == args::Progress::Auto { args::Progress::Never } else { progress };
-    let display = Display::start(when, &job.progress, &watch);
+    let display = Display::start(when, &job.control);
     let converted = request.run(&job);
     drop(display);
     let summary = converted?;
-    for warning in &summary.warnings {
-        tell(&format!("warning: {warning}"));
-    }
+    warn(&summary.warnings);
     if quiet {
         return Ok(Answer::Yes);
     }
@@ -48,15 +45,11 @@ pub fn convert(arguments: args::Convert) -> Outcome {
     Ok(Answer::Yes)
 }
 
-fn request(
-    arguments: &args::Convert,
-    watch: &Watch,
-    job: &Job,
-) -> Result<diskferry::Convert, Failure> {
+fn request(arguments: &args::Convert) -> Result<diskferry::Convert, Failure> {
     Ok(diskferry::Convert {
         source: Location::from_argument(&arguments.source),
         target: Location::from_argument(&arguments.target),
-        open: arguments.from.open_options(Backing::Required, job),
+        open: arguments.from.open_options(Backing::Required),
         to: arguments.to,
         import: arguments.import,
         waived: arguments.waive.clone(),
@@ -72,7 +65,6 @@ fn request(
         replace: if arguments.force { Replace::Allowed } else { Replace::Never },
         durability: if arguments.sync { Durability::Synced } else { Durability::Cached },
         identity: Identity { uuid: arguments.uuid, time: source_date_epoch()? },
-        watch: watch.clone(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use diskferry::{Algorithm, Backing, Location, Watch};
+use diskferry::{Algorithm, Backing, Location, Stage};
 use serde_json::{Map, Value, json};
 
 use super::{Outcome, print_json, stdout, unique};
@@ -13,16 +13,16 @@ use crate::progress::Display;
 
 /// Computes digests, and prints them as `sha256sum` does: each line when it is known.
 pub fn digest(arguments: args::Digest) -> Outcome {
-    let watch = Watch::default();
-    let job = arguments.work.job(&watch, &arguments.images[0])?;
+    let job = arguments.work.job(&arguments.images[0])?;
     let algorithms = unique(&arguments.algorithm);
     let mut all = Vec::new();
     for image in &arguments.images {
-        let open = arguments.from.open_options(Backing::Required, &job);
-        let input = open.open(&Location::from_argument(image))?;
+        let open = arguments.from.open_options(Backing::Required);
+        job.control.enter(Stage::Opening);
+        let display = Display::start(arguments.work.progress, &job.control);
+        let input = open.open(&Location::from_argument(image), &job.control)?;
         let name = input.name().to_owned();
         arguments.from.warn(&input.warnings());
-        let display = Display::start(arguments.work.progress, &job.progress, &watch);
         let digested = input.digest(&algorithms, &job);
         drop(display);
         let (size, digests) = digested?;

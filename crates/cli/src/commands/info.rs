@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use diskferry::{
-    Backing, Choice, DataFile, Info, Job, Location, OpenOptions, SnapshotInfo, WrappedDisk,
+    Backing, Choice, DataFile, Info, Location, OpenOptions, SnapshotInfo, WrappedDisk,
 };
 
 use super::convert::{told, virtual_size};
@@ -15,7 +15,7 @@ use crate::outcome::Answer;
 /// Says what an image is. A backing file that cannot be opened is a warning here.
 pub fn info(arguments: args::Info) -> Outcome {
     let args::Info { look: args::Look { image, from, json }, all_disks } = arguments;
-    let open = from.open_options(Backing::Lenient, &Job::new(1)?);
+    let open = from.open_options(Backing::Lenient);
     // Of several disks the first is shown, and all that are known are listed.
     let disk = from.disk.map_or(Choice::First, Choice::Number);
     let open = OpenOptions { disk, scratch: None, ..open };

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use diskferry::{Backing, Cancel, Job, Location, MapEntry};
+use diskferry::{Backing, Control, Location, MapEntry};
 
 use super::{Outcome, stdout};
 use crate::args;
@@ -11,18 +11,18 @@ use crate::outcome::{Answer, Failure};
 
 /// Lists extents as they are found: a map may be longer than memory.
 pub fn map(arguments: args::Look) -> Outcome {
-    let open = arguments.from.open_options(Backing::Required, &Job::new(1)?);
-    let image = open.open_image(&Location::from_argument(arguments.image))?;
+    let open = arguments.from.open_options(Backing::Required);
+    let control = Control::default();
+    let image = open.open_image(&Location::from_argument(arguments.image), &control)?;
     arguments.from.warn(image.warnings());
     let mut out = stdout();
     // The library's callback speaks of its own errors only; those of stdout are kept here.
     let mut unwritten: Option<Failure> = None;
     let mut first = true;
-    let cancel = Cancel::default();
     if !arguments.json {
         writeln!(out, "{:>18}  {:>18}  {:6}  STORED AT", "START", "LENGTH", "KIND")?;
     }
-    let mapped = image.map(&cancel, |entry| {
+    let mapped = image.map(&control.cancel, |entry| {
         let written = if arguments.json {
             write_json(&mut out, &entry, first)
         } else {
@@ -31,7 +31,7 @@ pub fn map(arguments: args::Look) -> Outcome {
         first = false;
         if let Err(failure) = written {
             unwritten = Some(failure);
-            cancel.cancel();
+            control.cancel.cancel();
         }
         Ok(())
     });

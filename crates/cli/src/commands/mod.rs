@@ -26,12 +26,12 @@ use std::env;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
 
-use diskferry::{Algorithm, Backing, Choice, Job, Limits, Locks, OpenOptions, Policy, Watch};
+use diskferry::{Algorithm, Backing, Choice, Job, Limits, Locks, OpenOptions, Policy};
 use serde::Serialize;
 
 use crate::args::{Source, Work};
 use crate::outcome::{Answer, Failure, tell};
-use crate::signals;
+use crate::{progress, signals};
 
 type Outcome = Result<Answer, Failure>;
 
@@ -47,6 +47,13 @@ fn print_json(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failur
     Ok(())
 }
 
+/// Tells what is odd, with the progress out of the way.
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        progress::aside(|| tell(&format!("warning: {warning}")));
+    }
+}
+
 /// The disk of that number, or the only one.
 fn choice(disk: Option<u32>) -> Choice {
     disk.map_or(Choice::Only, Choice::Number)
@@ -56,11 +63,11 @@ impl Source {
     /// Tells what an image was opened with, where that was asked for against what the image or a machine says.
     fn warn(&self, warnings: &[String]) {
         if self.force_share || self.backing.is_some() {
-            warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+            warn(warnings);
         }
     }
 
-    fn open_options(&self, backing: Backing, job: &Job) -> OpenOptions {
+    fn open_options(&self, backing: Backing) -> OpenOptions {
         let mut limits = Limits::default();
         for (name, value) in &self.limit {
             limits.set(name, value).expect("the parser has tried it");
@@ -76,8 +83,6 @@ impl Source {
             parent: self.backing.clone(),
             scratch: Some(self.scratch.clone().unwrap_or_else(env::temp_dir)),
             locks: if self.force_share { Locks::Ignore } else { Locks::Respect },
-            cancel: job.cancel.clone(),
-            progress: job.progress.clone(),
         }
     }
 
@@ -126,10 +131,10 @@ fn unique(algorithms: &[Algorithm]) -> Vec<Algorithm> {
 
 impl Work {
     /// A job of that size, which signals stop; `subject` is the file that messages name then.
-    fn job(&self, watch: &Watch, subject: &Path) -> Result<Job, Failure> {
+    fn job(&self, subject: &Path) -> Result<Job, Failure> {
         let mut job = Job::new(self.threads.unwrap_or(0).into())?;
         job.memory = self.memory;
-        signals::handle(&job.cancel, watch, &subject.display().to_string());
+        signals::handle(&job.control, &subject.display().to_string());
         Ok(job)
     }
 }

@@ -2,18 +2,20 @@
 
 use std::io::{self, Write};
 
-use diskferry::{Backing, Location, Preflight, Report, Verdict, Watch};
+use diskferry::{Backing, Location, Preflight, Report, Verdict};
 
 use super::{Outcome, Pairs, print_json, print_table, stdout};
 use crate::args;
 use crate::human::plain;
 use crate::outcome::Answer;
+use crate::progress::Display;
 
 /// Says whether an image is ready for an import, rule by rule.
 pub fn preflight(arguments: args::Preflight) -> Outcome {
-    let job = arguments.work.job(&Watch::default(), &arguments.image)?;
-    let open = arguments.from.open_options(Backing::Lenient, &job);
-    let opened = open.open_image(&Location::from_argument(&arguments.image));
+    let job = arguments.work.job(&arguments.image)?;
+    let open = arguments.from.open_options(Backing::Lenient);
+    let display = Display::start(arguments.work.progress, &job.control);
+    let opened = open.open_image(&Location::from_argument(&arguments.image), &job.control);
     let preflight = Preflight {
         target: arguments.target,
         as_name: arguments.as_name,
@@ -24,14 +26,13 @@ pub fn preflight(arguments: args::Preflight) -> Outcome {
     let report = match opened {
         Ok(image) => {
             arguments.from.warn(image.warnings());
-            preflight.run(&image, &job)?
+            preflight.run(&image, &job)
         }
         // Where it is known to be what the target does not take, that is an answer.
-        Err(error) => match preflight.unopened(&error)? {
-            Some(report) => report,
-            None => return Err(error.into()),
-        },
+        Err(error) => preflight.unopened(&error).and_then(|report| report.ok_or(error)),
     };
+    drop(display);
+    let report = report?;
     let mut out = stdout();
     if arguments.json {
         print_json(&mut out, &report)?;

@@ -333,9 +333,16 @@ fn a_huge_sparse_disk_is_quick() {
 fn progress_is_a_line_of_json_where_that_is_asked_for() {
     let folder = Folder::new();
     folder.write("a.raw", &disk(1 << 20));
-    let ended = folder.done(&["convert", "a.raw", "b.raw", "-q", "--verify", "--progress", "json"]);
-    let last: Value = serde_json::from_str(ended.stderr.lines().last().unwrap()).unwrap();
-    assert_eq!(last["passed"], last["total"]);
-    assert_eq!(last["total"], 2 << 20);
-    assert!(last["seconds"].is_f64());
+    let last = |arguments: &[&str]| {
+        let ended = folder.run(&[arguments, &["--progress", "json"]].concat());
+        let last: Value = serde_json::from_str(ended.stderr.lines().last().unwrap()).unwrap();
+        assert_eq!(last["passed"], last["total"], "{arguments:?}");
+        assert!(last["seconds"].is_f64());
+        last["total"].as_u64().unwrap()
+    };
+    assert_eq!(last(&["convert", "a.raw", "a.qcow2", "-q", "--verify"]), 2 << 20);
+    assert_eq!(last(&["digest", "a.raw", "a.qcow2"]), 2 << 20);
+    assert_eq!(last(&["compare", "a.raw", "a.qcow2"]), 1 << 20);
+    assert!(last(&["check", "a.qcow2"]) > 0);
+    assert!(last(&["preflight", "--for", "proxmox", "a.qcow2"]) > 0);
 }

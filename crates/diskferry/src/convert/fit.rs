@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU64};
 
 use diskferry_block_stream::{Disk, Error, Order, Result, Stream};
-use diskferry_engine::{self as engine, Difference, Job, Pad, Patched, Slice, Source, Zeros};
+use diskferry_engine::{
+    self as engine, Difference, Job, Pad, Patched, Slice, Source, Stage, Zeros,
+};
 use diskferry_raw::Raw;
 
-use crate::control::Stage;
 use crate::convert::beginning::Beginning;
 use crate::convert::brief::Brief;
 use crate::convert::foreground::Foreground;
@@ -306,7 +307,7 @@ impl Convert {
     fn shrunk(&self, image: &DiskImage, size: u64, job: &Job) -> Result<Arc<dyn Disk>> {
         let own = image.disk().size();
         self.check_shrink(own, size).map_err(|error| error.in_file(image.name()))?;
-        self.watch.enter(Stage::Shrinking, &job.progress);
+        job.control.enter(Stage::Shrinking);
         let rest: Arc<dyn Disk> = Arc::new(Slice::new(Arc::clone(image.disk()), size, own - size)?);
         let nothing: Arc<dyn Disk> = Arc::new(Raw::open(Arc::new(Vec::new())));
         match engine::compare(&rest, &nothing, job)? {

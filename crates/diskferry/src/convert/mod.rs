@@ -16,7 +16,7 @@ mod verify;
 use std::time::Instant;
 
 use diskferry_block_stream::{Error, ErrorKind, Plan, Result};
-use diskferry_engine::{self as engine, Copied, CopyOptions, Job};
+use diskferry_engine::{self as engine, Copied, CopyOptions, Job, Stage};
 
 use self::brief::Brief;
 use self::fit::Prepared;
@@ -24,11 +24,10 @@ use self::promises::Promised;
 pub use self::request::{BackupGpt, Convert, Identity, Shrink, Verify, VirtualSize};
 pub use self::summary::Summary;
 use self::summary::{rounding, target_info};
-use crate::control::Stage;
 use crate::format::Naming;
 use crate::look::info::Info;
 use crate::place::file::{FileId, Location};
-use crate::source::{Input, OpenOptions};
+use crate::source::Input;
 use crate::target::destination::{Destination, Target};
 use crate::target::split::{self, PartPlace};
 
@@ -58,7 +57,7 @@ impl Convert {
 
     fn convert(&self, job: &Job) -> Result<Summary> {
         let started = Instant::now();
-        self.watch.enter(Stage::Opening, &job.progress);
+        job.control.enter(Stage::Opening);
         let destination = self.destination()?;
         let name = destination.name.clone();
         let file_name = destination.file_name().map(str::to_owned);
@@ -67,9 +66,7 @@ impl Convert {
         let format = brief.format;
         destination.check_holds(format)?;
         let writing = format.writing(&brief.options, brief.compress).map_err(in_target)?;
-        let (cancel, progress) = (job.cancel.clone(), job.progress.clone());
-        let open = OpenOptions { cancel, progress, ..self.open.clone() };
-        let input = open.open(&self.source)?;
+        let input = self.open.open(&self.source, &job.control)?;
         refuse_own_source(&input, &destination)?;
         let promised = Promised::of(&input)?;
         let unchanged = input.unchanged();
@@ -92,9 +89,9 @@ impl Convert {
 
         let left_behind = destination.left_behind();
         let target = destination.create(parts, self.replace, self.durability)?;
-        let guard = self.watch.guard(target.temporary());
+        let guard = job.control.undoing(target.undo());
         target.check_fits(&plan, source.size())?;
-        self.watch.enter(Stage::Copying, &job.progress);
+        job.control.enter(Stage::Copying);
         let copied = promised.compare(job, |job| self.copy(&mut source, plan, &target, job));
         // Where the source was changed meanwhile, that is what is wrong, and no damage of its own.
         if copied.as_ref().is_err_and(|error| error.kind() == ErrorKind::Damaged) {
@@ -111,7 +108,7 @@ impl Convert {
         let harms = brief.confirm(foreseen, image, file_name.as_deref(), job)?;
         unchanged.check()?;
         job.cancel.check()?;
-        self.watch.finish(|| target.keep())?;
+        job.control.finish(|| target.keep())?;
         drop(guard);
 
         let (source_info, mut warnings) = source.into_info(copied.size, held);

@@ -8,7 +8,6 @@ use diskferry_engine::{Durability, Replace, Zeros};
 use diskferry_inspect::SectorSize;
 use uuid::Uuid;
 
-use crate::control::Watch;
 use crate::convert::gpt::Fit;
 use crate::format::{Compress, Format};
 use crate::import::ImportTarget;
@@ -58,8 +57,6 @@ pub struct Convert {
     pub durability: Durability,
     /// Ids and times that go into the target.
     pub identity: Identity,
-    /// A window into the running conversion.
-    pub watch: Watch,
 }
 
 /// The virtual size that a target is to have.
@@ -146,7 +143,6 @@ impl Convert {
             replace: Replace::Never,
             durability: Durability::default(),
             identity: Identity::default(),
-            watch: Watch::default(),
         }
     }
 

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{Error, ErrorKind, Result};
-use diskferry_engine::{self as engine, Copied, Difference, Job, Slice, Source};
+use diskferry_engine::{self as engine, Copied, Difference, Job, Slice, Source, Stage};
 
-use crate::control::Stage;
 use crate::convert::fit::Prepared;
 use crate::convert::request::{Convert, Verify};
 use crate::format::Format;
@@ -27,11 +26,12 @@ impl Convert {
         let open =
             OpenOptions { format: Some(format), backing: Backing::Ignored, ..Default::default() };
         let name = target.output().name();
-        let image =
-            open.open_written(name, written).map_err(|error| reads_back_damaged(error, name))?;
+        let image = open
+            .open_written(name, written, &job.control)
+            .map_err(|error| reads_back_damaged(error, name))?;
         let is_device = matches!(target, Target::Device(_));
         if self.verify == Verify::ReadBack {
-            self.watch.enter(Stage::Verifying, &job.progress);
+            job.control.enter(Stage::Verifying);
             verify(source, &image, copied, is_device, job)
                 .map_err(|error| reads_back_damaged(error, name))?;
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_engine::Control;
 
 use super::OpenOptions;
 use super::found::{Origin, Source};
@@ -26,7 +27,13 @@ impl OpenOptions {
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub(super) fn open_pipe(&self, name: &str, pipe: File, id: FileId) -> Result<Input> {
+    pub(super) fn open_pipe(
+        &self,
+        name: &str,
+        pipe: File,
+        id: FileId,
+        control: &Control,
+    ) -> Result<Input> {
         let read = Arc::new(AtomicU64::new(0));
         let counted = Counted::new(pipe, &read);
         match unwrap::arrive(name, counted, Around::default(), &Wanted::of(self))? {
@@ -34,10 +41,10 @@ impl OpenOptions {
             Arrival::NotInOrder(Unordered { error, around, all }) => {
                 let Some(all) = all else { return Err(error) };
                 let count = || read.load(Ordering::Relaxed);
-                let (bytes, around) = self.unpack(name, error, around, all, &count)?;
+                let (bytes, around) = self.unpack(name, error, around, all, &count, control)?;
                 let (name, origin) = (name.to_owned(), Origin::Nowhere);
                 let source = Source { name, origin, bytes, id, locked: None };
-                let opened = self.open_around(source, around, Vec::new())?;
+                let opened = self.open_around(source, around, Vec::new(), control)?;
                 Ok(opened.out_of_pipe(count()))
             }
         }
@@ -53,6 +60,7 @@ impl OpenOptions {
         file: &Source,
         bytes: Arc<dyn Bytes>,
         around: Around,
+        control: &Control,
     ) -> Result<ControlFlow<Input, Inside>> {
         let packed =
             Packed { bytes, file: Arc::clone(&file.bytes), around, wanted: Wanted::of(self) };
@@ -75,9 +83,9 @@ impl OpenOptions {
                         packed.unpacked(&read)?
                     }
                 };
-                self.progress.expect(packed.bytes.len());
+                control.progress.expect(packed.bytes.len());
                 let count = || read.load(Ordering::Relaxed);
-                self.unpack(name, error, around, all, &count).map(ControlFlow::Continue)
+                self.unpack(name, error, around, all, &count, control).map(ControlFlow::Continue)
             }
         }
     }
@@ -90,10 +98,11 @@ impl OpenOptions {
         mut around: Around,
         all: Box<dyn Read + Send>,
         count: &dyn Fn() -> u64,
+        control: &Control,
     ) -> Result<Inside> {
         let Some(folder) = &self.scratch else { return Err(error) };
-        let Self { limits, cancel, progress, .. } = self;
-        let scratch = Scratch { folder, limits, cancel, progress };
+        let Control { cancel, progress, .. } = control;
+        let scratch = Scratch { folder, limits: &self.limits, cancel, progress };
         let file = scratch.fill(all, count).map_err(|error| error.in_file(name))?;
         let bytes = self.access.bytes(name, file)?;
         around.scratch.push(Arc::clone(&bytes));

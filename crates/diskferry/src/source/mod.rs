@@ -23,7 +23,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cancel, Error, Limits, Progress, Result};
+use diskferry_block_stream::{Bytes, Error, Limits, Result};
+use diskferry_engine::Control;
 use diskferry_wrap::{Choice, Listing};
 
 pub(crate) use self::found::{BACKING, Origin, Source};
@@ -67,10 +68,6 @@ pub struct OpenOptions {
     pub scratch: Option<PathBuf>,
     /// What to do about files that somebody else has open for writing.
     pub locks: Locks,
-    /// Stops the unpacking to a scratch file, which may take long.
-    pub cancel: Cancel,
-    /// Counts the bytes of the file that is unpacked so.
-    pub progress: Progress,
 }
 
 /// What to do about the backing chain and the data files of an image.
@@ -87,16 +84,17 @@ pub enum Backing {
 }
 
 impl OpenOptions {
-    /// Opens a source, whatever can be one.
+    /// Opens a source, whatever can be one. That may take long where an image has to be unpacked to a scratch file,
+    /// which is followed and stopped by the `control`.
     ///
     /// # Errors
     /// `Io` when a file cannot be read, `Damaged` when an image contradicts itself, `Unsupported`
     /// when it needs what is not there or refers to files that the policy does not allow, `Limit`
     /// when it asks for too much, `Misuse` for a snapshot that it does not have.
-    pub fn open(&self, location: &Location) -> Result<Input> {
+    pub fn open(&self, location: &Location, control: &Control) -> Result<Input> {
         let input = match location {
-            Location::Standard => self.open_stdin()?,
-            Location::Path(path) => self.open_path(path)?,
+            Location::Standard => self.open_stdin(control)?,
+            Location::Path(path) => self.open_path(path, control)?,
         };
         match &input {
             Input::Stream(stream) if self.parent.is_some() => {
@@ -112,8 +110,8 @@ impl OpenOptions {
     ///
     /// # Errors
     /// As for [`open`](Self::open), and `Unsupported` for a pipe.
-    pub fn open_image(&self, location: &Location) -> Result<DiskImage> {
-        self.open(location)?.into_image()
+    pub fn open_image(&self, location: &Location, control: &Control) -> Result<DiskImage> {
+        self.open(location, control)?.into_image()
     }
 
     /// What there is to say about an image. Nothing is unpacked for it: the size of a disk in
@@ -143,7 +141,7 @@ impl OpenOptions {
     /// What there is to say, and the file that the disk is in where it comes in order.
     fn said(&self, location: &Location) -> Result<(Info, Option<Arc<dyn Bytes>>)> {
         let options = Self { scratch: None, ..self.clone() };
-        let input = match options.open(location) {
+        let input = match options.open(location, &Control::default()) {
             Err(error) => {
                 let name = error.place().file.clone().unwrap_or_default();
                 let found = InOrderOnly::of(&error);
@@ -176,11 +174,11 @@ impl OpenOptions {
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub fn open_file(&self, name: &str, file: File) -> Result<DiskImage> {
+    pub fn open_file(&self, name: &str, file: File, control: &Control) -> Result<DiskImage> {
         let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
         let opened = Opened { file, id };
         let source = Source::of_file(name.to_owned(), Origin::Nowhere, opened, self.access)?;
-        self.open_source(source.minding(self.locks)?, Vec::new())?.into_image()
+        self.open_source(source.minding(self.locks)?, Vec::new(), control)?.into_image()
     }
 
     /// Opens an image whose bytes the caller has: in memory, or out of a store of its own. What it refers to
@@ -188,24 +186,34 @@ impl OpenOptions {
     ///
     /// # Errors
     /// As for [`open`](Self::open).
-    pub fn open_bytes(&self, bytes: Arc<dyn Bytes>, path: Option<&Path>) -> Result<DiskImage> {
+    pub fn open_bytes(
+        &self,
+        bytes: Arc<dyn Bytes>,
+        path: Option<&Path>,
+        control: &Control,
+    ) -> Result<DiskImage> {
         let (name, id) = (bytes.name().to_owned(), FileId::of_bytes(&bytes));
         let origin = path.map_or(Origin::Nowhere, |path| Origin::Path(path.to_owned()));
         let source = Source { name, origin, bytes, id, locked: None };
-        self.open_source(source, Vec::new())?.into_image()
+        self.open_source(source, Vec::new(), control)?.into_image()
     }
 
     /// Opens an image that was just written, by handles, as its files have no names yet. Whoever else has a device
     /// open that was the target is not asked for.
-    pub(crate) fn open_written(&self, name: &str, written: Written) -> Result<DiskImage> {
+    pub(crate) fn open_written(
+        &self,
+        name: &str,
+        written: Written,
+        control: &Control,
+    ) -> Result<DiskImage> {
         let Written { file, parts } = written;
         let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
         let opened = Opened { file, id };
         let source = Source::of_file(name.to_owned(), Origin::Nowhere, opened, self.access)?;
-        self.open_source(source, parts)?.into_image()
+        self.open_source(source, parts, control)?.into_image()
     }
 
-    fn open_stdin(&self) -> Result<Input> {
+    fn open_stdin(&self, control: &Control) -> Result<Input> {
         let mut file = file::stdin()?;
         let io = |error: std::io::Error| Error::from(error).in_file(STDIN);
         let metadata = file.metadata().map_err(io)?;
@@ -219,13 +227,13 @@ impl OpenOptions {
             }
             let opened = Opened { file, id };
             let source = Source::of_file(STDIN.to_owned(), Origin::Nowhere, opened, self.access)?;
-            return self.open_source(source.minding(self.locks)?, Vec::new());
+            return self.open_source(source.minding(self.locks)?, Vec::new(), control);
         }
         let locked = self.locks.judge(STDIN, &file)?;
-        Ok(self.open_pipe(STDIN, file, id)?.warned(locked))
+        Ok(self.open_pipe(STDIN, file, id, control)?.warned(locked))
     }
 
-    fn open_path(&self, path: &Path) -> Result<Input> {
+    fn open_path(&self, path: &Path, control: &Control) -> Result<Input> {
         let name = path.display().to_string();
         let io = |error: std::io::Error| Error::from(error).doing("opening").in_file(&name);
         let metadata = path.metadata().map_err(io)?;
@@ -235,11 +243,11 @@ impl OpenOptions {
             let source = Source::of_file(name, origin, opened, self.access)?;
             let source = source.minding(self.locks)?;
             if matches!(source.id, FileId::Block(_)) {
-                return self.open_source(source, Vec::new());
+                return self.open_source(source, Vec::new(), control);
             }
             let (source, around) = self.out_of_pieces(path, source)?;
             let (source, around) = self.out_of_package(source, around)?;
-            return self.open_around(source, around, Vec::new());
+            return self.open_around(source, around, Vec::new(), control);
         }
         // Who names a pipe means it. A link to one, in a folder that others fill, is a trap in which
         // opening waits for ever; and a character device may do anything when it is opened.
@@ -255,17 +263,22 @@ impl OpenOptions {
         }
         let pipe = File::open(path).map_err(io)?;
         let id = FileId::of(&metadata);
-        self.open_pipe(&name, pipe, id)
+        self.open_pipe(&name, pipe, id, control)
     }
 
     /// Opens what can be read anywhere, out of whatever it is wrapped in.
-    fn open_source(&self, file: Source, parts: Vec<WrittenPart>) -> Result<Input> {
+    fn open_source(
+        &self,
+        file: Source,
+        parts: Vec<WrittenPart>,
+        control: &Control,
+    ) -> Result<Input> {
         // A device is a disk: what it begins with is its guest's affair.
         if matches!(file.id, FileId::Block(_)) {
             return self.open_chain(file, None, parts).map(Input::Image);
         }
         let (file, around) = self.out_of_package(file, Around::default())?;
-        self.open_around(file, around, parts)
+        self.open_around(file, around, parts, control)
     }
 
     /// The same of what was taken out of all that is `around` it already.
@@ -274,12 +287,13 @@ impl OpenOptions {
         file: Source,
         mut around: Around,
         parts: Vec<WrittenPart>,
+        control: &Control,
     ) -> Result<Input> {
         let mut bytes = Arc::clone(&file.bytes);
         loop {
             match unwrap::peel(bytes, around, &Wanted::of(self))? {
                 Peeled::Packed { bytes: packed, around: outside } => {
-                    match self.open_packed(&file, packed, outside)? {
+                    match self.open_packed(&file, packed, outside, control)? {
                         ControlFlow::Break(input) => return Ok(input.warned(file.locked)),
                         ControlFlow::Continue(unpacked) => (bytes, around) = unpacked,
                     }

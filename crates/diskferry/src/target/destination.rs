@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use diskferry_block_stream::{Error, Plan, Result};
 use diskferry_engine::{
-    DeviceOutput, Durability, Entry, FileOutput, Output, PipeOutput, Replace, left_behind,
+    DeviceOutput, Durability, Entry, FileOutput, Output, PipeOutput, Replace, Undo, left_behind,
 };
 
 use crate::format::Format;
@@ -233,13 +233,14 @@ impl Target {
         }
     }
 
-    /// The temporary names of its files.
-    pub fn temporary(&self) -> Vec<Entry> {
-        match self {
+    /// Removes its files while they have temporary names.
+    pub fn undo(&self) -> Undo {
+        let temporary: Vec<Entry> = match self {
             Self::File(file) => file.temporary().cloned().into_iter().collect(),
             Self::Split(files) => files.temporary(),
             Self::Device(_) | Self::Pipe(_) => Vec::new(),
-        }
+        };
+        Box::new(move || temporary.iter().for_each(|entry| _ = entry.remove()))
     }
 
     /// # Errors

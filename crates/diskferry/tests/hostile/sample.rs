@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use diskferry::block_stream::{Bytes, Disk, Kind, Problem};
-use diskferry::{DiskImage, Error, ErrorKind, Format, Job, OpenOptions, Result};
+use diskferry::{Control, DiskImage, Error, ErrorKind, Format, Job, OpenOptions, Result};
 use diskferry_testkit::Overlay;
 
 use crate::damage::Damage;
@@ -195,7 +195,7 @@ pub enum Verdict {
 
 fn open(bytes: Arc<Overlay>, path: &Path, format: Option<Format>) -> Result<DiskImage> {
     let options = OpenOptions { format, ..OpenOptions::default() };
-    options.open_bytes(bytes as Arc<dyn Bytes>, Some(path))
+    options.open_bytes(bytes as Arc<dyn Bytes>, Some(path), &Control::default())
 }
 
 /// The error is one that damage may come to, and has a place.
