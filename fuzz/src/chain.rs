@@ -58,7 +58,8 @@ pub fn chain(input: &[u8]) {
         (Ok((_, count)), None) => panic!("a chain of {count} that should be refused: {layers:?}"),
         (Err(error), Some(_)) => panic!("{error}: {layers:?}"),
         (Err(error), None) => {
-            let fair = [ErrorKind::Damaged, ErrorKind::Unsupported, ErrorKind::Io];
+            let fair =
+                [ErrorKind::Damaged, ErrorKind::Refused, ErrorKind::Unsupported, ErrorKind::Io];
             assert!(fair.contains(&error.kind()), "{:?}: {error}", error.kind());
         }
     }

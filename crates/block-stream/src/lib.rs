@@ -5,7 +5,7 @@
 //! - [`Bytes`] is what a disk is read from: a file, a memory map, a `Vec<u8>`.
 //! - [`Plan`] is a format's answer to "how would you store a disk of this size?". It does no I/O:
 //!   the engine owns threads, memory, order and errors.
-//! - [`Error`] says what, where and why; [`Limits`] bounds what an image may ask for;
+//! - [`Error`] says what, where and why, and a [`Remedy`] what helps; [`Limits`] bounds what an image may ask for;
 //!   [`Cancel`] and [`Progress`] connect a running job with whoever started it.
 //!
 //! All positions and lengths are bytes unless a name says otherwise.
@@ -19,6 +19,7 @@ mod job;
 mod limits;
 mod options;
 mod plan;
+mod remedy;
 
 pub use bytes::{Bytes, Run};
 pub use describe::{Description, Detail, Problem, ProblemKind, Snapshot};
@@ -26,7 +27,7 @@ pub use disk::{
     Cursor, Disk, Extent, Image, Kind, NotInOrder, Order, ParentRef, Piece, Stream, fill_from,
     read_runs,
 };
-pub use error::{Error, ErrorKind, Place, Result};
+pub use error::{Error, ErrorKind, Place, Result, Side};
 pub use job::{Cancel, Progress};
 pub use limits::{LIMITS, Limits};
 pub use options::{OptionSpec, parse_size};
@@ -34,3 +35,4 @@ pub use plan::{
     Chunk, Enclosed, Enclosure, Flat, Form, Layout, MakeDescriptor, MakePacker, Packed, Packer,
     Part, Plan, Preallocation, Sink, Split, Stamp,
 };
+pub use remedy::Remedy;

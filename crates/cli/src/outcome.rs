@@ -62,12 +62,13 @@ pub fn conclude(outcome: Result<Answer, Failure>) -> ExitCode {
 /// Exit codes are a contract with scripts.
 pub fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
-        ErrorKind::Misuse => 2,
-        ErrorKind::Unsupported => 3,
+        ErrorKind::Exists | ErrorKind::Misuse => 2,
+        ErrorKind::Refused | ErrorKind::Unsupported => 3,
         ErrorKind::Damaged => 4,
-        ErrorKind::Io => 5,
         ErrorKind::Limit => 6,
         ErrorKind::Cancelled => 130,
+        // And what may be added.
+        _ => 5,
     }
 }
 

@@ -46,7 +46,7 @@ pub use convert::{BackupGpt, Convert, Identity, Shrink, Summary, Verify, Virtual
 pub use diskferry_block_stream as block_stream;
 pub use diskferry_block_stream::{
     Cancel, Detail, Disk, Error, ErrorKind, Limits, OptionSpec, Place, Problem, ProblemKind,
-    Progress, Result, parse_size,
+    Progress, Remedy, Result, Side, parse_size,
 };
 pub use diskferry_codec::digest::{Algorithm, UnknownAlgorithm};
 pub use diskferry_engine::{Control, Difference, Durability, Job, Pace, Replace, Stage, Zeros};

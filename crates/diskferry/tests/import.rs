@@ -110,7 +110,7 @@ fn whatever_else_can_be_made_for_a_target_is_ready_for_it_too() {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Misuse => continue,
                 Err(error) => {
-                    assert_eq!(error.kind(), ErrorKind::Unsupported, "{target} {name}: {error}");
+                    assert_eq!(error.kind(), ErrorKind::Refused, "{target} {name}: {error}");
                     continue;
                 }
             }
@@ -152,7 +152,7 @@ fn what_cannot_be_made_ready_is_refused_before_any_work() {
     // Its table is of sectors of 4096 bytes, and no GPT that could be written anew.
     for name in ["aliyun", "jdcloud"] {
         let error = converted(&odd, &made, target(name)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(error.kind(), ErrorKind::Refused);
         let text = error.to_string();
         assert!(text.contains(&format!("{name} would refuse it: sector-512")), "{text}");
         assert!(text.contains("odd"), "{text}");
@@ -568,7 +568,7 @@ fn what_comes_in_order_is_refused_before_any_work_too() {
     for file in ["a.tar.gz", "disk.raw.gz", "disk.vmdk.gz", "disk.raw.xz", "disk.raw.bz2"] {
         for name in ["aliyun", "jdcloud"] {
             let error = converted(&path(file), &made, target(name)).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unsupported, "{file}: {error}");
+            assert_eq!(error.kind(), ErrorKind::Refused, "{file}: {error}");
             let text = error.to_string();
             assert!(text.contains(&format!("{name} would refuse it: sector-512")), "{text}");
             assert!(text.contains(file), "{text}");
@@ -615,7 +615,7 @@ fn what_stands_too_far_in_is_refused_at_the_end_and_nothing_remains() {
     let made = folder.path().join("t/a.qcow2");
     for file in ["far", "far.gz"] {
         let error = converted(&folder.path().join(file), &made, target("aliyun")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(error.to_string().contains("aliyun would refuse it: sector-512"), "{error}");
         assert_eq!(fs::read_dir(folder.path().join("t")).unwrap().count(), 0);
     }

@@ -159,7 +159,7 @@ mod qcow2 {
         for name in ["../secret", "link", "./link", "/etc/passwd", "images/../../secret"] {
             for name in [name.to_owned(), format!("file:{name}"), json(name)] {
                 let (top, _) = chain(&folder, &name, "raw");
-                refused(&top, ErrorKind::Unsupported, &["top.qcow2", "--allow-path DIR"]);
+                refused(&top, ErrorKind::Refused, &["top.qcow2", "--allow-path DIR"]);
             }
         }
         for name in [
@@ -170,7 +170,7 @@ mod qcow2 {
             "fat:.",
         ] {
             let (top, _) = chain(&folder, name, "raw");
-            refused(&top, ErrorKind::Unsupported, &["top.qcow2", "never followed"]);
+            refused(&top, ErrorKind::Refused, &["top.qcow2", "never followed"]);
         }
         let (top, _) = chain(&folder, "file:gone.raw", "raw");
         refused(&top, ErrorKind::Io, &["backing file 'gone.raw'"]);
@@ -210,7 +210,7 @@ mod qcow2 {
         renamed(r#"json:{"driver":"qcow2","file":{"filename":"a.data"}}"#);
         refused(&image, ErrorKind::Unsupported, &["data file", "'qcow2'"]);
         renamed(r#"json:{"driver":"raw","size":512,"file":{"filename":"a.data"}}"#);
-        refused(&image, ErrorKind::Unsupported, &["data file", "'size'"]);
+        refused(&image, ErrorKind::Refused, &["data file", "'size'"]);
     }
 
     #[test]
@@ -589,7 +589,7 @@ mod vmdk {
         }
         descriptor(&path, "UTF-8", &[b"/srv/vm/x-flat.vmdk"]);
         let texts = ["'/srv/vm/x-flat.vmdk'", "--allow-path DIR", "no 'x-flat.vmdk' beside"];
-        refused(&path, ErrorKind::Unsupported, &texts);
+        refused(&path, ErrorKind::Refused, &texts);
         // Where the caller allows its folder, the path itself comes first.
         let real = elsewhere.path().canonicalize().unwrap().join("x-flat.vmdk");
         descriptor(&path, "UTF-8", &[real.as_os_str().as_bytes()]);
@@ -612,7 +612,7 @@ mod vmdk {
             [b"x-flat.vmdk", br"D:\x-flat.vmdk"],
         ] {
             descriptor(&path, "UTF-8", &names);
-            refused(&path, ErrorKind::Unsupported, &["x.vmdk", "extent"]);
+            refused(&path, ErrorKind::Refused, &["x.vmdk", "extent"]);
         }
         descriptor(&path, "UTF-8", &[br"D:\x-flat.vmdk", br"D:\x-flat.vmdk"]);
         assert!(read(&open(&path).unwrap()) == vec![7; 2 << 20]);

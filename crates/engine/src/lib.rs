@@ -15,7 +15,7 @@ mod output;
 mod scout;
 mod sequence;
 
-pub use adapt::{Begin, Chain, Pad, Patched, Rewinding, Slice};
+pub use adapt::{Begin, Chain, Pad, Patched, Rewinding, Sided, Slice};
 pub use compare::{Difference, compare};
 pub use control::{Control, Pace, Stage, Undo, Undoing};
 pub use copy::{Copied, CopyOptions, Zeros, copy, copy_split, digest, fingerprint};

@@ -92,7 +92,7 @@ fn an_existing_target_is_replaced_only_on_demand() {
     let dir = qemu::temp_dir();
     let target = dir.path().join("disk.raw");
     fs::write(&target, b"precious").unwrap();
-    assert_eq!(create(&target, Replace::Never).map(|_| ()), Err(ErrorKind::Misuse));
+    assert_eq!(create(&target, Replace::Never).map(|_| ()), Err(ErrorKind::Exists));
     let output = create(&target, Replace::Allowed).unwrap();
     write(&output, b"new");
     assert_eq!(fs::read(&target).unwrap(), b"precious");
@@ -108,7 +108,7 @@ fn a_target_that_appears_meanwhile_is_not_replaced() {
     let output = create(&target, Replace::Never).unwrap();
     write(&output, b"new");
     fs::write(&target, b"precious").unwrap();
-    assert_eq!(output.keep().unwrap_err().kind(), ErrorKind::Misuse);
+    assert_eq!(output.keep().unwrap_err().kind(), ErrorKind::Exists);
     assert_eq!(fs::read(&target).unwrap(), b"precious");
     assert_eq!(names(dir.path()), ["disk.raw"]);
 }
@@ -120,7 +120,7 @@ fn a_link_is_followed_and_stays() {
     fs::create_dir(dir.path().join("deep")).unwrap();
     fs::write(&target, b"old").unwrap();
     symlink("deep/disk.raw", &link).unwrap();
-    assert_eq!(create(&link, Replace::Never).map(|_| ()), Err(ErrorKind::Misuse));
+    assert_eq!(create(&link, Replace::Never).map(|_| ()), Err(ErrorKind::Exists));
     let output = create(&link, Replace::Allowed).unwrap();
     write(&output, b"new");
     output.keep().unwrap();
@@ -130,7 +130,7 @@ fn a_link_is_followed_and_stays() {
 
     let dangling = dir.path().join("dangling");
     symlink("nowhere", &dangling).unwrap();
-    assert_eq!(create(&dangling, Replace::Never).map(|_| ()), Err(ErrorKind::Misuse));
+    assert_eq!(create(&dangling, Replace::Never).map(|_| ()), Err(ErrorKind::Exists));
     assert_eq!(create(&dangling, Replace::Allowed).map(|_| ()), Err(ErrorKind::Io));
 }
 

@@ -84,7 +84,7 @@ impl Brief {
     /// name. Of a stream it is judged by what it begins with, as far as that goes.
     ///
     /// # Errors
-    /// `Unsupported` when the import target would refuse it; `Io` or `Damaged` when the disk cannot
+    /// `Refused` when the import target would refuse it; `Io` or `Damaged` when the disk cannot
     /// be read; `Cancelled`.
     pub fn foresee(
         &self,
@@ -158,10 +158,7 @@ impl Brief {
 }
 
 fn is_empty(readiness: &Readiness) -> Error {
-    Error::unsupported(format!(
-        "{} would refuse it: there is no disk, but 0 bytes",
-        readiness.target()
-    ))
+    Error::refused(format!("{} would refuse it: there is no disk, but 0 bytes", readiness.target()))
 }
 
 fn no_format(destination: &Destination) -> Error {

@@ -15,7 +15,7 @@ mod verify;
 
 use std::time::Instant;
 
-use diskferry_block_stream::{Error, ErrorKind, Plan, Result};
+use diskferry_block_stream::{Error, ErrorKind, Plan, Result, Side};
 use diskferry_engine::{self as engine, Copied, CopyOptions, Job, Stage};
 
 use self::brief::Brief;
@@ -45,7 +45,7 @@ impl Convert {
     /// target was written.
     ///
     /// # Errors
-    /// `Misuse` when the request makes no sense or would overwrite something; what opening the
+    /// `Misuse` when the request makes no sense; `Exists` when it would overwrite something; what opening the
     /// source fails with; what the engine or the target's format fails with; `Io` when the target
     /// reads back differently; `Cancelled`.
     pub fn run(&self, job: &Job) -> Result<Summary> {
@@ -61,12 +61,13 @@ impl Convert {
         let destination = self.destination()?;
         let name = destination.name.clone();
         let file_name = destination.file_name().map(str::to_owned);
-        let in_target = |error: Error| error.in_file(&name);
+        let in_target = |error: Error| error.on(Side::Target).in_file(&name);
         let brief = Brief::of(self, &destination)?;
         let format = brief.format;
         destination.check_holds(format)?;
         let writing = format.writing(&brief.options, brief.compress).map_err(in_target)?;
-        let input = self.open.open(&self.source, &job.control)?;
+        let input =
+            self.open.open(&self.source, &job.control).map_err(|error| error.on(Side::Source))?;
         refuse_own_source(&input, &destination)?;
         let promised = Promised::of(&input)?;
         let unchanged = input.unchanged();

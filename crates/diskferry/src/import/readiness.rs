@@ -181,7 +181,7 @@ impl Readiness {
     /// Judges what is made, planned or written; returns the warnings.
     ///
     /// # Errors
-    /// `Unsupported` with every rule that refuses it.
+    /// `Refused` with every rule that refuses it.
     pub fn judge(&self, facts: &Facts) -> Result<Vec<String>> {
         self.verdict(&self.rulings(facts))
     }
@@ -201,7 +201,7 @@ impl Readiness {
         let of = |verdict| rulings.iter().filter(move |ruling| ruling.verdict == verdict);
         let refusals: Vec<String> = of(Verdict::Fail).map(refusal).collect();
         if !refusals.is_empty() {
-            return Err(Error::unsupported(format!(
+            return Err(Error::refused(format!(
                 "{} would refuse it: {}",
                 self.target,
                 refusals.join("; ")

@@ -45,6 +45,7 @@ impl Locks {
                     held.text
                 ),
             )
+            .passing()
             .in_file(name)),
         }
     }

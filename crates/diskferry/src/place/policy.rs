@@ -17,7 +17,7 @@ use crate::place::file::Sort;
 ///
 /// By default only plain names beside the image itself, in whatever words: no absolute path, no `..` that
 /// leaves the folder, no sub-folder, no link that leads out of it, no device. What is refused is
-/// [`ErrorKind::Unsupported`], and nothing was opened then.
+/// [`ErrorKind::Refused`], and nothing was opened then.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Folders under which any file may be referred to, also by an absolute or a relative path. A
@@ -47,7 +47,7 @@ impl Policy {
     ) -> Result<Permitted> {
         let refuse = |refusal: Refusal| {
             let name = name.to_string_lossy().chars().take(SHOWN).collect();
-            Error::unsupported(Refused { role, name, refusal })
+            Error::refused(Refused { role, name, refusal })
         };
         let Some(image) = image else { return Err(refuse(Refusal::NoFolder)) };
         never_a_file(name).map_or(Ok(()), |refusal| Err(refuse(refusal)))?;
@@ -89,7 +89,7 @@ impl Policy {
     ) -> Result<&'a str> {
         let refuse = |refusal: Refusal| {
             let name = name.to_string_lossy().chars().take(SHOWN).collect();
-            Error::unsupported(Refused { role, name, refusal })
+            Error::refused(Refused { role, name, refusal })
         };
         if let Some(refusal) = never_a_file(name) {
             return Err(refuse(refusal));
@@ -254,7 +254,7 @@ mod tests {
         ] {
             let judged = Policy::default().judge(Some(image), "backing file", name.as_ref());
             let error = judged.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unsupported, "{name:?}");
+            assert_eq!(error.kind(), ErrorKind::Refused, "{name:?}");
             assert!(error.to_string().contains(&refusal.to_string()), "{name:?}: {error}");
         }
     }
@@ -323,7 +323,7 @@ mod tests {
             "link/../base.raw",
         ] {
             let error = judge(&Policy::default(), name).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}: {error}");
+            assert_eq!(error.kind(), ErrorKind::Refused, "{name}: {error}");
         }
         let allowed = judge(&allowing(&[outside.path()]), "out/deep/../base.raw").unwrap();
         assert_eq!(allowed.real, outside.path().join("base.raw").canonicalize().unwrap());
@@ -344,7 +344,7 @@ mod tests {
         for name in
             [&b"../M\xfcnchen.raw"[..], b"/M\xfcnchen.raw", b"\xfc:M", b"\xfc\0", b"json:\xfc"]
         {
-            assert_eq!(judge(name).unwrap_err().kind(), ErrorKind::Unsupported, "{name:?}");
+            assert_eq!(judge(name).unwrap_err().kind(), ErrorKind::Refused, "{name:?}");
         }
     }
 
@@ -361,7 +361,7 @@ mod tests {
             |policy: &Policy, name: &str| policy.judge(Some(&image), "backing file", name.as_ref());
         assert!(judge(&Policy::default(), "inside").is_ok());
         let error = judge(&Policy::default(), "outside").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(judge(&allowing(&[outside.path()]), "outside").is_ok());
     }
 
@@ -377,13 +377,13 @@ mod tests {
         for name in ["fifo", "socket", "folder", "link"] {
             for policy in [Policy::default(), allowing(&[folder.path()])] {
                 let error = policy.judge(Some(&image), "backing file", name.as_ref()).unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}: {error}");
+                assert_eq!(error.kind(), ErrorKind::Refused, "{name}: {error}");
                 assert!(error.to_string().contains("neither a file nor"), "{name}: {error}");
             }
         }
         let devices = allowing(&[Path::new("/dev")]);
         let error = devices.judge(Some(&image), "backing file", "/dev/null".as_ref()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     }
 
     #[test]
@@ -403,7 +403,7 @@ mod tests {
             assert_eq!(judge(name).unwrap().real, base.canonicalize().unwrap(), "{name}");
         }
         for name in [&absolute("link"), &absolute("../secret"), "../secret", "../bases/link"] {
-            assert_eq!(judge(name).unwrap_err().kind(), ErrorKind::Unsupported, "{name}");
+            assert_eq!(judge(name).unwrap_err().kind(), ErrorKind::Refused, "{name}");
         }
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Spelled {
 /// Reads the name of an image's `role`; `None` where it stands for itself.
 ///
 /// # Errors
-/// `Unsupported` for JSON that says more than the name of a plain file and its format.
+/// `Refused` for JSON that says more than the name of a plain file and its format.
 pub(crate) fn read(role: &'static str, name: &OsStr) -> Result<Option<Spelled>> {
     let bytes = name.as_bytes();
     if let Some(path) = bytes.strip_prefix(b"file:") {
@@ -36,7 +36,7 @@ pub(crate) fn read(role: &'static str, name: &OsStr) -> Result<Option<Spelled>> 
     let Some(text) = bytes.strip_prefix(b"json:") else { return Ok(None) };
     described(text).map(Some).map_err(|why| {
         let shown: String = name.to_string_lossy().chars().take(SHOWN).collect();
-        Error::unsupported(format!(
+        Error::refused(format!(
             "the {role} '{shown}' is described by JSON, which is never followed but for the name of a plain \
              file: {why}"
         ))
@@ -283,7 +283,7 @@ mod tests {
         ] {
             let name = format!("json:{text}");
             let error = read("backing file", name.as_ref()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
             assert!(error.to_string().contains(why), "no {why} in: {error}");
             assert!(error.to_string().len() < 600, "{error}");
         }

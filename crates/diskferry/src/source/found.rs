@@ -98,7 +98,7 @@ impl Named {
                     Error::new(ErrorKind::Io, format!("{role} '{name}': {error}"))
                 })?;
                 if matches!(opened.id, FileId::Block(_)) && !device {
-                    return Err(Error::unsupported(format!("the {role} '{name}' became a device")));
+                    return Err(Error::refused(format!("the {role} '{name}' became a device")));
                 }
                 Source::of_file(shown, Origin::Path(path), opened, access)
             }

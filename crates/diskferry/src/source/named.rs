@@ -39,10 +39,10 @@ pub(super) fn open_first(
         }
     }
     match (complaint, missing) {
-        (Some(error), Some(name)) if error.kind() == ErrorKind::Unsupported => {
+        (Some(error), Some(name)) if error.kind() == ErrorKind::Refused => {
             let (name, cause) = (name.display(), error.source().map(ToString::to_string));
             let error = cause.unwrap_or_default();
-            Err(Error::unsupported(format!("{error}; and there is no '{name}' beside the image")))
+            Err(Error::refused(format!("{error}; and there is no '{name}' beside the image")))
         }
         (Some(error), _) => Err(error),
         (None, _) => Err(Error::damaged(format!("a {role} without a name"))),

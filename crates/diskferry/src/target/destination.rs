@@ -97,7 +97,7 @@ impl Destination {
     }
 
     /// # Errors
-    /// `Misuse` where something would be overwritten that may not be.
+    /// `Exists` where something would be overwritten that may not be.
     pub fn check_replace(&self, replace: Replace) -> Result<()> {
         let lost = match self.place {
             Place::File { exists: true, .. } => "the target exists; --force replaces it",
@@ -106,7 +106,7 @@ impl Destination {
         };
         match replace {
             Replace::Allowed => Ok(()),
-            Replace::Never => Err(Error::misuse(lost).in_file(&self.name)),
+            Replace::Never => Err(Error::exists(lost).in_file(&self.name)),
         }
     }
 
@@ -162,7 +162,7 @@ impl Destination {
     /// Starts writing; the `parts` are files of their own beside it.
     ///
     /// # Errors
-    /// `Io` when the system refuses, `Misuse` when the target exists by now and may not be replaced.
+    /// `Io` when the system refuses, `Exists` when the target is there by now and may not be replaced.
     pub fn create(
         self,
         parts: Option<Vec<PartPlace>>,
@@ -300,7 +300,7 @@ mod tests {
         std::fs::write(&existing, b"").unwrap();
         let destination = Destination::find(&Location::Path(existing)).unwrap();
         let error = destination.check_replace(Replace::Never).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Misuse);
+        assert_eq!(error.kind(), ErrorKind::Exists);
         assert!(error.to_string().contains("--force"), "{error}");
         assert!(destination.check_replace(Replace::Allowed).is_ok());
         // What would be replaced there is not to be had, and --force is no help.

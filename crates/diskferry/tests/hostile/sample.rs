@@ -202,14 +202,14 @@ fn open(bytes: Arc<Overlay>, path: &Path, format: Option<Format>) -> Result<Disk
 fn honest(error: &Error) -> Result<(), String> {
     let text = error.to_string();
     let fair = match error.kind() {
-        ErrorKind::Damaged | ErrorKind::Limit | ErrorKind::Unsupported => true,
+        ErrorKind::Damaged | ErrorKind::Limit | ErrorKind::Refused | ErrorKind::Unsupported => true,
         // A damaged name leads to no file.
         ErrorKind::Io => {
             ["No such file", "File name too long", "beside it has the id", "a folder, not an image"]
                 .iter()
                 .any(|why| text.contains(why))
         }
-        ErrorKind::Misuse | ErrorKind::Cancelled => false,
+        _ => false,
     };
     if !fair {
         return Err(format!("refused as {:?}: {text}", error.kind()));

@@ -6,6 +6,7 @@ mod pad;
 mod patched;
 mod remembering;
 mod rewinding;
+mod sided;
 mod slice;
 
 pub use chain::Chain;
@@ -14,4 +15,5 @@ pub use pad::Pad;
 pub use patched::Patched;
 pub(crate) use remembering::Remembering;
 pub use rewinding::{Begin, Rewinding};
+pub use sided::Sided;
 pub use slice::Slice;

@@ -47,7 +47,7 @@ impl FileOutput {
     /// now or at the end, is an error.
     ///
     /// # Errors
-    /// `Misuse` when the target exists and may not be replaced, `Io` when the folder refuses.
+    /// `Exists` when the target does and may not be replaced, `Io` when the folder refuses.
     pub fn create(target: &Path, replace: Replace) -> Result<Self> {
         let name = target.display().to_string();
         let io = |error: io::Error| Error::from(error).doing("creating").in_file(&name);
@@ -112,7 +112,7 @@ impl FileOutput {
     /// Gives the file its name. Call it after [`finish`](Output::finish).
     ///
     /// # Errors
-    /// `Misuse` when the target exists by now and may not be replaced, `Io` when the folder refuses.
+    /// `Exists` when the target does by now and may not be replaced, `Io` when the folder refuses.
     pub fn keep(self) -> Result<Kept> {
         let Self { name, replace, partial, durability, .. } = self;
         let kept = partial.keep(replace).map_err(|error| match error.kind() {
@@ -200,7 +200,7 @@ const RESERVED: u64 = 128 << 10;
 const EXT4: u64 = 0xef53;
 
 fn exists(name: &str) -> Error {
-    Error::misuse("the target exists; --force replaces it").in_file(name)
+    Error::exists("the target exists; --force replaces it").in_file(name)
 }
 
 impl Output for FileOutput {
