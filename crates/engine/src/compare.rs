@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use diskferry_block_stream::{Bytes, Cursor, Disk, Extent, Kind, Order, Result};
 
-use crate::Job;
 use crate::adapt::{Pad, Remembering};
-use crate::scout::{Scout, Segment, Source, Ticket, batch};
+use crate::job::Job;
+use crate::scout::Scout;
 use crate::sequence::{Buffers, Sequencer, Step};
+use crate::source::{Source, batch};
+use crate::ticket::{Segment, Ticket};
 
 /// How two disks differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

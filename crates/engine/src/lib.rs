@@ -14,6 +14,8 @@ mod map;
 mod output;
 mod scout;
 mod sequence;
+mod source;
+mod ticket;
 
 pub use adapt::{Begin, Chain, Pad, Patched, Rewinding, Sided, Slice};
 pub use compare::{Difference, compare};
@@ -25,4 +27,4 @@ pub use map::MappedBytes;
 pub use output::{
     DeviceOutput, Durability, Entry, FileOutput, Kept, Output, PipeOutput, Replace, left_behind,
 };
-pub use scout::Source;
+pub use source::Source;

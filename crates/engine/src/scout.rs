@@ -6,144 +6,10 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{
-    Bytes, Cancel, Cursor, Disk, Error, Extent, Kind, Order, Piece, Result, Stream,
-};
+use diskferry_block_stream::{Bytes, Cancel, Cursor, Error, Extent, Kind, Piece, Result, Stream};
 
-use crate::adapt::Forward;
-
-/// What is copied: a disk that any thread may read anywhere, or a stream.
-pub enum Source<'a> {
-    /// Read in parallel, unless it is best read front to back.
-    Disk(&'a dyn Disk),
-    /// Read in order, packed in parallel.
-    Stream(Box<dyn Stream + 'a>),
-}
-
-impl<'a> Source<'a> {
-    /// The same disk, as a stream where it is best read front to back.
-    pub(crate) fn in_best_order(self) -> Result<Self> {
-        match self {
-            Self::Disk(disk) if disk.order() == Order::Forward => {
-                Ok(Self::Stream(Box::new(Forward::new(disk)?)))
-            }
-            other => Ok(other),
-        }
-    }
-
-    /// Bytes that are best read together.
-    pub(crate) fn batch(&self) -> u64 {
-        match self {
-            Self::Disk(disk) => batch(*disk),
-            Self::Stream(_) => 1,
-        }
-    }
-
-    /// Virtual size in bytes, where it is known beforehand.
-    pub fn size(&self) -> Option<u64> {
-        match self {
-            Self::Disk(disk) => Some(disk.size()),
-            Self::Stream(stream) => stream.size(),
-        }
-    }
-
-    pub(crate) fn files(&self) -> &[Arc<dyn Bytes>] {
-        match self {
-            Self::Disk(disk) => disk.files(),
-            Self::Stream(_) => &[],
-        }
-    }
-}
-
-/// Bytes of a disk that are best read together, as far as that is no more than a worker should hold.
-pub(crate) fn batch(disk: &dyn Disk) -> u64 {
-    match disk.order() {
-        Order::Grains => disk.grain().min(BATCH_MAX),
-        Order::Any | Order::Forward => 1,
-    }
-}
-
-/// A grain that is longer is read in parts, each of which costs all of it.
-const BATCH_MAX: u64 = 4 << 20;
-
-/// A run of the disk for one worker.
-pub(crate) struct Ticket {
-    /// Position in the order of tickets.
-    pub index: u64,
-    /// First byte: the start of a chunk.
-    pub at: u64,
-    /// Bytes: whole chunks, but for the last ticket.
-    pub length: u64,
-    /// The parts that are not known to be zeros, in order.
-    pub segments: Vec<Segment>,
-}
-
-/// A part of a ticket that must be read.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Segment {
-    pub at: u64,
-    pub length: u64,
-    pub kind: Kind,
-    /// The output can refer to these bytes, rather than have them again.
-    pub shared: bool,
-}
-
-impl Segment {
-    pub fn end(&self) -> u64 {
-        self.at + self.length
-    }
-
-    /// The part of it from `from` to `to`.
-    pub fn part(&self, from: u64, to: u64) -> Self {
-        let kind = match self.kind {
-            Kind::Plain { file, offset } => Kind::Plain { file, offset: offset + (from - self.at) },
-            other => other,
-        };
-        Self { at: from, length: to - from, kind, shared: self.shared }
-    }
-}
-
-/// Consecutive chunks of a ticket that hold at least one segment's bytes, and their place in the
-/// worker's buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub at: u64,
-    pub length: usize,
-    pub start: usize,
-}
-
-impl Span {
-    pub fn end(&self) -> u64 {
-        self.at + self.length as u64
-    }
-}
-
-/// The chunks that `segments` touch, merged where they meet.
-pub(crate) fn spans(segments: &[Segment], chunk: u64) -> Vec<Span> {
-    let mut spans: Vec<Span> = Vec::new();
-    for segment in segments {
-        let (from, to) = (floor(segment.at, chunk), ceil(segment.end(), chunk));
-        match spans.last_mut() {
-            Some(last) if from <= last.end() => {
-                last.length = (to.max(last.end()) - last.at) as usize;
-            }
-            last => {
-                let start = last.map_or(0, |last| last.start + last.length);
-                spans.push(Span { at: from, length: (to - from) as usize, start });
-            }
-        }
-    }
-    spans
-}
-
-fn floor(at: u64, chunk: u64) -> u64 {
-    at - at % chunk
-}
-
-/// Past the end of the 64-bit range there is no next chunk; no disk is that large.
-fn ceil(at: u64, chunk: u64) -> u64 {
-    floor(at.saturating_add(chunk - 1), chunk)
-}
+use crate::source::Source;
+use crate::ticket::{Segment, Ticket, ceil, floor};
 
 /// Hands out tickets in the disk's order.
 pub(crate) struct Scout<'a> {
@@ -375,10 +241,12 @@ fn claim_bytes(
 
 #[cfg(test)]
 mod tests {
+    use diskferry_block_stream::Disk;
     use diskferry_testkit::{Model, StreamSize, Texture};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ticket::spans;
 
     fn tickets(source: Source<'_>, chunk: u64, run: u64) -> Vec<(Ticket, Vec<u8>)> {
         let mut scout = Scout::new(source, chunk, run, &Cancel::default()).unwrap();

@@ -4,8 +4,8 @@ use diskferry_block_stream::Result;
 use diskferry_codec::Fingerprint;
 use diskferry_codec::digest::{Algorithm, Crc32Part, Digest};
 
-use super::worker::{Content, Done};
-use crate::Job;
+use super::done::{Content, Done};
+use crate::job::Job;
 
 /// The digests of a job. CRC-32 and fingerprint arrive in parts; the others see every byte in order.
 pub(super) struct Digests {

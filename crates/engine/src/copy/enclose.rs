@@ -5,10 +5,13 @@ use std::io::{self, Write};
 use diskferry_block_stream::{Enclosed, Enclosure, Error, Result};
 
 use super::digests::Digests;
-use super::{Copied, Zeros, copy_packed};
-use crate::scout::Source;
-use crate::{Job, Output, PipeOutput};
+use super::options::{Copied, Zeros};
+use super::packed::copy_packed;
+use crate::job::Job;
+use crate::output::{Output, PipeOutput};
+use crate::source::Source;
 
+/// Moves a source into a file within a file.
 pub(super) fn copy_enclosed(
     source: Source<'_>,
     enclosed: Enclosed,

@@ -6,25 +6,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use diskferry_block_stream::{Bytes, Cancel, Result, Sink};
 use diskferry_codec::zeros;
 
-use super::digests::{Digests, ZERO_STEP};
-use super::place::Write;
-use super::run::{Finished, RUN};
-use super::{Copied, Zeros};
-use crate::Output;
+use super::digests::ZERO_STEP;
+use super::done::Done;
+use super::options::Zeros;
+use super::placed::{Placed, Write};
+use super::work::RUN;
+use crate::output::Output;
 use crate::sequence::Buffers;
 
 /// Runs of zeros inside written bytes that become holes: whole blocks of the usual size.
-pub(super) const HOLE: usize = 4096;
+const HOLE: usize = 4096;
 
 /// Carries out writes, and counts what they carry.
 pub(super) struct Writer<'a> {
     pub(super) output: &'a dyn Output,
-    pub(super) base: u64,
-    pub(super) zeros: Zeros,
-    pub(super) count: Count,
-    pub(super) copied: AtomicU64,
+    /// Where a flat file has the disk's first byte.
+    base: u64,
+    zeros: Zeros,
+    count: Count,
+    copied: AtomicU64,
     /// The kernel has refused to copy between these files.
-    pub(super) refused: AtomicBool,
+    refused: AtomicBool,
 }
 
 /// When bytes of the disk count as copied.
@@ -48,11 +50,21 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Where a flat file has these bytes.
+    pub(super) fn place(&self, done: Done) -> Result<Placed> {
+        Placed::flat(done, self.base)
+    }
+
+    /// Bytes of the disk that were stored.
+    pub(super) fn copied(&self) -> u64 {
+        self.copied.load(Ordering::Relaxed)
+    }
+
     pub(super) fn count(&self, bytes: u64) {
         self.copied.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn count_written(&self, bytes: u64) {
+    fn count_written(&self, bytes: u64) {
         if self.count == Count::Written {
             self.count(bytes);
         }
@@ -79,7 +91,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes bytes, leaving holes for whole blocks of zeros where those read as zeros anyway.
-    pub(super) fn sparse(&self, at: u64, bytes: &[u8]) -> Result<()> {
+    fn sparse(&self, at: u64, bytes: &[u8]) -> Result<()> {
         if self.zeros == Zeros::Trust || !self.output.starts_zero() || self.output.forward_only() {
             self.count_written(bytes.len() as u64);
             return self.output.write_at(at, bytes);
@@ -94,7 +106,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Lets the kernel copy; does it by hand from where the kernel refuses.
-    pub(super) fn splice(&self, at: u64, file: &dyn Bytes, offset: u64, length: u64) -> Result<()> {
+    fn splice(&self, at: u64, file: &dyn Bytes, offset: u64, length: u64) -> Result<()> {
         let mut done = 0;
         if !self.refused.load(Ordering::Relaxed) {
             done = self.output.copy_from(file, offset, at, length)?;
@@ -110,14 +122,6 @@ impl<'a> Writer<'a> {
             done += part.len() as u64;
         }
         Ok(())
-    }
-
-    /// What was done, and the digests so far.
-    pub(super) fn summary(&self, done: Finished, target_size: u64) -> (Copied, Digests) {
-        let copied = self.copied.load(Ordering::Relaxed);
-        let zeros = done.size.saturating_sub(copied);
-        let copied = Copied { size: done.size, copied, zeros, target_size, ..Copied::default() };
-        (copied, done.order.map_or_else(|| Digests::new(&[]), |order| order.digests))
     }
 }
 
