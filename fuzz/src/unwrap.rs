@@ -11,8 +11,8 @@ use diskferry_testkit::fuzz::{Choices, Chosen, any_disk};
 use diskferry_vmdk::Vmdk;
 use diskferry_wrap::ova::{self, Names, Options};
 use diskferry_wrap::{
-    Choice, Forward, Found, Likeness, Package, Part, Peek, Picked, Unpacking, Wrapping, find_disk,
-    list_disks, survey,
+    Candidate, Choice, Forward, Found, Judge, Likeness, Package, Peek, Picked, Unpacking, Wrapping,
+    find_disk, list_disks, survey,
 };
 use packages::package;
 
@@ -69,7 +69,8 @@ fn open_ova(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Box<dyn Image>> {
     assert!(package.is_ova());
     let report = &mut |problem: Problem| panic!("{}", problem.text);
     package.check(&Cancel::default(), &Progress::default(), report)?;
-    let Picked { part, disks, .. } = package.disk(Choice::Only, &|_| Ok(Likeness::Unknown))?;
+    let nothing = |_: &Candidate<'_>| Ok(Likeness::Unknown);
+    let Picked { body: part, disks, .. } = package.disk(Choice::Only, &nothing)?;
     assert_eq!(disks.len(), 1);
     Ok(Box::new(Vmdk::open(Arc::new(part), limits)?))
 }
@@ -140,10 +141,10 @@ fn anywhere(file: &[u8], choice: Choice) -> Result<Option<Vec<u8>>> {
     }
     let package = Package::open("archive", bytes, &limits)?;
     package.check(&Cancel::default(), &Progress::default(), &mut |_: Problem| {})?;
-    if let Ok(Picked { disks, .. }) = package.disk(Choice::First, &judge_part) {
+    if let Ok(Picked { disks, .. }) = package.disk(Choice::First, &judge) {
         listed_alike(file, &disks);
     }
-    let Picked { part, disks, .. } = package.disk(choice, &judge_part)?;
+    let Picked { body: part, disks, .. } = package.disk(choice, &judge)?;
     assert!(disks.len() <= 256 || !package.is_ova());
     limits.check_virtual_size(part.len())?;
     let mut content = vec![0xee; part.len() as usize];
@@ -160,27 +161,27 @@ fn anywhere(file: &[u8], choice: Choice) -> Result<Option<Vec<u8>>> {
     Ok(Wrapping::of(&content).is_none().then_some(content))
 }
 
-fn judge_part(part: &Part) -> Result<Likeness> {
-    let mut head = vec![0; part.len().min(4096) as usize];
-    part.read_at(0, &mut head)?;
-    Ok(judge(&head))
-}
-
 /// In order, an archive has the same disks in the same order.
 fn listed_alike(file: &[u8], disks: &[Found]) {
     let names = |disks: &[Found]| disks.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
-    match list_disks(Peek::new(Cursor::new(file.to_vec())), judge, &limits()) {
+    match list_disks(Peek::new(Cursor::new(file.to_vec())), &in_order_judge(), &limits()) {
         Ok(listing) => assert_eq!(names(&listing.disks), names(disks)),
         Err(error) => refused(&error),
     }
 }
 
-fn judge(head: &[u8]) -> Likeness {
-    match Wrapping::of(head) {
+fn judge(member: &Candidate<'_>) -> Result<Likeness> {
+    Ok(match Wrapping::of(member.head) {
         Some(wrapping) => Likeness::Disk(wrapping.name()),
-        None if head.starts_with(b"PK") => Likeness::Other(Error::unsupported("a zip archive")),
+        None if member.head.starts_with(b"PK") => {
+            Likeness::Other(Error::unsupported("a zip archive"))
+        }
         None => Likeness::Unknown,
-    }
+    })
+}
+
+fn in_order_judge() -> Arc<dyn Judge> {
+    Arc::new(judge)
 }
 
 /// The disk under all wrappers, or the file itself.
@@ -205,7 +206,7 @@ fn in_order_within(
                 peek = Peek::new(Unpacking::new(wrapper, peek, limits));
             }
             Some(Wrapping::Tar) => {
-                let inside = find_disk(peek, choice, judge, limits)?;
+                let inside = find_disk(peek, choice, &in_order_judge(), limits)?.body;
                 limits.check_virtual_size(inside.size)?;
                 peek = inside.content;
                 choice = Choice::First;

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::choose::{is_descriptor, is_manifest};
+use diskferry_block_stream::{Error, ErrorKind};
+
+use crate::choose::names::{is_descriptor, is_manifest};
+use crate::damage::Damage;
+use crate::member::Member;
 use crate::objection::{Objection, Point};
 use crate::ovf::{Descriptor, OBJECTIONS};
-use crate::package::Member;
 
 /// Where the files of a package are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,5 +83,15 @@ pub(crate) fn object_to_files(
             object(Point::Order, member.begin(), text);
         }
         last = at;
+    }
+}
+
+/// A disk that the descriptor names and the package does not have.
+pub(crate) fn missing(descriptor: &str, href: &str, place: Place) -> Error {
+    let problem = format!("names the disk '{href}', which is not {place}, or not whole");
+    let damage = Damage::Ovf { name: descriptor.to_owned(), problem };
+    match place {
+        Place::Archive => damage.into(),
+        Place::Folder => Error::new(ErrorKind::Io, damage),
     }
 }

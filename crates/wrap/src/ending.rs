@@ -2,9 +2,9 @@
 
 use crate::capacity::Capacity;
 use crate::contents::{Place, object_to_files};
+use crate::member::Member;
 use crate::objection::Objection;
 use crate::ovf::Descriptor;
-use crate::package::Member;
 
 /// What there is to say of an archive and its disk at their end.
 #[derive(Debug, Default)]

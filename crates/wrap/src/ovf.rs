@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use diskferry_block_stream::{Error, Limits, Result};
 use roxmltree::{Document, Node, ParsingOptions};
 
-use crate::choose::{is_descriptor, is_manifest};
+use crate::choose::names::{is_descriptor, is_manifest};
 use crate::damage::Damage;
 use crate::objection::{Objection, Point};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Result, Run};
 
-use crate::xva::Runs;
+use crate::segment::Segment;
+use crate::xva::runs::Runs;
 
 /// A member of an archive, by where its bytes are in the archive. What is nowhere is zeros.
 #[derive(Clone)]
@@ -22,24 +23,6 @@ enum Places {
     Segments(Vec<Segment>),
     /// The same, of the disk of an XVA.
     Runs(Runs),
-}
-
-/// A stored stretch of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// Its place in the member.
-    pub at: u64,
-    /// Bytes.
-    pub len: u64,
-    /// Its place in the archive.
-    pub from: u64,
-}
-
-impl Segment {
-    /// The byte after its last one.
-    pub fn end(&self) -> u64 {
-        self.at + self.len
-    }
 }
 
 impl Part {

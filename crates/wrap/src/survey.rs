@@ -7,7 +7,8 @@ use diskferry_block_stream::{Bytes, Cancel, Limits, Progress, Result};
 
 use crate::peek::{Ahead, BytesReader, Forward, Peek};
 use crate::tar::{Headers, Kind};
-use crate::{Unpacking, Wrapping};
+use crate::unpacking::Unpacking;
+use crate::wrapping::Wrapping;
 
 /// What an archive is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]

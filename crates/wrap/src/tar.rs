@@ -23,8 +23,8 @@
 use diskferry_block_stream::{Error, Limits, Result};
 
 use crate::damage::Damage;
-use crate::part::Segment;
 use crate::peek::Ahead;
+use crate::segment::Segment;
 
 /// Bytes of a block.
 pub(crate) const BLOCK: u64 = 512;

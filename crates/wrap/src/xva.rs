@@ -14,28 +14,26 @@
 //! it; for archives that were not made by xapi, `@xen-orchestra/xva` of vatesfr/xen-orchestra, which fills
 //! the last block up with zeros.
 
-mod arriving;
+pub(crate) mod arriving;
 mod blocks;
-mod descriptor;
+pub(crate) mod descriptor;
 mod proof;
-mod runs;
+pub(crate) mod runs;
 
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Cancel, Limits, Problem, Progress, Result};
 
 use self::blocks::{Member, Walk};
-use self::runs::Stored;
-use crate::choose::Found;
+use self::descriptor::Machine;
+use self::runs::{Runs, Stored};
+use crate::choose::choice::Found;
 use crate::damage::Damage;
 use crate::listing::Listing;
 use crate::part::Part;
 use crate::tar::Entry;
 
-pub(crate) use self::arriving::begin;
-pub(crate) use self::descriptor::{MAX, Machine, is_descriptor, read};
 pub(crate) use self::proof::Proofs;
-pub(crate) use self::runs::Runs;
 
 /// The disks of an archive whose bytes can be read anywhere.
 pub(crate) struct Xva {

@@ -11,8 +11,8 @@ use diskferry_block_stream::{Bytes, Cancel, Error, ErrorKind, Limits, Progress, 
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_testkit::child::{Bounded, command};
 use diskferry_wrap::{
-    Choice, Digests, Forward, Likeness, Objection, Package, Part, Peek, Point, Promise, Promises,
-    Survey, TarKind, Wrapping, find_disk, survey,
+    Candidate, Choice, Digests, Forward, Judge, Likeness, Objection, Package, Peek, Point, Promise,
+    Promises, Survey, TarKind, Wrapping, find_disk, survey,
 };
 
 /// A header of GNU's kind: its fields as they are on disk.
@@ -68,14 +68,14 @@ fn record(pair: &str) -> String {
     format!("{length} {pair}\n")
 }
 
-fn nothing(_: &Part) -> Result<Likeness> {
+fn nothing(_: &Candidate<'_>) -> Result<Likeness> {
     Ok(Likeness::Unknown)
 }
 
 /// The disk of an archive in a file.
 fn disk(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<(String, Vec<u8>)> {
     let package = Package::open("a.tar", Arc::new(bytes.to_vec()), limits)?;
-    let part = package.disk(choice, &nothing)?.part;
+    let part = package.disk(choice, &nothing)?.body;
     limits.check_virtual_size(part.len())?;
     let mut content = vec![0xee; part.len() as usize];
     part.read_at(0, &mut content)?;
@@ -98,7 +98,9 @@ fn in_order(
     holes: bool,
 ) -> Result<(String, Vec<u8>)> {
     let peek = Peek::new(Cursor::new(bytes.to_vec()));
-    let mut inside = find_disk(peek, choice, |_| Likeness::Unknown, limits)?;
+    let judge: Arc<dyn Judge> = Arc::new(nothing);
+    let picked = find_disk(peek, choice, &judge, limits)?;
+    let mut inside = picked.body;
     limits.check_virtual_size(inside.size)?;
     let mut content = Vec::new();
     let mut buf = [0xee; 1000];
@@ -111,7 +113,7 @@ fn in_order(
         }
     }
     assert_eq!(content.len() as u64, inside.size);
-    Ok((format!("a.tar/{}", inside.name), content))
+    Ok((format!("a.tar/{}", picked.member), content))
 }
 
 /// All ways to read the disk, which must agree.

@@ -8,7 +8,7 @@ use diskferry_block_stream::{Bytes, Cancel, Disk, Error, Limits, Plan, Progress,
 use diskferry_testkit::{Model, Recorder, Texture, laws};
 use diskferry_vmdk::Vmdk;
 use diskferry_wrap::ova::{self, Names, Options};
-use diskferry_wrap::{Choice, Likeness, Package, Picked};
+use diskferry_wrap::{Candidate, Choice, Likeness, Package, Picked};
 
 const GRAIN: u64 = 64 << 10;
 
@@ -31,7 +31,8 @@ fn open(bytes: Arc<dyn Bytes>) -> Result<Arc<dyn Disk>> {
     if let Some(problem) = problems.first() {
         return Err(Error::damaged(problem.text.clone()));
     }
-    let Picked { part, disks, .. } = package.disk(Choice::Only, &|_| Ok(Likeness::Unknown))?;
+    let nothing = |_: &Candidate<'_>| Ok(Likeness::Unknown);
+    let Picked { body: part, disks, .. } = package.disk(Choice::Only, &nothing)?;
     assert_eq!(disks.len(), 1);
     Ok(Arc::new(Vmdk::open(Arc::new(part), &limits)?))
 }

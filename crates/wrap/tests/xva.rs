@@ -7,8 +7,8 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Cancel, Error, ErrorKind, Limits, Problem, Progress, Result};
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_wrap::{
-    Archive, Choice, Digests, Forward, Likeness, Package, Peek, Picked, Wrapping, find_disk,
-    list_disks,
+    Archive, Candidate, Choice, Digests, Forward, Judge, Likeness, Package, Peek, Picked, Wrapping,
+    find_disk, list_disks,
 };
 
 /// Bytes of a block here: the first one tells.
@@ -82,9 +82,17 @@ fn archive(members: &[Vec<u8>]) -> Vec<u8> {
     [members.concat(), vec![0; 1024]].concat()
 }
 
+fn nothing(_: &Candidate<'_>) -> Result<Likeness> {
+    Ok(Likeness::Unknown)
+}
+
+fn judge() -> Arc<dyn Judge> {
+    Arc::new(nothing)
+}
+
 fn anywhere(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
     let package = Package::open("m.xva", Arc::new(bytes.to_vec()), limits)?;
-    let Picked { part, disks, .. } = package.disk(choice, &|_| Ok(Likeness::Unknown))?;
+    let Picked { body: part, disks, .. } = package.disk(choice, &nothing)?;
     assert_eq!(package.kind(), Archive::Xva);
     let name = part.name().strip_prefix("m.xva/").unwrap();
     assert!(disks.iter().any(|disk| disk.name == name && disk.size == Some(part.len())));
@@ -105,8 +113,8 @@ fn anywhere(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
 
 fn in_order(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
     let peek = Peek::new(Cursor::new(bytes.to_vec()));
-    let mut inside = find_disk(peek, choice, |_| Likeness::Unknown, limits)?;
-    assert_eq!(inside.archive, Archive::Xva);
+    let Picked { archive, body: mut inside, .. } = find_disk(peek, choice, &judge(), limits)?;
+    assert_eq!(archive, Archive::Xva);
     let mut content = Vec::new();
     let mut buf = [0xee; 700];
     loop {
@@ -284,13 +292,10 @@ fn what_a_descriptor_says_is_bounded_or_damage() {
     let other = archive(&[file("ova.xml", b"<list/>"), file("disk.raw", &a)]);
     let package = Package::open("a.tar", Arc::new(other.clone()), &Limits::default()).unwrap();
     assert_eq!(package.kind(), Archive::Tar);
-    assert_eq!(
-        package.disk(Choice::Only, &|_| Ok(Likeness::Unknown)).unwrap().part.len(),
-        BLOCK as u64
-    );
+    assert_eq!(package.disk(Choice::Only, &nothing).unwrap().body.len(), BLOCK as u64);
     let peek = Peek::new(Cursor::new(other));
     assert_eq!(
-        find_disk(peek, Choice::Only, |_| Likeness::Unknown, &Limits::default()).unwrap().name,
+        find_disk(peek, Choice::Only, &judge(), &Limits::default()).unwrap().member,
         "disk.raw"
     );
     // One that is not in front is none.
@@ -320,8 +325,7 @@ fn a_disk_that_is_broken_does_not_keep_from_another() {
         assert_eq!(error.kind(), ErrorKind::Misuse);
         assert!(error.to_string().contains(kind), "{error}");
     }
-    let listing =
-        list_disks(Peek::new(Cursor::new(bytes.clone())), |_| Likeness::Unknown, &limits).unwrap();
+    let listing = list_disks(Peek::new(Cursor::new(bytes.clone())), &judge(), &limits).unwrap();
     let names: Vec<&str> = listing.disks.iter().map(|disk| disk.name.as_str()).collect();
     assert_eq!(names, ["one", "Ref:4", "none"]);
     let mut problems = Vec::new();
@@ -410,10 +414,7 @@ fn as_many_blocks_as_there_may_be_take_no_more_than_they_are_worth() {
     // A hundred thousand in a row are one run, and count as no members.
     let many = Many::new(100_000, |place| place, 100_000 * step, step);
     let package = Package::open("many", Arc::new(many), &limits(5, 50_000)).unwrap();
-    assert_eq!(
-        package.disk(Choice::Only, &|_| Ok(Likeness::Unknown)).unwrap().part.len(),
-        100_000 * step
-    );
+    assert_eq!(package.disk(Choice::Only, &nothing).unwrap().body.len(), 100_000 * step);
     // Ten million that are none: past the end of the disk, or of no bytes, or far apart.
     for (number, virtual_size, size, kind) in [
         ((|place| place) as fn(u64) -> u64, 10 * step, step, ErrorKind::Damaged),

@@ -10,7 +10,7 @@ use super::found::{Origin, Source};
 use super::image::Neighbour;
 use super::{OpenOptions, probe};
 use crate::place::file::FileId;
-use crate::source::unwrap::{self, Archive, Around, Wanted};
+use crate::source::unwrap::{self, Archive, Around, Formats, Wanted};
 
 /// What messages call a file that the descriptor lists.
 const ROLE: &str = "file of the package";
@@ -42,7 +42,8 @@ impl OpenOptions {
         let package = Package::unpacked(&file.name, &own, bytes, &mut beside, &self.limits)?;
         let files = beside.files;
         around.push("ovf", &self.limits).map_err(|error| error.in_file(&file.name))?;
-        let Picked { part, member, disks } = package.disk(self.disk, &unwrap::judge_part)?;
+        let formats = Formats { limits: self.limits.clone() };
+        let Picked { member, disks, body: part, .. } = package.disk(self.disk, &formats)?;
         around.found(disks, false);
         around.archives.push(Archive { package: Arc::new(package), member: member.clone() });
         let bytes: Arc<dyn Bytes> = Arc::new(part);

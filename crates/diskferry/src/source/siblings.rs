@@ -64,11 +64,9 @@ fn candidates(
     let image = match image {
         Origin::Path(path) => path,
         Origin::Member(archive) => {
-            let mut names: Vec<OsString> = archive
-                .names_beside()
-                .filter(|name| has_extension(name, format))
-                .map(OsString::from)
-                .collect();
+            let folder = archive.folder();
+            let names = folder.names().filter(|name| has_extension(name, format));
+            let mut names: Vec<OsString> = names.map(OsString::from).collect();
             names.sort_unstable();
             return Ok(names);
         }

@@ -8,12 +8,12 @@ use diskferry_block_stream::{Error, Limits, Result};
 use super::blocks::{self, Block, Member, Walk};
 use super::descriptor::Machine;
 use super::proof::{Kind, Sum};
-use crate::Archive;
-use crate::choose::{Choice, Found};
+use crate::archive::Archive;
+use crate::choose::choice::{Choice, Found};
 use crate::damage::Damage;
 use crate::ending::Ending;
-use crate::forward::Inside;
 use crate::peek::{Ahead, Forward, Peek};
+use crate::picked::{Arriving, Picked};
 use crate::tar::Headers;
 
 /// Begins with the disk that is meant; the archive is behind its descriptor.
@@ -26,13 +26,13 @@ pub(crate) fn begin(
     machine: Machine,
     choice: Choice,
     limits: &Limits,
-) -> Result<Inside> {
+) -> Result<Picked<Arriving>> {
     let walk = Walk::new(machine, limits)?;
     let disks: Vec<Found> = walk.listed().map(blocks::Blocks::found).collect();
     let wanted = choice.pick(&disks)?;
     let disk = walk.disk(wanted);
     limits.check_virtual_size(disk.size)?;
-    let (name, size) = (disk.id.clone(), disk.size);
+    let (member, size) = (disk.id.clone(), disk.size);
     let ending = Arc::<OnceLock<Ending>>::default();
     let content = Content {
         archive,
@@ -45,8 +45,8 @@ pub(crate) fn begin(
         note: None,
         ending: Arc::clone(&ending),
     };
-    let (may_have_more, archive) = (false, Archive::Xva);
-    Ok(Inside { name, size, disks, may_have_more, archive, content: Peek::new(content), ending })
+    let body = Arriving { size, content: Peek::new(content), ending };
+    Ok(Picked { member, disks, may_have_more: false, archive: Archive::Xva, body })
 }
 
 struct Content {

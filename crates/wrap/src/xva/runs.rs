@@ -6,7 +6,7 @@ use diskferry_block_stream::{Limits, Result};
 
 use super::blocks::Block;
 use super::proof::Proof;
-use crate::part::Segment;
+use crate::segment::Segment;
 
 /// A block, and where it is in the archive.
 #[derive(Clone, Copy, Debug)]

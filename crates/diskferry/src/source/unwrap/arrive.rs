@@ -5,10 +5,10 @@ use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
 use diskferry_block_stream::{Bytes, Error, Limits, NotInOrder, Piece, Result, Stream};
-use diskferry_wrap::{Choice, Ending, Forward, Inside, Peek, Unpacking, Wrapping, find_disk};
+use diskferry_wrap::{Ending, Forward, Peek, Unpacking, Wrapping, find_disk};
 
 use super::recorded::record;
-use super::{Around, Wanted, judge_head};
+use super::{Around, Formats, Wanted};
 use crate::format::{Format, Sample};
 use crate::import::quoted;
 use crate::place::file::STDIN;
@@ -290,30 +290,6 @@ fn unpacking(format: Format, outer: &str, layers: &[&str]) -> String {
     }
 }
 
-/// Whether a member is a part of a split VMDK: an extent by its name, or the descriptor, which is short.
-fn is_split(inside: &mut Inside) -> Result<bool> {
-    if is_extent(&inside.name) {
-        return Ok(true);
-    }
-    if inside.size > Sample::HEAD as u64 {
-        return Ok(false);
-    }
-    // No more than there is: at its end, all of the archive is read.
-    let head = inside.content.peek(inside.size as usize)?;
-    Ok(Format::probe(&Sample { head, tail: &[] }) == Some(Format::VMDK))
-}
-
-/// Whether a member is called as VMware calls the extents of a disk: `disk-flat.vmdk`, `disk-s001.vmdk`.
-fn is_extent(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let Some((_, end)) = name.strip_suffix(".vmdk").and_then(|stem| stem.rsplit_once('-')) else {
-        return false;
-    };
-    let is_number = |digits: &str| digits.len() >= 3 && digits.bytes().all(|c| c.is_ascii_digit());
-    matches!(end, "flat" | "delta" | "sesparse")
-        || end.strip_prefix(['s', 'f']).is_some_and(is_number)
-}
-
 struct Arriving {
     name: String,
     /// The name that says what it is by now: without the extensions of what was taken off.
@@ -350,19 +326,12 @@ impl Arriving {
                 }
                 Some(Wrapping::Tar) => {
                     let choice = self.around.choice(wanted);
-                    let mut inside = find_disk(self.peek, choice, judge_head, limits)?;
-                    let is_tar = inside.archive == diskferry_wrap::Archive::Tar;
-                    if choice == Choice::Only && is_tar && is_split(&mut inside)? {
-                        return Err(NotInOrder::error(format!(
-                            "'{}' is a part of a disk whose other parts are elsewhere in the archive; \
-                             unpack the archive first",
-                            inside.name
-                        )));
-                    }
-                    self.around.push(inside.archive.name(), limits)?;
-                    self.around.found(inside.disks, inside.may_have_more);
-                    self.name = format!("{}/{}", self.name, inside.name);
-                    self.claimed = inside.name;
+                    let picked = find_disk(self.peek, choice, &Formats::judge(limits), limits)?;
+                    let inside = picked.body;
+                    self.around.push(picked.archive.name(), limits)?;
+                    self.around.found(picked.disks, picked.may_have_more);
+                    self.name = format!("{}/{}", self.name, picked.member);
+                    self.claimed = picked.member;
                     self.peek = inside.content;
                     self.endings.push(inside.ending);
                     self.size = Some(inside.size);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Limits, Result};
 use diskferry_wrap::{BytesReader, Listing, Peek, Unpacking, Wrapping, list_disks};
 
-use super::{Around, judge_head};
+use super::{Around, Formats};
 
 /// Unpacks a file to the end of the outermost archive in it; an archive that is not compressed has told its
 /// disks already.
@@ -26,7 +26,9 @@ fn unpacked(mut peek: Peek, limits: &Limits) -> Result<Listing> {
                 around.push(wrapper.name(), limits)?;
                 peek = Peek::new(Unpacking::new(wrapper, peek, limits));
             }
-            Some(Wrapping::Tar) => return list_disks(peek, judge_head, limits),
+            Some(Wrapping::Tar) => {
+                return list_disks(peek, &Formats::judge(limits), limits);
+            }
             None => return Ok(Listing::default()),
         }
     }

@@ -4,6 +4,7 @@
 //! read anywhere. From the first compressed layer on, as out of a pipe, all comes in order only.
 
 mod arrive;
+mod judge;
 mod listed;
 mod naming;
 mod packed;
@@ -13,15 +14,15 @@ mod scratch;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Limits, Result};
-use diskferry_wrap::{Choice, Found, LIKELY, Likeness, Package, Part, Picked, Promises, Wrapping};
+use diskferry_wrap::{Choice, Folder, Found, Package, Part, Picked, Promises, Wrapping};
 
 pub(crate) use self::arrive::{Arrival, Arrived, InOrderOnly, Unordered, arrive};
+pub(crate) use self::judge::Formats;
 pub(crate) use self::listed::list as list_disks;
 pub(crate) use self::packed::Packed;
 pub(crate) use self::scratch::Scratch;
-use crate::format::{Format, Sample};
-use crate::source::unlike::{self, DEEP};
-use crate::source::{Neighbour, OpenOptions, probe, tail};
+use crate::format::Format;
+use crate::source::{Neighbour, OpenOptions, probe};
 
 /// What is around a disk.
 #[derive(Clone, Default)]
@@ -53,8 +54,8 @@ pub(crate) struct Archive {
 impl Archive {
     /// The member of that name in the same folder of the archive.
     pub fn beside(&self, name: &str) -> Self {
-        let (folder, package) = (self.folder(), Arc::clone(&self.package));
-        Self { package, member: format!("{folder}{name}") }
+        let (member, package) = (self.folder().path_of(name), Arc::clone(&self.package));
+        Self { package, member }
     }
 
     /// Its bytes, where the archive has it.
@@ -62,15 +63,9 @@ impl Archive {
         self.package.member(&self.member)
     }
 
-    /// The names of the regular files in the same folder of the archive.
-    pub fn names_beside(&self) -> impl Iterator<Item = &str> {
-        let names = self.package.names().filter_map(|name| name.strip_prefix(self.folder()));
-        names.filter(|name| !name.contains('/'))
-    }
-
-    /// The folder that the member is in, with a slash at its end where it is in one.
-    fn folder(&self) -> &str {
-        &self.member[..self.member.rfind('/').map_or(0, |slash| slash + 1)]
+    /// The folder of the archive that the member is in.
+    pub fn folder(&self) -> Folder {
+        Folder::of(&self.package, &self.member)
     }
 }
 
@@ -210,14 +205,9 @@ pub(crate) fn peel(
                 let kind = package.kind();
                 around.push(kind.name(), &wanted.limits).map_err(|error| error.in_file(&name))?;
                 let package = Arc::new(package);
-                let found = package.find(&judge_part)?;
-                let choice = match around.choice(wanted) {
-                    chosen @ Choice::Number(_) => chosen,
-                    choice => {
-                        naming::only_unnamed(&package, &found, &wanted.limits).unwrap_or(choice)
-                    }
-                };
-                let Picked { part, member, disks } = package.pick(choice, found)?;
+                let formats = Formats { limits: wanted.limits.clone() };
+                let picked = package.disk(around.choice(wanted), &formats)?;
+                let Picked { member, disks, body: part, .. } = picked;
                 around.found(disks, false);
                 around.archives.push(Archive { package, member });
                 bytes = Arc::new(part);
@@ -231,36 +221,6 @@ pub(crate) fn head(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
     let mut head = vec![0; usize::try_from(bytes.len()).map_or(most, |len| len.min(most))];
     bytes.read_at(0, &mut head)?;
     Ok(head)
-}
-
-/// What a member is. Of what is short, its end does not tell: through a pipe the same members are disks.
-pub(crate) fn judge_part(part: &Part) -> Result<Likeness> {
-    let first = head(part, Sample::HEAD)?;
-    if let Some(known) = known(&first) {
-        return Ok(Likeness::Disk(known));
-    }
-    if part.len() < LIKELY {
-        return unlike::member(&first, None, || Ok(first.clone()));
-    }
-    if let Some(format) = probe(part)? {
-        return Ok(Likeness::Disk(format.name()));
-    }
-    let last = tail(part, Sample::TAIL)?;
-    unlike::member(&first, Some(&last), || head(part, DEEP))
-}
-
-fn judge_head(head: &[u8]) -> Likeness {
-    match known(head) {
-        Some(known) => Likeness::Disk(known),
-        // Bytes that are there already cannot fail to be read.
-        None => unlike::member(head, None, || Ok(head.to_vec())).unwrap_or(Likeness::Unknown),
-    }
-}
-
-/// The format, or the compression, that first bytes tell.
-fn known(head: &[u8]) -> Option<&'static str> {
-    let format = Format::probe(&Sample { head, tail: &[] });
-    format.map(Format::name).or_else(|| Wrapping::of(head).map(Wrapping::name))
 }
 
 /// Says of a file that is taken as it is that it looks like something else.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, ErrorKind, Limits, Result};
 
+use super::Package;
 use crate::contents::Place;
 use crate::damage::Damage;
+use crate::member::Member;
 use crate::ovf::{self, Descriptor, Listed};
-use crate::package::{Member, Package};
-use crate::part::Segment;
+use crate::segment::Segment;
 
 /// Opens what lies beside a descriptor.
 pub trait Neighbours {
@@ -143,8 +144,13 @@ mod tests {
     use diskferry_block_stream::{Cancel, Progress};
 
     use super::*;
-    use crate::choose::{Choice, Likeness};
+    use crate::choose::choice::Choice;
+    use crate::choose::judge::{Candidate, Likeness};
     use crate::objection::{Objection, Point};
+
+    fn nothing(_: &Candidate<'_>) -> Result<Likeness> {
+        Ok(Likeness::Unknown)
+    }
 
     /// Files in memory, and what was asked for.
     #[derive(Default)]
@@ -193,18 +199,18 @@ mod tests {
         assert_eq!(folder.asked[..6], asked);
         assert_eq!(folder.asked[6..], ["d%20e", "d e", "f"]);
         for (number, name, bytes) in [(1, "x/a", "AAAA"), (3, "x/c", "CCc"), (4, "x/d e", "DE")] {
-            let picked = package.disk(Choice::Number(number), &|_| Ok(Likeness::Unknown)).unwrap();
-            assert_eq!(picked.part.name(), name);
-            let mut found = vec![0; picked.part.len() as usize];
-            picked.part.read_at(0, &mut found).unwrap();
+            let picked = package.disk(Choice::Number(number), &nothing).unwrap();
+            assert_eq!(picked.body.name(), name);
+            let mut found = vec![0; picked.body.len() as usize];
+            picked.body.read_at(0, &mut found).unwrap();
             assert_eq!(found, bytes.as_bytes(), "{name}");
             assert_eq!(picked.disks.len(), 4);
         }
-        let refused = package.disk(Choice::Number(2), &|_| Ok(Likeness::Unknown)).err().unwrap();
+        let refused = package.disk(Choice::Number(2), &nothing).err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::Unsupported);
         assert!(refused.to_string().contains("'../b' is elsewhere"), "{refused}");
         let missing = open(&mut Folder::default(), TEXT, &Limits::default()).unwrap();
-        let missing = missing.disk(Choice::First, &|_| Ok(Likeness::Unknown)).err().unwrap();
+        let missing = missing.disk(Choice::First, &nothing).err().unwrap();
         assert_eq!(missing.kind(), ErrorKind::Io);
     }
 
