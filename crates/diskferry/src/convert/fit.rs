@@ -2,147 +2,93 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
-use std::sync::atomic::{self, AtomicU64};
 
-use diskferry_block_stream::{Disk, Error, Order, Result, Stream};
-use diskferry_engine::{
-    self as engine, Difference, Job, Pad, Patched, Slice, Source, Stage, Zeros,
-};
+use diskferry_block_stream::{Disk, Error, Plan, Result, Stream};
+use diskferry_engine::{self as engine, Difference, Job, Pad, Patched, Slice, Stage};
 use diskferry_raw::Raw;
 
 use crate::convert::beginning::Beginning;
-use crate::convert::brief::Brief;
-use crate::convert::foreground::Foreground;
 use crate::convert::gpt::{Fit, look_for_gpt};
 use crate::convert::gpt_forward::MovingGpt;
-use crate::convert::request::{Convert, Shrink, VirtualSize};
+use crate::convert::open::refuse_own_source;
+use crate::convert::prepared::{Prepared, PreparedStream, backup_stays};
+use crate::convert::request::{Shrink, VirtualSize};
 use crate::convert::resized::{Resized, not_zero};
 use crate::convert::sectors;
-use crate::look::info::Info;
+use crate::convert::task::Task;
+use crate::convert::unit::Unit;
+use crate::format::Naming;
 use crate::source::forward::lookahead::Most;
-use crate::source::stream::{StreamInput, Told};
+use crate::source::stream::StreamInput;
 use crate::source::{DiskImage, Input};
+use crate::target::destination::Destination;
+use crate::target::split::{self, PartPlace};
 
-/// A source at the target's size.
-pub(super) enum Prepared {
-    Disk {
-        image: DiskImage,
-        disk: Arc<dyn Disk>,
-        /// What is odd about what was made of it.
-        odd: Vec<String>,
-    },
-    Stream(PreparedStream),
+/// A source that fits its target, and how it is stored there.
+pub(super) struct Fitted {
+    pub source: Prepared,
+    pub plan: Plan,
+    /// What the target's size is a multiple of.
+    pub unit: Unit,
+    /// Where the further files of the target go; `None` where it is a file alone.
+    pub parts: Option<Vec<PartPlace>>,
 }
 
-pub(super) struct PreparedStream {
-    name: String,
-    info: Info,
-    stream: Box<dyn Stream>,
-    /// The virtual size that it has, where it is known beforehand.
-    own: Option<u64>,
-    /// The virtual size that it is given, or that it has.
-    size: Option<u64>,
-    /// What it begins with, where that was looked at.
-    beginning: Option<Box<Beginning>>,
-    /// How many bytes of the disk arrived, where it was given a size.
-    arrived: Option<Arc<AtomicU64>>,
-    /// How many bytes of the pipe were read.
-    read: Arc<AtomicU64>,
-    /// The format that its end told.
-    told: Told,
-    /// Whether it has a GPT, whose backup stays where it is.
-    stays: bool,
-    /// What is odd about what was made of it.
-    odd: Vec<String>,
-}
-
-impl Prepared {
-    pub(super) fn size(&self) -> Option<u64> {
-        match self {
-            Self::Disk { disk, .. } => Some(disk.size()),
-            Self::Stream(stream) => stream.size,
+impl Task<'_> {
+    /// Plans the target, and makes the source fit it.
+    ///
+    /// # Errors
+    /// `Misuse` where the size makes no sense or data would be lost, `Unsupported` where the format or the table cannot
+    /// be so; those of reading the source.
+    pub fn fit(&self, input: Input, destination: &Destination, job: &Job) -> Result<Fitted> {
+        let asked = self.asked(&input)?;
+        let mut size = self.brief.size(asked, &input).map_err(|error| self.in_target(error))?;
+        let stamp = self.request.identity.stamp();
+        let naming = Naming { stamp, file: self.file_name.as_deref() };
+        let planned = |size| -> Result<_> {
+            let plan = self.writing.plan(size, &naming).map_err(|error| self.in_target(error))?;
+            let unit = Unit(self.writing.unit(&plan));
+            Ok((plan, unit))
+        };
+        let (mut plan, unit) = planned(size.or(input.size()))?;
+        if self.request.fit().is_some()
+            && let Some(made) = size.or(input.size())
+        {
+            // The end is where the format has it.
+            size = Some(unit.held(made));
+            (plan, _) = planned(size)?;
         }
+        let parts = self.parts(&plan, &input, destination)?;
+        let source = self.prepare(input, size, unit, job)?;
+        Ok(Fitted { source, plan, unit, parts })
     }
 
-    /// The same; where a stream was short enough to be kept whole, its end is known, too.
-    pub(super) fn size_ahead(&self) -> Option<u64> {
-        match self {
-            Self::Stream(PreparedStream { size: None, beginning: Some(beginning), .. }) => {
-                beginning.is_all.then_some(beginning.end)
-            }
-            _ => self.size(),
+    /// The further files of the target as they are, once nothing speaks against them.
+    fn parts(
+        &self,
+        plan: &Plan,
+        input: &Input,
+        destination: &Destination,
+    ) -> Result<Option<Vec<PartPlace>>> {
+        let Plan::Split(split) = plan else { return Ok(None) };
+        if let Input::Stream(stream) = input {
+            let text = format!(
+                "this subformat is several files; it cannot be written from a pipe ('{}')",
+                stream.name()
+            );
+            return Err(self.in_target(Error::unsupported(text)));
         }
+        let parts = split::places(destination, split)?;
+        for part in &parts {
+            refuse_own_source(input, &part.destination)?;
+            part.destination.check_replace(self.request.replace)?;
+        }
+        Ok(Some(parts))
     }
 
-    /// What of it can be looked at before the copy.
-    pub(super) fn foreground(&self) -> Foreground<'_> {
-        match self {
-            Self::Disk { image, disk, .. } => Foreground::Disk(image, disk),
-            Self::Stream(stream) => Foreground::Stream(&stream.name, stream.beginning.as_deref()),
-        }
-    }
-
-    /// Whether reading it again takes as long as the copy, or cannot be: its fingerprint is taken on
-    /// the way, and compared with the target's. But what nobody looks at, the kernel copies sooner.
-    pub(super) fn is_dear(&self, zeros: Zeros) -> bool {
-        match self {
-            Self::Disk { disk, .. } => disk.order() != Order::Any && zeros == Zeros::Scan,
-            Self::Stream(_) => true,
-        }
-    }
-
-    /// What is copied, once.
-    pub(super) fn source(&mut self) -> Source<'_> {
-        match self {
-            Self::Disk { disk, .. } => Source::Disk(&**disk),
-            Self::Stream(stream) => Source::Stream(Box::new(stream.stream.as_mut())),
-        }
-    }
-
-    /// What there is to say about it after the copy of `size` bytes, which the target holds in
-    /// `held`.
-    pub(super) fn into_info(self, size: u64, held: u64) -> (Info, Vec<String>) {
-        match self {
-            Self::Disk { image, odd, .. } => {
-                (image.info(), image.warnings().iter().cloned().chain(odd).collect())
-            }
-            Self::Stream(stream) => stream.into_info(size, held),
-        }
-    }
-}
-
-impl PreparedStream {
-    fn into_info(self, size: u64, held: u64) -> (Info, Vec<String>) {
-        let load = |count: &AtomicU64| count.load(atomic::Ordering::Relaxed);
-        let arrived = self.arrived.as_deref().map_or(size, load);
-        let mut warnings = self.info.warnings.clone();
-        for warning in self.stream.warnings().into_iter().chain(self.odd) {
-            // What an archive told beforehand, its end tells again.
-            if !warnings.contains(&warning) {
-                warnings.push(warning);
-            }
-        }
-        if self.own.is_none() && arrived < size {
-            warnings.push(format!(
-                "{}: the stream ended after {arrived} bytes; the rest of the {size} is zeros",
-                self.name
-            ));
-        }
-        if self.stays && arrived != held {
-            warnings.push(backup_stays(&self.name));
-        }
-        let mut info = self.info.with_size(arrived, load(&self.read));
-        if let Some(format) = self.told.get() {
-            info.set_format(*format);
-        }
-        (info, warnings)
-    }
-}
-
-impl Convert {
     /// The size that is asked for, in bytes.
-    pub(super) fn size_of(&self, input: &Input) -> Result<Option<u64>> {
-        match self.size {
+    fn asked(&self, input: &Input) -> Result<Option<u64>> {
+        match self.request.size {
             None => Ok(None),
             Some(VirtualSize::Bytes(size)) => Ok(Some(size)),
             Some(VirtualSize::Original) => {
@@ -159,25 +105,18 @@ impl Convert {
     }
 
     /// The source at the size that the target is to have.
-    pub(super) fn prepare(
-        &self,
-        input: Input,
-        size: Option<u64>,
-        unit: u64,
-        brief: &Brief,
-        job: &Job,
-    ) -> Result<Prepared> {
+    fn prepare(&self, input: Input, size: Option<u64>, unit: Unit, job: &Job) -> Result<Prepared> {
         match input {
-            Input::Stream(stream) => self.prepare_stream(stream, size, unit, brief, job),
+            Input::Stream(stream) => self.prepare_stream(stream, size, unit, job),
             Input::Image(image) => {
                 let disk = Arc::clone(image.disk());
                 let made = size.unwrap_or(disk.size());
-                let held = made.checked_next_multiple_of(unit).unwrap_or(made);
-                let (disk, odd) = match self.fit() {
+                let held = unit.held(made);
+                let (disk, odd) = match self.request.fit() {
                     None if made == held && held == disk.size() => (disk, Vec::new()),
                     _ => self.resized(&image, made, held, job)?,
                 };
-                let other = match self.gpt_sectors {
+                let other = match self.request.gpt_sectors {
                     // It was asked for.
                     Some(_) => None,
                     None => sectors::warn(image.name(), disk.as_ref())
@@ -205,7 +144,7 @@ impl Convert {
             Ordering::Less => self.shrunk(image, size, job)?,
         };
         let in_image = |error: Error| error.in_file(image.name());
-        match (look_for_gpt(own.as_ref(), &job.cancel).map_err(in_image)?, self.fit()) {
+        match (look_for_gpt(own.as_ref(), &job.cancel).map_err(in_image)?, self.request.fit()) {
             (None, Some(fit @ Fit::Sectors(_))) => Err(in_image(fit.cannot("there is none"))),
             (None, _) => Ok((resized, Vec::new())),
             (Some(_), None) if held == own.size() => Ok((resized, Vec::new())),
@@ -225,8 +164,7 @@ impl Convert {
         &self,
         mut stream: StreamInput,
         size: Option<u64>,
-        unit: u64,
-        brief: &Brief,
+        unit: Unit,
         job: &Job,
     ) -> Result<Prepared> {
         let (own, name) = (stream.size(), stream.name().to_owned());
@@ -235,14 +173,14 @@ impl Convert {
             self.check_shrink(own, size).map_err(in_stream)?;
         }
         let made = size.or(own);
-        let held = made.and_then(|size| size.checked_next_multiple_of(unit));
+        let held = made.map(|size| unit.held(size));
         // Where nothing can move it, nobody waits for the first bytes.
         let moves_end = match own {
-            None => size.is_some() || unit > 1,
+            None => size.is_some() || unit.rounds(),
             Some(_) => held != own,
         };
-        let fit = self.fit();
-        let most = match brief.is_import() || fit.is_some() {
+        let fit = self.request.fit();
+        let most = match self.brief.is_import() || fit.is_some() {
             true => Some(Most::HEAD),
             false => moves_end.then_some(Most::TABLE),
         };
@@ -252,7 +190,7 @@ impl Convert {
         let (info, read, told) = (stream.info(), stream.read(), stream.told());
         let (mut arrived, mut odd) = (None, Vec::new());
         let mut resized = |stream: StreamInput, size| {
-            let resized = Resized::new(stream.into_stream(), size, self.shrink());
+            let resized = Resized::new(stream.into_stream(), size, self.request.shrink());
             arrived = Some(resized.arrived());
             resized
         };
@@ -272,7 +210,7 @@ impl Convert {
                 None => stream.into_stream(),
             },
         };
-        let stream = match self.gpt_sectors {
+        let stream = match self.request.gpt_sectors {
             Some(_) => stream,
             None => Box::new(sectors::Watched::new(stream)),
         };
@@ -295,7 +233,7 @@ impl Convert {
     /// # Errors
     /// `Misuse` when a disk of `own` bytes is to be made smaller without leave.
     fn check_shrink(&self, own: u64, size: u64) -> Result<()> {
-        if size < own && self.shrink() == Shrink::Refuse {
+        if size < own && self.request.shrink() == Shrink::Refuse {
             return Err(Error::misuse(format!(
                 "a size of {size} bytes is less than the disk's {own}; --allow-shrink drops the \
                  rest, where it is zeros"
@@ -317,13 +255,6 @@ impl Convert {
             }
         }
     }
-}
-
-fn backup_stays(name: &str) -> String {
-    format!(
-        "{name}: the disk's end moves, and the backup of its GPT stays where it is; --move-gpt moves \
-         it"
-    )
 }
 
 /// A GPT that cannot be moved, as nobody knows where to.

@@ -1,4 +1,5 @@
-//! The digests that an OVF package has of what a conversion reads of it, compared while it does.
+//! What must hold of what a conversion reads: it stays as it is, and has the digests that an OVF package has of it,
+//! which are compared meanwhile.
 
 use std::panic;
 use std::thread;
@@ -7,16 +8,19 @@ use diskferry_block_stream::{Cancel, Error, ErrorKind, Result};
 use diskferry_engine::Job;
 use diskferry_wrap::{Digests, Objection, Promise, Promises};
 
+use crate::place::unchanged::Unchanged;
 use crate::source::Input;
 use crate::source::unwrap::Archive;
 
-/// What the packages around a source promise of its files.
+/// What must hold of a source's files: what the packages around it promise, and that nobody writes to them.
 pub(crate) struct Promised {
     name: String,
     archives: Vec<Archive>,
     digests: Vec<Promise>,
     /// What is not compared, and why.
     notes: Vec<String>,
+    /// That nobody writes to them meanwhile.
+    unchanged: Unchanged,
 }
 
 impl Promised {
@@ -26,7 +30,9 @@ impl Promised {
     /// `Limit` for a manifest that is too long, `Io`.
     pub fn of(input: &Input) -> Result<Self> {
         let (name, archives) = (input.name().to_owned(), input.around().archives.clone());
-        let mut promised = Self { name, archives, digests: Vec::new(), notes: Vec::new() };
+        let unchanged = input.unchanged();
+        let mut promised =
+            Self { name, archives, digests: Vec::new(), notes: Vec::new(), unchanged };
         for Promises { digests, note } in input.around().promises()? {
             promised.digests.extend(digests);
             promised.notes.extend(note.map(|text| format!("{}: {text}", input.name())));
@@ -55,16 +61,30 @@ impl Promised {
     /// work takes them as it likes. Where one fails, the other stops.
     ///
     /// # Errors
-    /// Those of the work; `Damaged` where a file has another digest; `Io` where there is no thread.
-    pub fn compare<T>(&self, job: &Job, work: impl FnOnce(&Job) -> Result<T>) -> Result<T> {
-        if self.digests.is_empty() {
-            return work(job);
-        }
-        let compare = |cancel: &Cancel| {
-            let mut known = Digests::default();
-            self.digests.iter().try_for_each(|digest| digest.check(&mut known, &|| cancel.check()))
+    /// Those of the work; `Damaged` where a file has another digest; `Io` where there is no thread, and where the source
+    /// was changed and looks damaged by that.
+    pub fn during<T>(&self, job: &Job, work: impl FnOnce(&Job) -> Result<T>) -> Result<T> {
+        let worked = match self.digests.as_slice() {
+            [] => work(job),
+            digests => {
+                let compare = |cancel: &Cancel| {
+                    let mut known = Digests::default();
+                    digests.iter().try_for_each(|it| it.check(&mut known, &|| cancel.check()))
+                };
+                side_by_side(job, compare, work)
+            }
         };
-        side_by_side(job, compare, work)
+        // Where the source was changed meanwhile, that is what is wrong, and no damage of its own.
+        if worked.as_ref().is_err_and(|error| error.kind() == ErrorKind::Damaged) {
+            self.still_holds()?;
+        }
+        worked
+    }
+
+    /// # Errors
+    /// `Io` where somebody has written to a file of the source.
+    pub fn still_holds(&self) -> Result<()> {
+        self.unchanged.check()
     }
 }
 

@@ -5,6 +5,7 @@ use diskferry_codec::digest::Algorithm;
 use serde::Serialize;
 use serde::ser::Serializer;
 
+use crate::convert::unit::Unit;
 use crate::format::{Format, GIB};
 use crate::look::info::{Info, as_map};
 use crate::source::DiskImage;
@@ -50,12 +51,12 @@ pub(super) fn target_info(name: &str, format: Format, image: &DiskImage) -> Info
 }
 
 /// Says that the target's virtual size is not the one asked for, where it is not.
-pub(super) fn rounding(name: &str, format: Format, size: u64, unit: u64) -> Option<String> {
-    let held = size.checked_next_multiple_of(unit).filter(|held| *held != size)?;
-    let what = match unit {
+pub(super) fn rounding(name: &str, format: Format, size: u64, unit: Unit) -> Option<String> {
+    let held = Some(unit.held(size)).filter(|held| *held != size)?;
+    let what = match unit.0 {
         512 => "sectors of 512 bytes".to_owned(),
         GIB => "GiB".to_owned(),
-        _ => format!("grains of {unit} bytes"),
+        grain => format!("grains of {grain} bytes"),
     };
     Some(format!(
         "{name}: the virtual size was rounded up from {size} to {held} bytes, as {format} holds \
@@ -77,7 +78,7 @@ mod tests {
             (1024, 65536, Some("from 1024 to 65536 bytes, as vmdk holds whole grains of 65536")),
             (u64::MAX, 512, None),
         ] {
-            let warning = rounding("t.vmdk", Format::VMDK, size, unit);
+            let warning = rounding("t.vmdk", Format::VMDK, size, Unit(unit));
             assert_eq!(warning.is_some(), text.is_some(), "{size}");
             assert!(warning.unwrap_or_default().contains(text.unwrap_or_default()), "{size}");
         }

@@ -1,53 +1,15 @@
-//! The target as it reads back, compared with what was copied.
+//! What was written, compared with what was read: which of both is at fault where they differ or are damaged.
 
 use std::sync::Arc;
 
 use diskferry_block_stream::{Disk, Error, ErrorKind, Result, Side};
-use diskferry_engine::{self as engine, Copied, Difference, Job, Sided, Slice, Source, Stage};
+use diskferry_engine::{self as engine, Copied, Difference, Job, Sided, Slice, Source};
 
-use crate::convert::fit::Prepared;
-use crate::convert::request::{Convert, Verify};
-use crate::format::Format;
-use crate::source::{Backing, DiskImage, OpenOptions};
-use crate::target::destination::Target;
-
-impl Convert {
-    /// Opens the target through its own reader, where it has one, and compares it where that is
-    /// asked for. Returns it, and what is odd about it.
-    pub(super) fn look_back(
-        &self,
-        source: &Prepared,
-        format: Format,
-        target: &Target,
-        copied: &Copied,
-        job: &Job,
-    ) -> Result<Option<(DiskImage, Option<String>)>> {
-        let Some(written) = target.read_back()? else { return Ok(None) };
-        let open =
-            OpenOptions { format: Some(format), backing: Backing::Ignored, ..Default::default() };
-        let name = target.output().name();
-        let image = open
-            .open_written(name, written, &job.control)
-            .map_err(|error| reads_back_damaged(error.on(Side::Target), name))?;
-        let is_device = matches!(target, Target::Device(_));
-        if self.verify == Verify::ReadBack {
-            job.control.enter(Stage::Verifying);
-            verify(source, &image, copied, is_device, job)
-                .map_err(|error| reads_back_damaged(error, name))?;
-        }
-        let rest = image.disk().size().saturating_sub(copied.size);
-        let odd = (is_device && rest > 0).then(|| {
-            format!(
-                "{}: the device goes on for {rest} bytes after the disk, with what was there before",
-                image.name()
-            )
-        });
-        Ok(Some((image, odd)))
-    }
-}
+use crate::convert::prepared::Prepared;
+use crate::source::DiskImage;
 
 /// Damage in what was just written is no damaged image of the user's: the storage has lost it.
-fn reads_back_damaged(error: Error, target: &str) -> Error {
+pub(super) fn reads_back_damaged(error: Error, target: &str) -> Error {
     // Where its signature is lost, it looks like something else.
     let is_lost =
         matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Refused | ErrorKind::Unsupported);
@@ -59,7 +21,7 @@ fn reads_back_damaged(error: Error, target: &str) -> Error {
 }
 
 /// Compares the target with what was copied.
-fn verify(
+pub(super) fn verify(
     source: &Prepared,
     target: &DiskImage,
     copied: &Copied,
@@ -112,7 +74,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::convert::request::Convert;
+    use crate::format::Format;
     use crate::place::file::Location;
+    use crate::source::OpenOptions;
 
     /// The bytes of an image from which on all are 0xff once it is open: its tables.
     const TABLES: u64 = 65536;

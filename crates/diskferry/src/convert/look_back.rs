@@ -1,0 +1,74 @@
+//! The target as it reads back through its own format, compared with what was copied.
+
+use diskferry_block_stream::{Error, Result, Side};
+use diskferry_engine::{Job, Stage};
+
+use crate::convert::foresee::Foreseen;
+use crate::convert::summary::target_info;
+use crate::convert::task::Task;
+use crate::convert::verify::{reads_back_damaged, verify};
+use crate::convert::write::Made;
+use crate::look::info::Info;
+use crate::source::{Backing, DiskImage, OpenOptions};
+use crate::target::destination::Target;
+
+/// What was found when the target was looked at.
+pub(super) struct Seen {
+    pub info: Info,
+    /// What is odd about it, and what may do harm where it is meant to go.
+    pub warnings: Vec<String>,
+}
+
+impl Task<'_> {
+    /// Looks at what was written, where that can be read back, and judges it as what was foreseen.
+    ///
+    /// # Errors
+    /// `Io` where it reads back differently, `Refused` where the import target would refuse it, `Cancelled`.
+    pub fn look_back(&self, made: &Made<'_>, foreseen: Foreseen, job: &Job) -> Result<Seen> {
+        let image = self.reopen(made, job)?;
+        let (info, odd) = match &image {
+            Some(image) => {
+                (target_info(&self.name, self.brief.format, image), goes_on(made, image))
+            }
+            None => {
+                let held = Some(made.unit.held(made.copied.size));
+                let length = made.copied.target_size;
+                let format = self.brief.format;
+                (Info::of_stream(&self.name, format, held, length, made.chunk), None)
+            }
+        };
+        let harms = self.brief.confirm(foreseen, image.as_ref(), self.file_name.as_deref(), job)?;
+        Ok(Seen { info, warnings: odd.into_iter().chain(harms).collect() })
+    }
+
+    /// Opens the target through its own reader, where it has one, and compares it where that is asked for.
+    fn reopen(&self, made: &Made<'_>, job: &Job) -> Result<Option<DiskImage>> {
+        let Some(written) = made.target.read_back()? else { return Ok(None) };
+        let format = Some(self.brief.format);
+        let open = OpenOptions { format, backing: Backing::Ignored, ..Default::default() };
+        let name = made.target.output().name();
+        let differently = |error: Error| reads_back_damaged(error, name);
+        let image = open
+            .open_written(name, written, &job.control)
+            .map_err(|error| differently(error.on(Side::Target)))?;
+        if self.verifies() {
+            job.control.enter(Stage::Verifying);
+            let Made { source, copied, target, .. } = made;
+            let is_device = matches!(target, Target::Device(_));
+            verify(source, &image, copied, is_device, job).map_err(differently)?;
+        }
+        Ok(Some(image))
+    }
+}
+
+/// Says that a device is longer than the disk.
+fn goes_on(made: &Made<'_>, image: &DiskImage) -> Option<String> {
+    let rest = image.disk().size().saturating_sub(made.copied.size);
+    let is_device = matches!(made.target, Target::Device(_));
+    (is_device && rest > 0).then(|| {
+        format!(
+            "{}: the device goes on for {rest} bytes after the disk, with what was there before",
+            image.name()
+        )
+    })
+}
