@@ -8,8 +8,8 @@ use diskferry_block_stream::{Error, ErrorKind};
 use crate::choose::names::{is_descriptor, is_manifest};
 use crate::damage::Damage;
 use crate::member::Member;
-use crate::objection::{Objection, Point};
-use crate::ovf::{Descriptor, OBJECTIONS};
+use crate::objection::{OBJECTIONS, Objection, Point};
+use crate::ovf::Descriptor;
 
 /// Where the files of a package are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,6 +52,9 @@ pub enum Point {
     End,
 }
 
+/// Objections of a kind that are remembered: nobody reads more.
+pub(crate) const OBJECTIONS: usize = 100;
+
 impl Point {
     /// What `check` has to say of it: nothing where only some importers mind.
     fn problem(self) -> Option<ProblemKind> {

@@ -18,6 +18,7 @@ pub(crate) mod arriving;
 mod blocks;
 pub(crate) mod descriptor;
 mod proof;
+mod proofs;
 pub(crate) mod runs;
 
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use crate::listing::Listing;
 use crate::part::Part;
 use crate::tar::Entry;
 
-pub(crate) use self::proof::Proofs;
+pub(crate) use self::proofs::Proofs;
 
 /// The disks of an archive whose bytes can be read anywhere.
 pub(crate) struct Xva {

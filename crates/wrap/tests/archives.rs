@@ -5,14 +5,16 @@ use std::fs;
 use std::io::{Cursor, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use diskferry_block_stream::{Bytes, Cancel, Error, ErrorKind, Limits, Progress, Result};
+use diskferry_block_stream::{
+    Bytes, Cancel, Error, ErrorKind, Limits, NotInOrder, Progress, Result,
+};
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_testkit::child::{Bounded, command};
 use diskferry_wrap::{
-    Candidate, Choice, Digests, Forward, Judge, Likeness, Objection, Package, Peek, Point, Promise,
-    Promises, Survey, TarKind, Wrapping, find_disk, survey,
+    Candidate, Choice, Digests, Forward, Judge, Likeness, Objection, Package, Part, Peek, Point,
+    Promise, Promises, Survey, TarKind, Wrapping, find_disk, survey,
 };
 
 /// A header of GNU's kind: its fields as they are on disk.
@@ -808,4 +810,91 @@ fn a_survey_tells_the_kind_of_tar_and_every_member() {
     let bytes: Arc<dyn Bytes> = Arc::new(two);
     let error = survey(&bytes, &limits(), &stopped, &Progress::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
+}
+
+/// What is a disk by its bytes, and needs others.
+struct Chain;
+
+impl Judge for Chain {
+    fn likeness(&self, member: &Candidate<'_>) -> Result<Likeness> {
+        Ok(match member.head.first() {
+            Some(b'D') => Likeness::Disk("disk"),
+            _ => Likeness::Unknown,
+        })
+    }
+
+    fn needs_others(&self, member: &Candidate<'_>) -> bool {
+        member.name.ends_with(".extent")
+    }
+
+    /// What comes after the first byte.
+    fn needs(&self, disk: &Part) -> Vec<String> {
+        let mut text = vec![0; disk.len() as usize];
+        disk.read_at(0, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        text[1..].split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn a_disk_that_others_need_is_not_the_one_that_is_meant() {
+    let of = |members: &[(&'static str, &str)]| {
+        let members = members.iter().map(|(name, text)| Member::new(name, b'0', text.as_bytes()));
+        archive(&members.collect::<Vec<_>>())
+    };
+    let (base, middle, top) = (("d/base", "D"), ("d/middle", "Dbase"), ("d/top", "Dmiddle"));
+    for (members, choice, picked) in [
+        (&[base, middle, top][..], Choice::Only, Ok("d/top")),
+        (&[top, base, middle], Choice::Only, Ok("d/top")),
+        (&[base, middle, top], Choice::First, Ok("d/top")),
+        (&[base, middle, top], Choice::Number(1), Ok("d/base")),
+        // In another folder, it is another file.
+        (&[base, middle, top, ("base", "D")], Choice::Only, Err(ErrorKind::Misuse)),
+        (&[base, top], Choice::Only, Err(ErrorKind::Misuse)),
+        (&[("a", "Db"), ("b", "Da")], Choice::Only, Err(ErrorKind::Misuse)),
+        (&[("a", "Da")], Choice::Only, Ok("a")),
+    ] {
+        let package = Package::open("a.tar", Arc::new(of(members)), &limits()).unwrap();
+        let found = package.disk(choice, &Chain).map(|it| it.member).map_err(|error| error.kind());
+        assert_eq!(found.as_deref(), picked.as_ref().map(|it| *it), "{members:?}, {choice:?}");
+    }
+    // In order, what is needed may be anywhere, unless that disk was asked for.
+    let judge: Arc<dyn Judge> = Arc::new(Chain);
+    for members in [&[("a.extent", "D")][..], &[("a.extent", "x")], &[("a.extent", "D"), base]] {
+        for (choice, is_refused) in
+            [(Choice::Only, true), (Choice::First, false), (Choice::Number(1), false)]
+        {
+            let peek = Peek::new(Cursor::new(of(members)));
+            let found = find_disk(peek, choice, &judge, &limits());
+            assert_eq!(found.is_err(), is_refused, "{members:?}, {choice:?}");
+            if let Err(error) = found {
+                assert!(NotInOrder::is_cause_of(&error), "{error}");
+            }
+        }
+    }
+}
+
+/// Both ways see the first bytes of a member alike.
+#[test]
+fn a_judge_sees_holes_as_zeros() {
+    let entries = [(0, 512), (1024, 512), (66_000, 512), (70_000, 512)];
+    for (entries, real) in [(&entries[..], 80_000), (&entries[1..], 80_000), (&entries[..2], 1600)]
+    {
+        let bytes = sparse(entries, real, &vec![7; 512 * entries.len()]);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let look = {
+            let seen = Arc::clone(&seen);
+            move |member: &Candidate<'_>| {
+                seen.lock().unwrap().push(member.head.to_vec());
+                Ok(Likeness::Unknown)
+            }
+        };
+        let package = Package::open("a.tar", Arc::new(bytes.clone()), &limits()).unwrap();
+        package.disk(Choice::Only, &look).unwrap();
+        let judge: Arc<dyn Judge> = Arc::new(look);
+        find_disk(Peek::new(Cursor::new(bytes)), Choice::Only, &judge, &limits()).unwrap();
+        let seen = seen.lock().unwrap();
+        assert!(seen.len() == 2 && seen[0] == seen[1], "{entries:?}");
+        assert_eq!(seen[0].len(), (real as usize).min(Candidate::HEAD));
+    }
 }

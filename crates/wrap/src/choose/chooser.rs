@@ -249,3 +249,6 @@ fn in_chunks(disk: &Listed) -> Error {
         disk.href
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,8 @@ impl Package {
     /// of each.
     ///
     /// In an OVF package and in an XVA the descriptor tells what a disk is. Elsewhere it is a member that
-    /// `judge` knows or that is large, or the only member.
+    /// `judge` knows or that is large, or the only member; and of several of those, where nobody has chosen one, the
+    /// only one that no other needs.
     ///
     /// # Errors
     /// As for [`Choice::pick`]; `Damaged` where the descriptor names it, and it is not there; whatever

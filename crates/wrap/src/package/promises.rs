@@ -10,8 +10,8 @@ use crate::choose::names::{is_manifest, is_manifest_of};
 use crate::digests::Digests;
 use crate::manifest::{self, Line};
 use crate::member::Member;
-use crate::objection::{Objection, Point};
-use crate::ovf::{Listed, OBJECTIONS};
+use crate::objection::{OBJECTIONS, Objection, Point};
+use crate::ovf::Listed;
 use crate::part::Part;
 use crate::xva::Proofs;
 

@@ -1,89 +1,15 @@
-//! The descriptor of an OVF package: which files are its disks, and what importers mind in it.
-//!
-//! Source: DSP0243 1.1.1 (DMTF), 7.1 for the files, 8 for the devices and 9.1 for the disks. Namespaces differ from version to version
-//! and are not looked at; of the many elements only these matter here:
-//!
-//! ```text
-//! <File ovf:id="file1" ovf:href="vm-disk1.vmdk" ovf:size="…" ovf:chunkSize="…" ovf:compression="gzip"/>
-//! <Disk ovf:diskId="vmdisk1" ovf:fileRef="file1" …/>
-//! ```
-
-use std::borrow::Cow;
-use std::collections::HashSet;
+//! Reads a descriptor, in bounded memory and time.
 
 use diskferry_block_stream::{Error, Limits, Result};
 use roxmltree::{Document, Node, ParsingOptions};
 
+use super::descriptor::{Descriptor, Listed};
+use super::machine::Machine;
+use super::nodes::{attribute, elements};
+use super::text::text_of;
 use crate::choose::names::{is_descriptor, is_manifest};
 use crate::damage::Damage;
-use crate::objection::{Objection, Point};
-
-/// What a descriptor says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Descriptor {
-    /// Its own name.
-    pub name: String,
-    /// The files of the disks, in the order of the disks, each once.
-    pub disks: Vec<Listed>,
-    /// All files that it lists, in its order.
-    pub files: Vec<Listed>,
-    /// What importers mind in it.
-    pub objections: Vec<Objection>,
-}
-
-/// A file that the descriptor lists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listed {
-    /// The member's name, if it is one.
-    pub href: String,
-    /// Its length in bytes, as the descriptor has it.
-    pub size: Option<u64>,
-    /// The size of the disk in it, in bytes, where it is a disk's and the descriptor gives one.
-    pub capacity: Option<u64>,
-    /// Whether it is cut into members of their own: `disk.vmdk.000000000` and so on.
-    pub in_chunks: bool,
-}
-
-impl Listed {
-    /// Whether the member of that name, but for its end, is the file. A reference is a URI, which some
-    /// writers take at its word and others do not.
-    pub fn is(&self, name: &str, end: &str) -> bool {
-        // Three bytes of an escape are one: many long names are not compared with what they cannot be.
-        let may_be =
-            |name: &str| (self.href.len().div_ceil(3)..=self.href.len()).contains(&name.len());
-        name.strip_suffix(end).is_some_and(|name| {
-            may_be(name) && (name == self.href || name.as_bytes() == unescaped(&self.href))
-        })
-    }
-
-    /// The names that the member may have.
-    pub fn names(&self) -> [String; 2] {
-        [self.href.clone(), String::from_utf8_lossy(&unescaped(&self.href)).into_owned()]
-    }
-}
-
-/// Text without its escapes, such as %20.
-fn unescaped(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after
-            .get(..2)
-            .filter(|digits| *first == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
-        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    bytes
-}
+use crate::objection::{OBJECTIONS, Objection, Point};
 
 /// Bytes that a descriptor may have. Those of the largest appliances have some hundred thousand.
 pub(crate) const MAX: u64 = 1 << 20;
@@ -118,37 +44,6 @@ pub(crate) fn read(name: &str, bytes: &[u8], limits: &Limits) -> Result<Descript
     descriptor
 }
 
-/// The text of a descriptor: UTF-16 where a mark at its beginning says so, or the sign that all XML begins with
-/// (XML 1.0, F.1); else UTF-8. Names of files are mostly ASCII; what else is in another encoding does not matter
-/// here.
-fn text_of(bytes: &[u8]) -> Cow<'_, str> {
-    match bytes {
-        [b'<', 0, _, 0, ..] => encoding_rs::UTF_16LE,
-        [0, b'<', 0, _, ..] => encoding_rs::UTF_16BE,
-        _ => encoding_rs::UTF_8,
-    }
-    .decode(bytes)
-    .0
-}
-
-/// Whether a file that begins so is a descriptor: XML, whose outermost element is an Envelope.
-pub fn is_descriptor_text(head: &[u8]) -> bool {
-    let text = text_of(head);
-    let mut rest = text.trim_start();
-    loop {
-        let end = match rest.get(..2) {
-            Some("<?") => "?>",
-            Some("<!") if rest.starts_with("<!--") => "-->",
-            _ => break,
-        };
-        let Some((_, after)) = rest.split_once(end) else { return false };
-        rest = after.trim_start();
-    }
-    let Some(element) = rest.strip_prefix('<') else { return false };
-    let name = element.split([' ', '\t', '\r', '\n', '>', '/']).next().unwrap_or_default();
-    name.rsplit(':').next() == Some("Envelope")
-}
-
 fn parse(name: &str, text: &str) -> Result<Descriptor, Damage> {
     let damage = |problem: String| Damage::Ovf { name: name.to_owned(), problem };
     let options = ParsingOptions { nodes_limit: NODES, ..ParsingOptions::default() };
@@ -161,7 +56,7 @@ fn parse(name: &str, text: &str) -> Result<Descriptor, Damage> {
     let files: Vec<Node<'_, '_>> = elements(envelope, "File").collect();
     let mut descriptor = Descriptor {
         name: name.to_owned(),
-        files: files.iter().map(|file| Listed::of(file, name)).collect(),
+        files: files.iter().map(|file| listed(file, name)).collect(),
         ..Descriptor::default()
     };
     let machine = Machine::of(envelope);
@@ -195,21 +90,15 @@ fn parse(name: &str, text: &str) -> Result<Descriptor, Damage> {
     Ok(descriptor)
 }
 
-fn elements<'a, 'i>(within: Node<'a, 'i>, tag: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
-    within.descendants().filter(move |node| node.tag_name().name() == tag)
-}
-
-impl Listed {
-    /// Files are named as the folder of the descriptor called `descriptor` has them.
-    fn of(file: &Node<'_, '_>, descriptor: &str) -> Self {
-        let folder = &descriptor[..descriptor.rfind('/').map_or(0, |slash| slash + 1)];
-        let href = attribute(file, "href").unwrap_or_default();
-        Self {
-            href: format!("{folder}{}", href.trim_start_matches("./")),
-            size: attribute(file, "size").and_then(|size| size.parse().ok()),
-            capacity: None,
-            in_chunks: attribute(file, "chunkSize").is_some(),
-        }
+/// Files are named as the folder of the descriptor called `descriptor` has them.
+fn listed(file: &Node<'_, '_>, descriptor: &str) -> Listed {
+    let folder = &descriptor[..descriptor.rfind('/').map_or(0, |slash| slash + 1)];
+    let href = attribute(file, "href").unwrap_or_default();
+    Listed {
+        href: format!("{folder}{}", href.trim_start_matches("./")),
+        size: attribute(file, "size").and_then(|size| size.parse().ok()),
+        capacity: None,
+        in_chunks: attribute(file, "chunkSize").is_some(),
     }
 }
 
@@ -250,94 +139,14 @@ fn unit(text: &str) -> Option<u64> {
     }
 }
 
-/// The devices of the machine, as far as they are about disks.
-struct Machine<'a> {
-    /// What each disk's device is connected to, by the disk's id.
-    disks: Vec<(&'a str, Option<&'a str>)>,
-    /// The controllers' ids.
-    controllers: Vec<&'a str>,
-    /// What the devices lead to: `ovf:/disk/vmdisk1`, `ovf:/file/file2`.
-    resources: Vec<&'a str>,
-    objection: Option<Objection>,
-}
-
-/// ResourceTypes of CIM_ResourceAllocationSettingData.
-const HARD_DISK: &str = "17";
-const CONTROLLERS: [&str; 3] = ["5", "6", "20"];
-
-impl<'a> Machine<'a> {
-    fn of(envelope: Node<'a, '_>) -> Self {
-        let (mut disks, mut controllers, mut resources) = (Vec::new(), Vec::new(), Vec::new());
-        for item in elements(envelope, "Item") {
-            let value = |tag: &str| -> Option<&'a str> {
-                let child = item.children().find(|child| child.tag_name().name() == tag)?;
-                child.text().map(str::trim)
-            };
-            resources.extend(value("HostResource"));
-            match value("ResourceType") {
-                Some(HARD_DISK) => {
-                    let disk = value("HostResource").and_then(|host| host.rsplit('/').next());
-                    disks.extend(disk.map(|disk| (disk, value("Parent"))));
-                }
-                Some(kind) if CONTROLLERS.contains(&kind) => {
-                    controllers.extend(value("InstanceID"))
-                }
-                _ => {}
-            }
-        }
-        let words = ["StorageItem", "EthernetPortItem"];
-        let word = words.into_iter().find(|word| elements(envelope, word).next().is_some());
-        let objection = word.map(|word| {
-            Objection::new(Point::Devices, None, format!("a device is a {word}, as in OVF 2"))
-        });
-        Self { disks, controllers, resources, objection }
-    }
-
-    /// Devices that lead to what the descriptor does not list.
-    fn dangling(&self, envelope: Node<'_, '_>) -> Vec<Objection> {
-        let ids = |tag, key| -> HashSet<&str> {
-            elements(envelope, tag).filter_map(|node| attribute(&node, key)).collect()
-        };
-        let (disks, files) = (ids("Disk", "diskId"), ids("File", "id"));
-        let leads_nowhere = |resource: &&&str| {
-            let mut parts = resource.rsplit('/');
-            match (parts.next(), parts.next()) {
-                (Some(id), Some("disk")) => !disks.contains(id),
-                (Some(id), Some("file")) => !files.contains(id),
-                _ => false,
-            }
-        };
-        let found = self.resources.iter().filter(leads_nowhere).take(OBJECTIONS);
-        let text = |it| format!("a device leads to '{it}', which the descriptor does not list");
-        found.map(|it| Objection::new(Point::Resource, None, text(it))).collect()
-    }
-
-    fn lacks(&self, disk: Option<&str>) -> Option<Objection> {
-        let disk = disk.unwrap_or_default();
-        let parent = self.disks.iter().find(|(id, _)| *id == disk).and_then(|(_, parent)| *parent);
-        let text = match parent {
-            Some(parent) if self.controllers.contains(&parent) => return None,
-            _ => format!("no Item of the machine connects the disk '{disk}' to a controller"),
-        };
-        Some(Objection::new(Point::Controller, None, text))
-    }
-}
-
-/// Objections of a kind that are remembered: nobody reads more.
-pub(crate) const OBJECTIONS: usize = 100;
-
 /// Disks of a package: far more than a machine can have. It bounds the search for their files.
 const DISKS: usize = 256;
-
-/// An attribute, whatever its namespace.
-fn attribute<'a>(node: &Node<'a, '_>, name: &str) -> Option<&'a str> {
-    node.attributes().find(|attribute| attribute.name() == name).map(|attribute| attribute.value())
-}
 
 #[cfg(test)]
 mod tests {
     use diskferry_block_stream::ErrorKind;
 
+    use super::super::text::is_descriptor_text;
     use super::*;
 
     fn parsed(text: &str) -> Result<Vec<Listed>> {
@@ -370,24 +179,6 @@ mod tests {
             parsed(text).unwrap(),
             [file("a.vmdk", None, false), file("b.vmdk", Some(7), true)]
         );
-    }
-
-    #[test]
-    fn a_reference_is_a_name_or_a_uri() {
-        let file =
-            |href: &str| Listed { href: href.into(), size: None, capacity: None, in_chunks: false };
-        for (href, name, end, is) in [
-            ("a.vmdk", "a.vmdk", "", true),
-            ("a%20b.vmdk", "a b.vmdk", "", true),
-            ("a%20b.vmdk", "a%20b.vmdk", "", true),
-            ("a%2", "a%2", "", true),
-            ("100%", "100%", "", true),
-            ("a.vmdk", "a.vmdk.000000001", ".000000001", true),
-            ("a.vmdk", "a.vmdk", ".000000001", false),
-            ("a.vmdk", "b.vmdk", "", false),
-        ] {
-            assert_eq!(file(href).is(name, end), is, "{href} {name}");
-        }
     }
 
     #[test]
@@ -471,27 +262,6 @@ mod tests {
         // A letter that is cut in half is none.
         let odd = [&utf16(u16::to_le_bytes)[..], b"<"].concat();
         assert_eq!(read("a.ovf", &odd, &Limits::default()).unwrap_err().kind(), ErrorKind::Damaged);
-    }
-
-    #[test]
-    fn a_descriptor_is_known_by_its_outermost_element() {
-        for (text, is) in [
-            ("<Envelope>", true),
-            ("<Envelope/>", true),
-            ("\r\n<?xml version='1.0'?>\n<!-- <a> -->\n<ovf:Envelope\nxmlns:ovf='x'>", true),
-            ("<Envelopes>", false),
-            ("<VirtualBox><Envelope/></VirtualBox>", false),
-            ("<!DOCTYPE html><Envelope>", false),
-            ("<!-- <Envelope>", false),
-            ("<?xml", false),
-            ("Envelope", false),
-            ("<", false),
-            ("", false),
-        ] {
-            assert_eq!(is_descriptor_text(text.as_bytes()), is, "{text}");
-        }
-        assert!(!is_descriptor_text(&"<!---->".repeat(10_000).into_bytes()));
-        assert!(!is_descriptor_text(&[0xff; 4096]));
     }
 
     #[test]
