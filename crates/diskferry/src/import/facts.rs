@@ -5,14 +5,17 @@ use diskferry_inspect::{Finding, Inspection, SectorSize};
 use diskferry_wrap::{Objection, Survey};
 
 use super::glance::Glance;
+use super::kind::{Kind, Layer, Subformat};
+use crate::format::Format;
 
 /// What is known of an image, or planned of one that is yet to be written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Facts {
-    pub format: &'static str,
-    pub subformat: Option<String>,
+    pub format: Format,
+    /// Which kind of it, where that is told.
+    pub kind: Option<Kind>,
     /// What it is wrapped in, the outermost first.
-    pub wrapping: Vec<String>,
+    pub wrapping: Vec<Layer>,
     /// Its name in the archive that it is in.
     pub member: Option<String>,
     /// Bytes of the virtual disk.
@@ -31,6 +34,8 @@ pub(crate) struct Facts {
     pub ends_in_zeros: Option<bool>,
     /// What is wrong in its tables and in what it stores compressed, where they were checked.
     pub problems: Option<Vec<Problem>>,
+    /// Whether it could not be opened, so that no more is known than its format, and what is around it.
+    pub is_unopened: bool,
     /// Whether some of it cannot be unpacked, so that no conversion helps.
     pub is_unreadable: bool,
     /// What importers mind in the OVF package that it is in, where that was looked at.
@@ -52,11 +57,56 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Format and subformat, the latter where it says more.
-    pub fn kind(&self) -> String {
-        match &self.subformat {
-            Some(subformat) if subformat != self.format => format!("{} {subformat}", self.format),
-            _ => self.format.to_owned(),
+    /// What is known where nothing but the format is.
+    pub fn of(format: Format) -> Self {
+        Self {
+            format,
+            kind: None,
+            wrapping: Vec::new(),
+            member: None,
+            virtual_size: 0,
+            file_size: None,
+            image_size: None,
+            files: 0,
+            has_parent: false,
+            details: Vec::new(),
+            ends_in_zeros: None,
+            problems: None,
+            is_unopened: false,
+            is_unreadable: false,
+            objections: None,
+            survey: None,
+            glance: None,
+            stored: None,
+            name: None,
+            as_name: None,
+            stray: None,
+            content: None,
+        }
+    }
+
+    /// Whether it is that kind of that format.
+    pub fn is(&self, format: Format, subformat: Subformat) -> bool {
+        self.format == format && self.subformat() == Some(subformat)
+    }
+
+    /// The kind, where rules know it.
+    pub fn subformat(&self) -> Option<Subformat> {
+        self.kind.as_ref()?.subformat
+    }
+
+    /// Whether such a thing is around it.
+    pub fn is_in(&self, layer: Layer) -> bool {
+        self.wrapping.contains(&layer)
+    }
+
+    /// Format and kind in words, the latter where it says more.
+    pub fn told(&self) -> String {
+        match &self.kind {
+            Some(Kind { name, .. }) if name != self.format.name() => {
+                format!("{} {name}", self.format)
+            }
+            _ => self.format.name().to_owned(),
         }
     }
 
@@ -102,11 +152,6 @@ impl Facts {
             _ => None,
         }
     }
-}
-
-/// Whether a VMDK of that kind is more than one file.
-pub(super) fn is_split(subformat: &str) -> bool {
-    matches!(subformat, "monolithicFlat" | "twoGbMaxExtentSparse" | "twoGbMaxExtentFlat")
 }
 
 /// Whether it is about the backup of a GPT.

@@ -7,10 +7,12 @@ use diskferry_block_stream::{Bytes, Disk, Error, Result};
 use diskferry_engine::Job;
 use diskferry_inspect::{self as inspect, Inspection};
 
-use super::facts::{Facts, is_split};
+use super::check::Need;
+use super::facts::Facts;
 use super::glance::Glance;
+use super::kind::{Kind, Layer};
 use super::readiness::Readiness;
-use super::rule::Check;
+use crate::format::Format;
 use crate::look::map::MapKind;
 use crate::source::DiskImage;
 
@@ -41,10 +43,10 @@ impl Readiness {
         job: &Job,
     ) -> Result<()> {
         let in_image = |error: Error| error.in_file(image.name());
-        if self.asks(|check| matches!(check, Check::Stored(_))) {
+        if self.needs(Need::Map) {
             facts.stored = Some(stored(image, job)?);
         }
-        if self.asks(Check::needs_content) {
+        if self.needs(Need::Content) {
             let found = inspect::inspect(disk.as_ref(), &job.cancel).map_err(in_image)?;
             facts.content = Some(found);
         }
@@ -53,8 +55,8 @@ impl Readiness {
 
     /// All that is known of a disk that comes in order, by what was found at its beginning.
     pub fn look_ahead(&self, found: &Inspection) -> Facts {
-        let content = self.asks(Check::needs_content).then(|| found.clone());
-        Facts { content, ..Facts::default() }
+        let content = self.needs(Need::Content).then(|| found.clone());
+        Facts { content, ..Facts::of(Format::RAW) }
     }
 
     /// Looks for what lies after the last partition, where a rule asks for it. That may take reading
@@ -64,7 +66,7 @@ impl Readiness {
     /// As for [`look`](Self::look).
     pub fn look_beyond(&self, facts: &mut Facts, disk: &dyn Disk, job: &Job) -> Result<()> {
         if let Some(found) = &facts.content
-            && self.asks(|check| matches!(check, Check::NothingBeyond))
+            && self.needs(Need::End)
         {
             facts.stray = Some(match found.partitions.as_slice() {
                 [] => None,
@@ -106,18 +108,17 @@ impl Readiness {
             true => None,
             false => Some(ends_in_zeros(image.top().bytes().as_ref())?),
         };
-        let asks_glance = self.asks(|check| matches!(check, Check::OneFormat | Check::GlanceVmdk));
-        let glance = match asks_glance && !image.is_packed() {
+        let glance = match self.needs(Need::FirstBytes) && !image.is_packed() {
             true => Some(Glance::look(image.top().bytes().as_ref())?),
             false => None,
         };
         let name = Path::new(image.given()).file_name();
         // Of a descriptor that is alone, too, the disk is elsewhere.
-        let least = if info.subformat.as_deref().is_some_and(is_split) { 2 } else { 1 };
+        let kind = info.subformat.map(Kind::of);
+        let least = if kind.as_ref().is_some_and(Kind::is_split) { 2 } else { 1 };
         Ok(Facts {
-            format: info.format,
-            subformat: info.subformat,
-            wrapping: around.layers.iter().map(|&layer| layer.to_owned()).collect(),
+            kind,
+            wrapping: Layer::all(&around.layers),
             member: image.member().map(str::to_owned),
             virtual_size: image.disk().size(),
             file_size: Some(info.file_size),
@@ -128,7 +129,7 @@ impl Readiness {
             ends_in_zeros,
             glance,
             name: name.and_then(|name| name.to_str()).map(str::to_owned),
-            ..Facts::default()
+            ..Facts::of(image.top().format())
         })
     }
 }

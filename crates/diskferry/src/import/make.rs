@@ -2,6 +2,7 @@
 
 use diskferry_wrap::{Survey, TarKind};
 
+use super::kind::Layer;
 use crate::format::{Format, GIB};
 
 /// Options of a format and their values, by name.
@@ -13,9 +14,10 @@ pub(super) struct Make {
     pub format: Format,
     pub options: FixedOptions,
     pub compressed: bool,
-    /// What it reads back as: its format's name and subformat, and what is around it.
-    pub kind: (&'static str, &'static str),
-    pub wrapping: &'static [&'static str],
+    /// What it reads back as: a format, and the format's name for this kind of it.
+    pub kind: (Format, &'static str),
+    /// What is around that.
+    pub wrapping: &'static [Layer],
     /// What its virtual sizes are multiples of, in bytes.
     pub unit: u64,
 }
@@ -29,56 +31,63 @@ impl Make {
 }
 
 /// The disk's bytes as they are.
-pub(super) const RAW: Make = plain(Format::RAW, &[], ("raw", "raw"));
+pub(super) const RAW: Make = plain(Format::RAW, &[], (Format::RAW, "raw"));
 
 /// A qcow2 with its clusters compressed by deflate, which every reader of the format knows.
 pub(super) const QCOW2: Make =
-    Make { compressed: true, ..plain(Format::QCOW2, &[], ("qcow2", "v3")) };
+    Make { compressed: true, ..plain(Format::QCOW2, &[], (Format::QCOW2, "v3")) };
 
 /// A VHD that grows.
 pub(super) const VHD_DYNAMIC: Make =
-    plain(Format::VHD, &[("subformat", "dynamic")], ("vhd", "dynamic"));
+    plain(Format::VHD, &[("subformat", "dynamic")], (Format::VHD, "dynamic"));
 
 /// A VHD of the disk's bytes and a footer.
-pub(super) const VHD_FIXED: Make = plain(Format::VHD, &[("subformat", "fixed")], ("vhd", "fixed"));
+pub(super) const VHD_FIXED: Make =
+    plain(Format::VHD, &[("subformat", "fixed")], (Format::VHD, "fixed"));
 
 /// The same, as large as Azure takes it.
 pub(super) const VHD_AZURE: Make =
-    plain(Format::VHD, &[("subformat", "fixed"), ("large", "on")], ("vhd", "fixed"));
+    plain(Format::VHD, &[("subformat", "fixed"), ("large", "on")], (Format::VHD, "fixed"));
 
 /// A VMDK made to be sent.
 pub(super) const VMDK_STREAM: Make = Make {
     unit: GRAIN,
-    ..plain(Format::VMDK, &[("subformat", "streamOptimized")], ("vmdk", "streamOptimized"))
+    ..plain(Format::VMDK, &[("subformat", "streamOptimized")], (Format::VMDK, "streamOptimized"))
 };
 
 /// A VMDK that grows, in one file.
 pub(super) const VMDK_SPARSE: Make = Make {
     unit: GRAIN,
-    ..plain(Format::VMDK, &[("subformat", "monolithicSparse")], ("vmdk", "monolithicSparse"))
+    ..plain(Format::VMDK, &[("subformat", "monolithicSparse")], (Format::VMDK, "monolithicSparse"))
 };
 
 /// A VDI that grows.
-pub(super) const VDI: Make = plain(Format::VDI, &[("subformat", "dynamic")], ("vdi", "dynamic"));
+pub(super) const VDI: Make =
+    plain(Format::VDI, &[("subformat", "dynamic")], (Format::VDI, "dynamic"));
 
 /// Huawei's sequential format.
-pub(super) const ZVHD: Make = Make { unit: GIB, ..plain(Format::ZVHD, &[], ("zvhd", "zvhd")) };
+pub(super) const ZVHD: Make =
+    Make { unit: GIB, ..plain(Format::ZVHD, &[], (Format::ZVHD, "zvhd")) };
 
 /// Huawei's format with an index.
-pub(super) const ZVHD2: Make = Make { unit: GIB, ..plain(Format::ZVHD2, &[], ("zvhd2", "zvhd2")) };
+pub(super) const ZVHD2: Make =
+    Make { unit: GIB, ..plain(Format::ZVHD2, &[], (Format::ZVHD2, "zvhd2")) };
 
 /// Google's archive of one raw disk.
-pub(super) const GCP: Make =
-    Make { unit: GIB, wrapping: &["gzip", "tar"], ..plain(Format::GCP, &[], ("raw", "raw")) };
+pub(super) const GCP: Make = Make {
+    unit: GIB,
+    wrapping: &[Layer::GZIP, Layer::Tar],
+    ..plain(Format::GCP, &[], (Format::RAW, "raw"))
+};
 
 /// An appliance of one streamOptimized VMDK.
 pub(super) const OVA: Make = Make {
     unit: GRAIN,
-    wrapping: &["ova"],
-    ..plain(Format::OVA, &[], ("vmdk", "streamOptimized"))
+    wrapping: &[Layer::Ova],
+    ..plain(Format::OVA, &[], (Format::VMDK, "streamOptimized"))
 };
 
-const fn plain(format: Format, options: FixedOptions, kind: (&'static str, &'static str)) -> Make {
+const fn plain(format: Format, options: FixedOptions, kind: (Format, &'static str)) -> Make {
     Make { format, options, compressed: false, kind, wrapping: &[], unit: SECTOR }
 }
 

@@ -4,9 +4,11 @@
 //! A rule is judged on [`facts::Facts`]: of an image as it is ([`Preflight`]), or of one as a
 //! conversion would make it, so that what cannot be made ready is refused before any work.
 
+mod check;
 mod facts;
 mod gather;
 mod glance;
+mod kind;
 mod make;
 mod naming;
 mod preflight;

@@ -1,7 +1,8 @@
 //! Names for what is made.
 
+use super::check::{Finding, Settled};
+use super::facts::Facts;
 use super::readiness::Readiness;
-use super::rule::Check;
 use crate::place::file::STDIN;
 
 impl Readiness {
@@ -13,8 +14,11 @@ impl Readiness {
         let (folder, name) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let takes = |name: &str| {
-            self.target().rules().iter().all(|rule| match &rule.check {
-                Check::FileName(rule) => rule.takes(&format!("{name}.{extension}")),
+            let named =
+                Facts { name: Some(format!("{name}.{extension}")), ..Facts::of(make.format) };
+            let mut rules = self.target().rules().iter().map(|rule| rule.check);
+            rules.all(|check| match check.settled() {
+                Settled::ByName => !matches!(check.judge(&named), Finding::Broken(_)),
                 _ => true,
             })
         };

@@ -5,11 +5,13 @@ use diskferry_engine::Job;
 use serde::Serialize;
 
 use super::facts::Facts;
+use super::kind::Layer;
 use super::profile::ImportTarget;
 use super::readiness::Readiness;
 use super::verdict::{Ruling, Verdict};
+use crate::format::Format;
 use crate::source::DiskImage;
-use crate::source::unwrap::{InOrderOnly, is_compression};
+use crate::source::unwrap::InOrderOnly;
 
 /// A look at an image before it is uploaded.
 #[derive(Clone, Debug)]
@@ -100,14 +102,14 @@ impl Preflight {
         let Some(found) = InOrderOnly::of(error) else { return Ok(None) };
         let InOrderOnly { format, around, member, advice, .. } = found;
         let facts = Facts {
-            format: format.name(),
-            wrapping: around.layers.iter().map(|&layer| layer.to_owned()).collect(),
+            wrapping: Layer::all(&around.layers),
             member: member.clone(),
-            ..Facts::default()
+            is_unopened: true,
+            ..Facts::of(*format)
         };
         let mut rules = readiness.rulings(&facts);
         for (ruling, rule) in rules.iter_mut().zip(self.target.rules()) {
-            if !rule.check.is_told_by_name(&facts) {
+            if !rule.check.settled().is_by_first_bytes() {
                 (ruling.ok, ruling.verdict) = (true, Verdict::Unknown);
                 "it could not be opened".clone_into(&mut ruling.text);
             }
@@ -133,6 +135,6 @@ fn add_fixes(line: &str, rules: &mut [Ruling], mended: Option<&[Ruling]>) {
 
 /// The size of a disk whose compressed file tells it only at its end: many targets want it before.
 fn untold_size(facts: &Facts) -> Option<u64> {
-    let untold = facts.wrapping.last().is_some_and(|layer| is_compression(layer));
-    (untold && matches!(facts.format, "raw" | "vhd")).then_some(facts.virtual_size)
+    let untold = facts.wrapping.last().is_some_and(|layer| matches!(layer, Layer::Packed(_)));
+    (untold && [Format::RAW, Format::VHD].contains(&facts.format)).then_some(facts.virtual_size)
 }

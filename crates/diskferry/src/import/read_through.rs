@@ -8,9 +8,11 @@ use diskferry_block_stream::{
 use diskferry_engine::{self as engine, Job};
 use diskferry_wrap::{Digests, Objection, survey};
 
+use super::check::Need;
 use super::facts::Facts;
+use super::kind::Layer;
 use super::readiness::Readiness;
-use super::rule::Check;
+use crate::format::Format;
 use crate::source::DiskImage;
 use crate::source::unwrap::Archive;
 
@@ -31,22 +33,20 @@ impl Readiness {
         job: &Job,
     ) -> Result<()> {
         let mut known = Digests::default();
-        if self.asks(|check| matches!(check, Check::Object(_))) {
+        if self.needs(Need::Package) {
             facts.objections = objections(image, &mut known, job)?;
         }
-        let asks_for_archive = |check: &Check| matches!(check, Check::Tar(_) | Check::OnlyMember);
-        let is_archive = facts.wrapping.iter().any(|layer| layer == "tar");
         let mut unpacked = Ok(());
-        if is_archive && self.asks(asks_for_archive) {
+        if facts.is_in(Layer::Tar) && self.needs(Need::Archive) {
             // What the image has of the window is its own.
             let limits = limits.clone().with_window(limits.window());
             let found = survey(image.file_bytes(), &limits, &job.cancel, &job.progress);
             unpacked = found.map(|found| facts.survey = found);
         }
-        if self.asks(|check| matches!(check, Check::Sound)) {
+        if self.needs(Need::Stored) {
             let mut problems = Problems::default();
             // A raw disk in an archive was read with the archive.
-            if facts.survey.is_none() || facts.format != "raw" {
+            if facts.survey.is_none() || facts.format != Format::RAW {
                 unpacked = unpacked.and_then(|()| check(image, facts, &mut problems, job));
             }
             unpacked = unpacked.and_then(|()| compare(image, &mut known, job));
@@ -117,7 +117,7 @@ fn check(image: &DiskImage, facts: &Facts, problems: &mut Problems, job: &Job) -
     let top = image.top().image();
     top.check(&job.cancel, &job.progress, &mut |problem| problems.push(problem))?;
     // Checking ZVHD and ZVHD2 unpacks them.
-    if matches!(facts.format, "zvhd" | "zvhd2") {
+    if [Format::ZVHD, Format::ZVHD2].contains(&facts.format) {
         return Ok(());
     }
     engine::digest(engine::Source::Disk(&Packed(top.as_ref())), &[], job).map(drop)

@@ -1,14 +1,15 @@
 //! What a conversion for a target makes, and whether the target will take it.
 
 use diskferry_block_stream::{Detail, Error, Result};
-use diskferry_inspect::{GptState, SectorSize};
+use diskferry_inspect::SectorSize;
 
-use super::facts::{Facts, is_of_backup, is_split};
+use super::check::Need;
+use super::facts::{Facts, is_of_backup};
 use super::glance::Glance;
+use super::kind::Kind;
 use super::make::{Make, SECTOR};
 use super::profile::ImportTarget;
 use super::quoting::quoted;
-use super::rule::Check;
 use super::verdict::{Ruling, Verdict, judge};
 use crate::format::{Compress, Format};
 use crate::place::file::STDIN;
@@ -32,10 +33,10 @@ impl Choice {
         self.make.format
     }
 
-    /// The subformat that it will read back as.
-    fn subformat(&self) -> &str {
+    /// The kind that it will read back as.
+    fn kind(&self) -> Kind {
         let told = self.options.iter().rev().find(|(key, _)| key == "subformat");
-        told.map_or(self.make.kind.1, |(_, value)| value)
+        Kind::of(told.map_or(self.make.kind.1, |(_, value)| value))
     }
 }
 
@@ -58,9 +59,9 @@ impl Readiness {
         self.target
     }
 
-    /// Whether one of its rules is about that.
-    pub(super) fn asks(&self, about: impl Fn(&Check) -> bool) -> bool {
-        self.target.rules().iter().any(|rule| about(&rule.check))
+    /// Whether one of its rules does.
+    pub(super) fn needs(&self, need: Need) -> bool {
+        self.target.rules().iter().any(|rule| rule.check.needs() == need)
     }
 
     /// Every rule, judged.
@@ -157,12 +158,12 @@ impl Readiness {
             let option = choice.format().options().iter().find(|option| option.key == key)?;
             Some((option.key, Detail::Flag(true)))
         });
+        let kind = choice.kind();
         Facts {
-            format: choice.make.kind.0,
-            subformat: Some(choice.subformat().to_owned()),
-            wrapping: choice.make.wrapping.iter().map(|&name| name.to_owned()).collect(),
+            files: if kind.is_split() { 2 } else { 1 },
+            kind: Some(kind),
+            wrapping: choice.make.wrapping.to_vec(),
             virtual_size: size,
-            files: if is_split(choice.subformat()) { 2 } else { 1 },
             // They are sound, and what is not is an error of the conversion.
             problems: Some(Vec::new()),
             objections: Some(Vec::new()),
@@ -174,7 +175,7 @@ impl Readiness {
             details: details.collect(),
             stray: source.stray,
             content: source.content.clone(),
-            ..Facts::default()
+            ..Facts::of(choice.make.kind.0)
         }
     }
 
@@ -192,7 +193,7 @@ impl Readiness {
     /// As for [`judge`](Self::judge).
     pub fn judge_ahead(&self, facts: &Facts) -> Result<Vec<String>> {
         let rulings = self.rulings(facts).into_iter().zip(self.target.rules());
-        let settled = rulings.filter(|(_, rule)| is_settled(&rule.check, facts));
+        let settled = rulings.filter(|(_, rule)| rule.check.settled().is_by_beginning(facts));
         self.verdict(&settled.map(|(ruling, _)| ruling).collect::<Vec<_>>())
     }
 
@@ -224,41 +225,6 @@ impl Readiness {
         let image = if image == STDIN { "-" } else { image };
         words.extend([quoted(image), quoted(target)]);
         words.join(" ")
-    }
-}
-
-/// Whether what breaks a check breaks it still when all of the disk is known, and not only what it
-/// begins with. What was found then stays found, and what was not may come.
-///
-/// A RAID's superblock at the end of a partition could make a file system at its beginning something
-/// else: that is no disk that anybody exports.
-fn is_settled(check: &Check, facts: &Facts) -> bool {
-    let Some(disk) = &facts.content else { return true };
-    // Else a GPT may come last.
-    let is_known = match &disk.gpt {
-        Some(gpt) => gpt.primary.state == GptState::Valid,
-        None => disk
-            .mbr
-            .as_ref()
-            .is_some_and(|mbr| mbr.protective().is_none() && !mbr.entries.is_empty()),
-    };
-    match check {
-        Check::VirtualSize(_) | Check::VirtualUnit(_) => facts.virtual_size > 0,
-        // The first sector tells.
-        Check::OpenStackTable | Check::Bios => true,
-        Check::Table(_)
-        | Check::Partitioned
-        | Check::NoExtFeatures(_)
-        | Check::NotEncrypted
-        | Check::NoVolumes
-        | Check::Sectors512
-        | Check::Whole => is_known,
-        Check::EfiLoader
-        | Check::Root(_)
-        | Check::BackupGpt
-        | Check::NothingBeyond
-        | Check::NoWindowsOnGpt => false,
-        _ => true,
     }
 }
 
@@ -344,13 +310,13 @@ mod tests {
         let aws = Readiness::new(ImportTarget::from_name("aws").unwrap(), &[]).unwrap();
         let fixed = [("subformat".to_owned(), "fixed".to_owned())];
         for (to, named, options, kind) in [
-            (None, None, &[][..], ("vmdk", "streamOptimized")),
-            (None, Some(Format::RAW), &[], ("raw", "raw")),
-            (Some(Format::VHD), Some(Format::RAW), &[], ("vhd", "dynamic")),
-            (Some(Format::VHD), None, &fixed, ("vhd", "fixed")),
+            (None, None, &[][..], (Format::VMDK, "streamOptimized")),
+            (None, Some(Format::RAW), &[], (Format::RAW, "raw")),
+            (Some(Format::VHD), Some(Format::RAW), &[], (Format::VHD, "dynamic")),
+            (Some(Format::VHD), None, &fixed, (Format::VHD, "fixed")),
         ] {
             let choice = aws.choose(to, named, options, None).unwrap();
-            assert_eq!((choice.make.kind.0, choice.subformat()), kind);
+            assert_eq!((choice.make.kind.0, choice.kind()), (kind.0, Kind::of(kind.1)));
         }
         assert!(aws.choose(None, Some(Format::VDI), &[], None).is_err());
     }

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::check::Finding;
 use super::facts::Facts;
-use super::rule::{Certainty, Finding, Rule, Severity, Source};
+use super::rule::{Certainty, Rule, Severity, Source};
 
 /// What became of a rule.
 #[derive(Clone, Debug, Serialize)]

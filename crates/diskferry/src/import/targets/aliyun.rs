@@ -1,8 +1,11 @@
 //! Alibaba Cloud ECS.
 
+use super::super::check::{self, NameRule, any, at_most, at_most_gb, between, only};
+use super::super::kind::{Layer, Subformat};
 use super::super::make::{QCOW2, RAW, VHD_DYNAMIC, VMDK_STREAM};
 use super::super::profile::Profile;
-use super::super::rule::{Check, NameRule, Rule, Source, any, at_most, at_most_gb, between, only};
+use super::super::rule::{Rule, Source};
+use crate::format::Format;
 use diskferry_inspect::{ContentKind, TableKind};
 
 use super::common::{
@@ -21,36 +24,39 @@ const INSTRUCTIONS: Source = Source {
 const EXPORT_API: Source =
     Source { title: "Alibaba Cloud ECS API reference, ExportImage", date: "2025-11" };
 
-const FORMAT: Rule =
-    Rule::new("format", Check::Format(&[any("raw"), any("vhd"), any("qcow2"), any("vmdk")]), HELP)
-        .code("InvalidImageFormat.Malformed");
+const FORMAT: Rule = Rule::new(
+    "format",
+    &check::Formats(&[any(Format::RAW), any(Format::VHD), any(Format::QCOW2), any(Format::VMDK)]),
+    HELP,
+)
+.code("InvalidImageFormat.Malformed");
 
 /// Which kinds of VMDK, no document says.
 const VMDK_KIND: Rule = Rule::new(
     "vmdk-kind",
-    Check::Kind(only("vmdk", &["monolithicSparse", "streamOptimized"])),
+    &check::Kind(only(Format::VMDK, &[Subformat::MonolithicSparse, Subformat::StreamOptimized])),
     HELP,
 )
 .unverified()
 .code("InvalidImageFormat.Malformed");
 
 /// Whether its own exports, which are `.raw.tar.gz`, are taken back as they are, is not said.
-const UNWRAPPED: Rule = Rule::new("unwrapped", Check::Wrapping(&[&[]]), API).unverified();
+const UNWRAPPED: Rule = Rule::new("unwrapped", &check::Wrapping(&[&[]]), API).unverified();
 
 const FEATURES: Rule = Rule::new(
     "qcow2-features",
-    Check::Lacks(&[("data_file", "external data file"), ("extended_l2", "extended L2 entries")]),
+    &check::Lacks(&[("data_file", "external data file"), ("extended_l2", "extended L2 entries")]),
     API,
 )
 .unverified();
 
-const UPLOAD: Rule = Rule::new("multipart-upload", Check::FileSize(at_most_gb(5)), INSTRUCTIONS)
+const UPLOAD: Rule = Rule::new("multipart-upload", &check::FileSize(at_most_gb(5)), INSTRUCTIONS)
     .warns()
     .hint("OSS takes objects over 5 GB by multipart upload only: ossutil does that by itself");
 
 const IMAGE_NAME: Rule = Rule::new(
     "image-name",
-    Check::Name(NameRule {
+    &check::Name(NameRule {
         what: "image name",
         text: "2 to 128 characters, a letter first, then letters, digits, '.', '_', ':' and '-'; \
                not beginning with http://, https://, aliyun or acs:",
@@ -82,19 +88,19 @@ pub(super) static SYSTEM: Profile = Profile {
         NO_PARENT,
         FEATURES,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most(500 * GIB)), API)
+        Rule::new("virtual-size", &check::VirtualSize(at_most(500 * GIB)), API)
             .code("InvalidImageSize"),
         UPLOAD,
         PARTITIONED,
         Rule::new(
             "partition-table",
-            Check::Table(&[TableKind::Mbr, TableKind::Gpt, TableKind::HybridMbr]),
+            &check::Table(&[TableKind::Mbr, TableKind::Gpt, TableKind::HybridMbr]),
             INSTRUCTIONS,
         )
         .warns(),
         Rule::new(
             "root-file-system",
-            Check::Root(&[
+            &check::Root(&[
                 ContentKind::Ext3,
                 ContentKind::Ext4,
                 ContentKind::Xfs,
@@ -105,11 +111,11 @@ pub(super) static SYSTEM: Profile = Profile {
         .warns(),
         // The check of images runs when they are imported already, and stops none; 64bit has been mke2fs's
         // default since 2018.
-        Rule::new("ext4-64bit", Check::NoExtFeatures(&["64bit"]), INSTRUCTIONS).warns().hint(
+        Rule::new("ext4-64bit", &check::NoExtFeatures(&["64bit"]), INSTRUCTIONS).warns().hint(
             "should it not start, turn it off where the file system is smaller than 16 TiB, unmounted: \
              resize2fs -s /dev/PARTITION",
         ),
-        Rule::new("ext4-project-quota", Check::NoExtFeatures(&["project", "quota"]), INSTRUCTIONS)
+        Rule::new("ext4-project-quota", &check::NoExtFeatures(&["project", "quota"]), INSTRUCTIONS)
             .warns()
             .hint("turn one off, unmounted: tune2fs -O ^project /dev/PARTITION"),
         NOT_ENCRYPTED,
@@ -142,7 +148,7 @@ pub(super) static DATA: Profile = Profile {
         NO_PARENT,
         FEATURES,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most(1000 * GIB)), API)
+        Rule::new("virtual-size", &check::VirtualSize(at_most(1000 * GIB)), API)
             .code("InvalidDataDiskSize"),
         UPLOAD,
         NOT_ENCRYPTED,
@@ -168,18 +174,25 @@ pub(super) static EXPORT: Profile = Profile {
     rules: &[
         Rule::new(
             "format",
-            Check::Format(&[any("raw"), any("vhd"), any("qcow2"), any("vmdk"), any("vdi")]),
+            &check::Formats(&[
+                any(Format::RAW),
+                any(Format::VHD),
+                any(Format::QCOW2),
+                any(Format::VMDK),
+                any(Format::VDI),
+            ]),
             EXPORT_API,
         ),
-        Rule::new("wrapping", Check::Wrapping(&[&[], &["gzip", "tar"]]), EXPORT_API).warns(),
+        Rule::new("wrapping", &check::Wrapping(&[&[], &[Layer::GZIP, Layer::Tar]]), EXPORT_API)
+            .warns(),
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(between(1, 500 * GIB)), EXPORT_API),
+        Rule::new("virtual-size", &check::VirtualSize(between(1, 500 * GIB)), EXPORT_API),
         WHOLE,
         Rule::new(
             "prefix",
-            Check::Name(NameRule {
+            &check::Name(NameRule {
                 what: "object name prefix",
                 text: "1 to 30 letters and digits",
                 length: (1, 30),

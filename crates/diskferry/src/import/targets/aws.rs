@@ -1,14 +1,17 @@
 //! Amazon EC2.
 
+use super::super::check::{self, any, at_most, only};
+use super::super::kind::{Layer, Subformat};
 use super::super::make::{OVA, RAW, VHD_DYNAMIC, VHD_FIXED, VMDK_STREAM};
 use super::super::profile::Profile;
-use super::super::rule::{Check, Rule, Source, any, at_most, only};
+use super::super::rule::{Rule, Source};
 use super::common::{
     BACKUP_GPT, NO_PARENT, NOTHING_BEYOND, ONE_FILE, SECTORS, SOUND, TIB, WHOLE, WHOLE_VMDK,
 };
 use super::ovf::{
     OVF_CAPACITY, OVF_DIGESTS, OVF_FILES, OVF_FIRST, OVF_FORMAT, OVF_SINGLE, OVF_SIZES,
 };
+use crate::format::Format;
 
 const PREREQUISITES: Source =
     Source { title: "AWS VM Import/Export user guide, requirements", date: "2025" };
@@ -24,13 +27,25 @@ pub(super) static IMPORT: Profile = Profile {
     unit: 512,
     least: 0,
     rules: &[
-        Rule::new("format", Check::Format(&[any("vmdk"), any("vhd"), any("raw")]), PREREQUISITES)
-            .code("ClientError: Disk validation failed"),
-        Rule::new("vmdk-kind", Check::Kind(only("vmdk", &["streamOptimized"])), PREREQUISITES)
-            .code("ClientError: File uses unsupported compression algorithm 0"),
-        Rule::new("vhd-kind", Check::Kind(only("vhd", &["fixed", "dynamic"])), PREREQUISITES)
-            .code("ClientError: Footers not identical"),
-        Rule::new("wrapping", Check::Wrapping(&[&[], &["ova"]]), PREREQUISITES)
+        Rule::new(
+            "format",
+            &check::Formats(&[any(Format::VMDK), any(Format::VHD), any(Format::RAW)]),
+            PREREQUISITES,
+        )
+        .code("ClientError: Disk validation failed"),
+        Rule::new(
+            "vmdk-kind",
+            &check::Kind(only(Format::VMDK, &[Subformat::StreamOptimized])),
+            PREREQUISITES,
+        )
+        .code("ClientError: File uses unsupported compression algorithm 0"),
+        Rule::new(
+            "vhd-kind",
+            &check::Kind(only(Format::VHD, &[Subformat::Fixed, Subformat::Dynamic])),
+            PREREQUISITES,
+        )
+        .code("ClientError: Footers not identical"),
+        Rule::new("wrapping", &check::Wrapping(&[&[], &[Layer::Ova]]), PREREQUISITES)
             .code("Unsupported OVA format"),
         // Its documents name the package, and no more.
         OVF_FIRST.unverified().code("Unsupported OVA format"),
@@ -42,27 +57,27 @@ pub(super) static IMPORT: Profile = Profile {
         OVF_CAPACITY,
         ONE_FILE,
         NO_PARENT,
-        Rule::new("footers", Check::Footers, TROUBLES).code("ClientError: Footers not identical"),
-        Rule::new("stream-end", Check::StreamEnd, TROUBLES)
+        Rule::new("footers", &check::Footers, TROUBLES).code("ClientError: Footers not identical"),
+        Rule::new("stream-end", &check::StreamEnd, TROUBLES)
             .code("Provided image file was corrupted"),
         SOUND.code("ClientError: Uncompressed data has invalid length"),
         // "Less than 16 TiB".
-        Rule::new("virtual-size", Check::VirtualSize(at_most(16 * TIB - 512)), PREREQUISITES),
-        Rule::new("manifest", Check::VirtualSize(at_most(8 * TIB)), PREREQUISITES)
+        Rule::new("virtual-size", &check::VirtualSize(at_most(16 * TIB - 512)), PREREQUISITES),
+        Rule::new("manifest", &check::VirtualSize(at_most(8 * TIB)), PREREQUISITES)
             .warns()
             .hint("disks over 8 TiB need a manifest file"),
         // import-snapshot takes any disk.
-        Rule::new("partitioned", Check::Partitioned, TROUBLES)
+        Rule::new("partitioned", &check::Partitioned, TROUBLES)
             .warns()
             .code("ClientError: No valid partitions. Not a valid volume."),
-        Rule::new("efi-loader", Check::EfiLoader, LIMITS)
+        Rule::new("efi-loader", &check::EfiLoader, LIMITS)
             .warns()
             .hint("import-image wants EFI/BOOT/BOOTX64.EFI where a machine starts by UEFI"),
-        Rule::new("windows-gpt", Check::NoWindowsOnGpt, LIMITS).warns().hint(
+        Rule::new("windows-gpt", &check::NoWindowsOnGpt, LIMITS).warns().hint(
             "import-image takes Windows on a GPT only as a VHDX of at most 2 TiB with at most 3 \
              primary partitions, and converts the table; import-snapshot takes it as it is",
         ),
-        Rule::new("not-encrypted", Check::NotEncrypted, LIMITS)
+        Rule::new("not-encrypted", &check::NotEncrypted, LIMITS)
             .warns()
             .hint("import-image cannot look into it; import-snapshot takes it as it is"),
         SECTORS,

@@ -1,6 +1,7 @@
 //! Rules that hold for many targets.
 
-use super::super::rule::{Check, NameRule, Rule, Source};
+use super::super::check::{self, NameRule};
+use super::super::rule::{Rule, Source};
 
 pub(super) const MIB: u64 = 1 << 20;
 pub(super) const GIB: u64 = 1 << 30;
@@ -9,7 +10,7 @@ pub(super) const TIB: u64 = 1 << 40;
 /// The numbers in a table are of the sectors that the disk shows, and all of these show sectors of 512 bytes.
 pub(super) const SECTORS: Rule = Rule::new(
     "sector-512",
-    Check::Sectors512,
+    &check::Sectors512,
     Source { title: "UEFI specification 2.10, 5.3: GPTs count in a disk's logical blocks", date: "2022-08" },
 )
 .hint("a GPT is written anew by --gpt-sectors 512; a DOS table is not: copy its partitions to another disk");
@@ -19,25 +20,25 @@ const EVERYWHERE: Source = Source { title: "what the format itself says", date: 
 
 /// Tables that contradict themselves are refused somewhere, or lose data; so does data that cannot be
 /// unpacked.
-pub(super) const SOUND: Rule = Rule::new("sound", Check::Sound, EVERYWHERE)
+pub(super) const SOUND: Rule = Rule::new("sound", &check::Sound, EVERYWHERE)
     .hint("convert it: what can be read arrives whole, and what cannot is an error with its place");
 
 /// Nothing but the object is uploaded.
-pub(super) const NO_PARENT: Rule = Rule::new("no-backing-file", Check::NoParent, EVERYWHERE);
+pub(super) const NO_PARENT: Rule = Rule::new("no-backing-file", &check::NoParent, EVERYWHERE);
 
 /// Nothing but the object is uploaded.
-pub(super) const ONE_FILE: Rule = Rule::new("one-file", Check::OneFile, EVERYWHERE);
+pub(super) const ONE_FILE: Rule = Rule::new("one-file", &check::OneFile, EVERYWHERE);
 
 /// Importers that look into a system, to put drivers or keys there, find none. No document of those
 /// who only have this rule says so.
-pub(super) const NOT_ENCRYPTED: Rule = Rule::new("not-encrypted", Check::NotEncrypted, EVERYWHERE)
+pub(super) const NOT_ENCRYPTED: Rule = Rule::new("not-encrypted", &check::NotEncrypted, EVERYWHERE)
     .unverified()
     .hint("decrypt it in the guest before the export, unless the import takes disks as they are");
 
 /// A VMDK that has a name of its own for its parts is a text, and only one of them would go.
 pub(super) const WHOLE_VMDK: Rule = Rule::new(
     "whole-vmdk",
-    Check::FileName(NameRule {
+    &check::FileName(NameRule {
         what: "file name",
         text: "not that of a part or a delta of a VMDK, such as -flat.vmdk, -s001.vmdk, -delta.vmdk",
         length: (0, usize::MAX),
@@ -60,14 +61,14 @@ fn is_whole_vmdk(name: &str) -> bool {
 }
 
 /// A partition that is cut does not start.
-pub(super) const WHOLE: Rule = Rule::new("whole-partitions", Check::Whole, EVERYWHERE)
+pub(super) const WHOLE: Rule = Rule::new("whole-partitions", &check::Whole, EVERYWHERE)
     .warns()
     .hint("the disk was cut: export it again, whole");
 
 /// Guests mend it by themselves, but complain; tools refuse to change such a table.
 pub(super) const BACKUP_GPT: Rule = Rule::new(
     "backup-gpt",
-    Check::BackupGpt,
+    &check::BackupGpt,
     Source { title: "UEFI specification 2.10, 5.3.2: GPT header", date: "2022-08" },
 )
 .warns()
@@ -75,19 +76,19 @@ pub(super) const BACKUP_GPT: Rule = Rule::new(
 
 /// It arrives, but what made it may not expect to find it there.
 pub(super) const NOTHING_BEYOND: Rule =
-    Rule::new("nothing-beyond", Check::NothingBeyond, EVERYWHERE)
+    Rule::new("nothing-beyond", &check::NothingBeyond, EVERYWHERE)
         .warns()
         .hint("look what it is before the disk is shrunk or its last partition grown");
 
 /// A disk for a machine should have a partition to start from.
-pub(super) const PARTITIONED: Rule = Rule::new("partitioned", Check::Partitioned, EVERYWHERE)
+pub(super) const PARTITIONED: Rule = Rule::new("partitioned", &check::Partitioned, EVERYWHERE)
     .warns()
     .hint("a disk without a partition table is a data disk to most importers");
 
 /// Firmware finds no other loader on a disk that it has not seen before.
 pub(super) const EFI_LOADER: Rule = Rule::new(
     "efi-loader",
-    Check::EfiLoader,
+    &check::EfiLoader,
     Source { title: "UEFI specification 2.10, 3.5.1.1: removable media", date: "2022-08" },
 )
 .warns()

@@ -2,12 +2,15 @@
 
 use diskferry_wrap::TarKind;
 
+use super::super::check::{self, any};
+use super::super::kind::Layer;
 use super::super::make::GCP;
 use super::super::profile::Profile;
-use super::super::rule::{Check, Rule, Source, any};
+use super::super::rule::{Rule, Source};
 use super::common::{
     BACKUP_GPT, EFI_LOADER, GIB, NOT_ENCRYPTED, NOTHING_BEYOND, PARTITIONED, SECTORS, SOUND, WHOLE,
 };
+use crate::format::Format;
 
 const MANUAL: Source =
     Source { title: "Google Cloud documents, Import boot disk images manually", date: "2025" };
@@ -19,19 +22,19 @@ pub(super) static IMPORT: Profile = Profile {
     unit: GIB,
     least: GIB,
     rules: &[
-        Rule::new("format", Check::Format(&[any("raw")]), MANUAL)
+        Rule::new("format", &check::Formats(&[any(Format::RAW)]), MANUAL)
             .code("The tar archive is not a valid image."),
-        Rule::new("wrapping", Check::Wrapping(&[&["gzip", "tar"]]), MANUAL)
+        Rule::new("wrapping", &check::Wrapping(&[&[Layer::GZIP, Layer::Tar]]), MANUAL)
             .code("The tar archive is not a valid image."),
-        Rule::new("member-name", Check::Member("disk.raw"), MANUAL)
+        Rule::new("member-name", &check::Member("disk.raw"), MANUAL)
             .code("The tar archive is not a valid image."),
-        Rule::new("only-member", Check::OnlyMember, MANUAL)
+        Rule::new("only-member", &check::OnlyMember, MANUAL)
             .code("The tar archive is not a valid image."),
-        Rule::new("tar-format", Check::Tar(TarKind::Gnu), MANUAL)
+        Rule::new("tar-format", &check::Tar(TarKind::Gnu), MANUAL)
             .code("The tar archive is not a valid image.")
             .hint("pack it as the manual says: tar --format=oldgnu -Sczf disk.tar.gz disk.raw"),
         SOUND.code("The tar archive is not a valid image."),
-        Rule::new("whole-gib", Check::VirtualUnit(GIB), MANUAL),
+        Rule::new("whole-gib", &check::VirtualUnit(GIB), MANUAL),
         PARTITIONED,
         EFI_LOADER,
         NOT_ENCRYPTED,

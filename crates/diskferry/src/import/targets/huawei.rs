@@ -1,16 +1,17 @@
 //! Huawei Cloud IMS, and the clouds that run it.
 
+use super::super::check::{self, Accepts, Bounds, NameRule, any, at_most_gb, at_most_tb, only};
+use super::super::kind::Subformat;
 use super::super::make::{
     Make, QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM, ZVHD, ZVHD2,
 };
 use super::super::profile::Profile;
-use super::super::rule::{
-    Accepts, Bounds, Check, NameRule, Rule, Source, any, at_most_gb, at_most_tb, only,
-};
+use super::super::rule::{Rule, Source};
 use super::common::{
     BACKUP_GPT, EFI_LOADER, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SECTORS, SOUND,
     WHOLE, WHOLE_VMDK,
 };
+use crate::format::Format;
 
 const GUIDE: Source =
     Source { title: "Image Management Service user guide (Open Telekom Cloud)", date: "2026-04" };
@@ -22,27 +23,27 @@ const ERRORS: Source =
 
 /// Those of the ten that diskferry knows. Of VMDK, one file without a descriptor beside it.
 const FORMATS: &[Accepts] = &[
-    any("raw"),
-    any("qcow2"),
-    only("vhd", &["fixed", "dynamic"]),
-    only("vmdk", &["monolithicSparse", "streamOptimized"]),
-    any("vdi"),
-    any("zvhd"),
-    any("zvhd2"),
+    any(Format::RAW),
+    any(Format::QCOW2),
+    only(Format::VHD, &[Subformat::Fixed, Subformat::Dynamic]),
+    only(Format::VMDK, &[Subformat::MonolithicSparse, Subformat::StreamOptimized]),
+    any(Format::VDI),
+    any(Format::ZVHD),
+    any(Format::ZVHD2),
 ];
 
-const FORMAT: Rule = Rule::new("format", Check::Format(FORMATS), GUIDE).code("IMG.0072");
-const UNWRAPPED: Rule = Rule::new("unwrapped", Check::Wrapping(&[&[]]), GUIDE).code("IMG.0072");
+const FORMAT: Rule = Rule::new("format", &check::Formats(FORMATS), GUIDE).code("IMG.0072");
+const UNWRAPPED: Rule = Rule::new("unwrapped", &check::Wrapping(&[&[]]), GUIDE).code("IMG.0072");
 const FILE_SIZE: Rule =
-    Rule::new("file-size", Check::FileSize(at_most_gb(128)), ERRORS).code("IMG.0059");
+    Rule::new("file-size", &check::FileSize(at_most_gb(128)), ERRORS).code("IMG.0059");
 /// The guide wants it so; no error of the import is known for it, and who types the passphrase can start it.
-const NOT_ENCRYPTED: Rule = Rule::new("not-encrypted", Check::NotEncrypted, GUIDE)
+const NOT_ENCRYPTED: Rule = Rule::new("not-encrypted", &check::NotEncrypted, GUIDE)
     .warns()
     .hint("decrypt the disk in the guest before the export");
 
 const OBJECT_NAME: Rule = Rule::new(
     "object-name",
-    Check::FileName(NameRule {
+    &check::FileName(NameRule {
         what: "object name",
         text: "without spaces",
         length: (1, usize::MAX),
@@ -55,7 +56,7 @@ const OBJECT_NAME: Rule = Rule::new(
 
 const NAME_LENGTH: Rule = Rule::new(
     "object-name-length",
-    Check::FileName(NameRule {
+    &check::FileName(NameRule {
         what: "object name",
         text: "at most 128 characters",
         length: (1, 128),
@@ -68,7 +69,7 @@ const NAME_LENGTH: Rule = Rule::new(
 
 const PART_OF_VMDK: Rule = WHOLE_VMDK.read_in(GUIDE).code("IMG.0072");
 
-const NO_VOLUMES: Rule = Rule::new("no-logical-volumes", Check::NoVolumes, GUIDE)
+const NO_VOLUMES: Rule = Rule::new("no-logical-volumes", &check::NoVolumes, GUIDE)
     .warns()
     .hint("passwords and keys cannot be injected into a root on a logical volume");
 
@@ -91,7 +92,7 @@ pub(super) static SYSTEM: Profile = Profile {
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(1024)), API).code("IMG.0111"),
+        Rule::new("virtual-size", &check::VirtualSize(at_most_gb(1024)), API).code("IMG.0111"),
         FILE_SIZE,
         PARTITIONED,
         EFI_LOADER,
@@ -120,7 +121,7 @@ pub(super) static DATA: Profile = Profile {
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(2048)), API).code("IMG.0111"),
+        Rule::new("virtual-size", &check::VirtualSize(at_most_gb(2048)), API).code("IMG.0111"),
         FILE_SIZE,
         NOT_ENCRYPTED,
         SECTORS,
@@ -141,11 +142,12 @@ pub(super) static FAST: Profile = Profile {
     unit: 512,
     least: 0,
     rules: &[
-        Rule::new("format", Check::Format(&[any("zvhd2"), any("raw")]), ERRORS).code("IMG.0158"),
-        Rule::new("unwrapped", Check::Wrapping(&[&[]]), ERRORS).code("IMG.0158"),
+        Rule::new("format", &check::Formats(&[any(Format::ZVHD2), any(Format::RAW)]), ERRORS)
+            .code("IMG.0158"),
+        Rule::new("unwrapped", &check::Wrapping(&[&[]]), ERRORS).code("IMG.0158"),
         Rule::new(
             "bitmap",
-            Check::RawCompanion("a bitmap beside it, of the same base name, by Huawei's CreateMF"),
+            &check::RawCompanion("a bitmap beside it, of the same base name, by Huawei's CreateMF"),
             ERRORS,
         )
         .warns()
@@ -154,8 +156,8 @@ pub(super) static FAST: Profile = Profile {
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(1024)), API).code("IMG.0111"),
-        Rule::new("file-size", Check::FileSize(at_most_tb(1)), API).code("IMG.0059"),
+        Rule::new("virtual-size", &check::VirtualSize(at_most_gb(1024)), API).code("IMG.0111"),
+        Rule::new("file-size", &check::FileSize(at_most_tb(1)), API).code("IMG.0059"),
         PARTITIONED,
         EFI_LOADER,
         NOT_ENCRYPTED,
@@ -182,16 +184,26 @@ pub(super) static EXPORT: Profile = Profile {
     rules: &[
         Rule::new(
             "format",
-            Check::Format(&[any("qcow2"), any("vhd"), any("zvhd"), any("vmdk"), any("zvhd2")]),
+            &check::Formats(&[
+                any(Format::QCOW2),
+                any(Format::VHD),
+                any(Format::ZVHD),
+                any(Format::VMDK),
+                any(Format::ZVHD2),
+            ]),
             API,
         ),
-        Rule::new("unwrapped", Check::Wrapping(&[&[]]), API),
+        Rule::new("unwrapped", &check::Wrapping(&[&[]]), API),
         ONE_FILE,
         NO_PARENT,
         SOUND,
         // Only the fast export, which gives ZVHD2, goes beyond.
-        Rule::new("file-size", Check::FileSize(at_most_gb(128)), FAQ).warns(),
-        Rule::new("virtual-size", Check::VirtualSize(Bounds { least: 1, ..at_most_gb(2048) }), FAQ),
+        Rule::new("file-size", &check::FileSize(at_most_gb(128)), FAQ).warns(),
+        Rule::new(
+            "virtual-size",
+            &check::VirtualSize(Bounds { least: 1, ..at_most_gb(2048) }),
+            FAQ,
+        ),
         WHOLE,
     ],
     notes: &["a system disk has at most 1024 GB, a data disk 2048 GB"],

@@ -2,9 +2,11 @@
 
 use diskferry_wrap::Point;
 
+use super::super::check::{self, NameRule, any, at_most, only};
+use super::super::kind::{Layer, Subformat};
 use super::super::make::{OVA, QCOW2, RAW, VDI, VHD_DYNAMIC, VHD_FIXED, VMDK_SPARSE, VMDK_STREAM};
 use super::super::profile::Profile;
-use super::super::rule::{Check, NameRule, Rule, Source, any, at_most, only};
+use super::super::rule::{Rule, Source};
 use super::common::{
     BACKUP_GPT, EFI_LOADER, GIB, NO_PARENT, NOTHING_BEYOND, ONE_FILE, PARTITIONED, SECTORS, SOUND,
     TIB, WHOLE, WHOLE_VMDK,
@@ -13,6 +15,7 @@ use super::ovf::{
     OVF_CAPACITY, OVF_DIGESTS, OVF_DRAFT, OVF_FILES, OVF_FIRST, OVF_FORMAT, OVF_KINDS, OVF_LISTED,
     OVF_MANIFEST, OVF_ORDER, OVF_RESOURCES, OVF_SINGLE, OVF_SIZES,
 };
+use crate::format::Format;
 
 const OVF_TOOL: Source =
     Source { title: "VMware OVF Tool, and open-vmdk's vmdk-convert", date: "2024" };
@@ -31,10 +34,14 @@ pub(super) static VMWARE: Profile = Profile {
     unit: 64 << 10,
     least: 0,
     rules: &[
-        Rule::new("format", Check::Format(&[only("vmdk", &["streamOptimized"])]), OVF_TOOL)
-            .code("Unsupported or invalid disk type"),
+        Rule::new(
+            "format",
+            &check::Formats(&[only(Format::VMDK, &[Subformat::StreamOptimized])]),
+            OVF_TOOL,
+        )
+        .code("Unsupported or invalid disk type"),
         // An OVF beside it, or `ovftool`, can stand for the archive.
-        Rule::new("wrapping", Check::Wrapping(&[&["ova"]]), VSPHERE)
+        Rule::new("wrapping", &check::Wrapping(&[&[Layer::Ova]]), VSPHERE)
             .warns()
             .hint("a VMDK alone needs an OVF that describes it, or the datastore's import"),
         OVF_FIRST
@@ -43,7 +50,7 @@ pub(super) static VMWARE: Profile = Profile {
         OVF_FILES,
         OVF_SIZES.read_in(VSPHERE),
         OVF_FORMAT.read_in(VSPHERE).code("Not supported value for attribute format"),
-        Rule::new("ovf-devices", Check::Object(Point::Devices), VSPHERE)
+        Rule::new("ovf-devices", &check::Object(Point::Devices), VSPHERE)
             .code("Unsupported element")
             .hint("in VirtualBox, export it as OVF 1.0"),
         OVF_MANIFEST.read_in(VSPHERE).code("Invalid OVF checksum algorithm: SHA256"),
@@ -57,12 +64,12 @@ pub(super) static VMWARE: Profile = Profile {
         OVF_ORDER,
         ONE_FILE,
         NO_PARENT,
-        Rule::new("stream-version", Check::StreamVersion(3), VSPHERE)
+        Rule::new("stream-version", &check::StreamVersion(3), VSPHERE)
             .code("Not a supported disk format (sparse VMDK version too old)"),
-        Rule::new("stream-end", Check::StreamEnd, OVF_TOOL),
-        Rule::new("whole-grains", Check::WholeGrains(None), MEASURED).measured().warns(),
+        Rule::new("stream-end", &check::StreamEnd, OVF_TOOL),
+        Rule::new("whole-grains", &check::WholeGrains(None), MEASURED).measured().warns(),
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most(62 * TIB)), VSPHERE).unverified(),
+        Rule::new("virtual-size", &check::VirtualSize(at_most(62 * TIB)), VSPHERE).unverified(),
         PARTITIONED,
         EFI_LOADER,
         SECTORS,
@@ -86,13 +93,18 @@ pub(super) static VIRTUALBOX: Profile = Profile {
     rules: &[
         Rule::new(
             "format",
-            Check::Format(&[any("vdi"), any("vmdk"), any("vhd"), any("qcow2")]),
+            &check::Formats(&[
+                any(Format::VDI),
+                any(Format::VMDK),
+                any(Format::VHD),
+                any(Format::QCOW2),
+            ]),
             MEASURED,
         )
         .measured(),
         // That it opens qcow2 is hearsay.
-        Rule::new("not-qcow2", Check::Not("qcow2"), MEASURED).unverified(),
-        Rule::new("wrapping", Check::Wrapping(&[&[], &["ova"]]), MEASURED).measured(),
+        Rule::new("not-qcow2", &check::NotFormat(Format::QCOW2), MEASURED).unverified(),
+        Rule::new("wrapping", &check::Wrapping(&[&[], &[Layer::Ova]]), MEASURED).measured(),
         OVF_FIRST.unverified(),
         OVF_FILES.unverified(),
         OVF_SIZES.unverified(),
@@ -103,14 +115,19 @@ pub(super) static VIRTUALBOX: Profile = Profile {
         OVF_CAPACITY,
         OVF_RESOURCES,
         NO_PARENT,
-        Rule::new("whole-grains", Check::WholeGrains(Some("streamOptimized")), MEASURED).measured(),
+        Rule::new("whole-grains", &check::WholeGrains(Some(Subformat::StreamOptimized)), MEASURED)
+            .measured(),
         // Only of the other kind was it seen that it is refused.
-        Rule::new("whole-sparse-grains", Check::WholeGrains(Some("monolithicSparse")), MEASURED)
-            .measured()
-            .warns(),
+        Rule::new(
+            "whole-sparse-grains",
+            &check::WholeGrains(Some(Subformat::MonolithicSparse)),
+            MEASURED,
+        )
+        .measured()
+        .warns(),
         Rule::new(
             "zeroed-grains",
-            Check::Lacks(&[("zeroed_grains", "entries for zeroed grains")]),
+            &check::Lacks(&[("zeroed_grains", "entries for zeroed grains")]),
             MEASURED,
         )
         .measured(),
@@ -131,19 +148,23 @@ pub(super) static PROXMOX: Profile = Profile {
     unit: 512,
     least: 0,
     rules: &[
-        Rule::new("format", Check::Format(&[any("qcow2"), any("raw"), any("vmdk")]), PVE),
-        Rule::new("wrapping", Check::Wrapping(&[&[], &["ova"]]), PVE),
-        Rule::new("ovf-folders", Check::Object(Point::Folder), PVE)
+        Rule::new(
+            "format",
+            &check::Formats(&[any(Format::QCOW2), any(Format::RAW), any(Format::VMDK)]),
+            PVE,
+        ),
+        Rule::new("wrapping", &check::Wrapping(&[&[], &[Layer::Ova]]), PVE),
+        Rule::new("ovf-folders", &check::Object(Point::Folder), PVE)
             .code("referenced path is invalid")
             .hint("put the files beside the descriptor, and pack it again"),
-        Rule::new("ovf-controllers", Check::Object(Point::Controller), PVE)
+        Rule::new("ovf-controllers", &check::Object(Point::Controller), PVE)
             .hint("give the disk a Parent in the descriptor, which is a controller"),
         OVF_FILES.unverified(),
         OVF_SINGLE,
         OVF_RESOURCES,
         ONE_FILE.code("multiple children or extents are not allowed!"),
         NO_PARENT.code("backing file not allowed for untrusted image"),
-        Rule::new("no-data-file", Check::Lacks(&[("data_file", "external data file")]), PVE)
+        Rule::new("no-data-file", &check::Lacks(&[("data_file", "external data file")]), PVE)
             .code("'data-file' references are not allowed!"),
         SOUND,
         PARTITIONED,
@@ -155,7 +176,7 @@ pub(super) static PROXMOX: Profile = Profile {
         WHOLE_VMDK,
         Rule::new(
             "file-name",
-            Check::FileName(NameRule {
+            &check::FileName(NameRule {
                 what: "file name",
                 text: "letters, digits, '.', '_', '+', '=' and '-', with the extension .qcow2, \
                        .raw, .vmdk or .ova",
@@ -181,15 +202,19 @@ pub(super) static HYPERV: Profile = Profile {
     unit: 512,
     least: 0,
     rules: &[
-        Rule::new("format", Check::Format(&[only("vhd", &["fixed", "dynamic"])]), LEARN),
-        Rule::new("unwrapped", Check::Wrapping(&[&[]]), LEARN),
+        Rule::new(
+            "format",
+            &check::Formats(&[only(Format::VHD, &[Subformat::Fixed, Subformat::Dynamic])]),
+            LEARN,
+        ),
+        Rule::new("unwrapped", &check::Wrapping(&[&[]]), LEARN),
         ONE_FILE,
         NO_PARENT,
-        Rule::new("footers", Check::Footers, LEARN).warns(),
+        Rule::new("footers", &check::Footers, LEARN).warns(),
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most(2040 * GIB)), LEARN).unverified(),
+        Rule::new("virtual-size", &check::VirtualSize(at_most(2040 * GIB)), LEARN).unverified(),
         PARTITIONED,
-        Rule::new("bios", Check::Bios, LEARN)
+        Rule::new("bios", &check::Bios, LEARN)
             .unverified()
             .hint("generation 2 machines, which start by UEFI, need VHDX: Convert-VHD makes one"),
         SECTORS,

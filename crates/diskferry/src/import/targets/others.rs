@@ -2,13 +2,16 @@
 
 use diskferry_inspect::{ContentKind, TableKind};
 
+use super::super::check::{self, NameRule, any, at_most_gb, only};
+use super::super::kind::{Layer, Subformat};
 use super::super::make::{QCOW2, RAW, VDI, VHD_DYNAMIC, VMDK_SPARSE, VMDK_STREAM};
 use super::super::profile::Profile;
-use super::super::rule::{Check, NameRule, Rule, Source, any, at_most_gb, only};
+use super::super::rule::{Rule, Source};
 use super::common::{
     BACKUP_GPT, EFI_LOADER, NO_PARENT, NOT_ENCRYPTED, NOTHING_BEYOND, ONE_FILE, PARTITIONED,
     SECTORS, SOUND, WHOLE, WHOLE_VMDK,
 };
+use crate::format::Format;
 
 const ORACLE: Source = Source { title: "Oracle OCI, Importing custom images", date: "2025" };
 const ORACLE_PCA: Source =
@@ -28,22 +31,25 @@ pub(super) static OCI: Profile = Profile {
     rules: &[
         Rule::new(
             "format",
-            Check::Format(&[any("qcow2"), only("vmdk", &["monolithicSparse", "streamOptimized"])]),
+            &check::Formats(&[
+                any(Format::QCOW2),
+                only(Format::VMDK, &[Subformat::MonolithicSparse, Subformat::StreamOptimized]),
+            ]),
             ORACLE_PCA,
         )
         .code("Only monolithic images are supported"),
         // An `.oci` archive is a tar.
-        Rule::new("wrapping", Check::Wrapping(&[&[], &["tar"]]), ORACLE),
+        Rule::new("wrapping", &check::Wrapping(&[&[], &[Layer::Tar]]), ORACLE),
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(400)), ORACLE_PCA),
+        Rule::new("virtual-size", &check::VirtualSize(at_most_gb(400)), ORACLE_PCA),
         PARTITIONED,
-        Rule::new("partition-table", Check::Table(&[TableKind::Mbr]), ORACLE_PCA)
+        Rule::new("partition-table", &check::Table(&[TableKind::Mbr]), ORACLE_PCA)
             .warns()
             .hint("older documents want an MBR; UEFI images with a GPT are taken today"),
         EFI_LOADER,
-        Rule::new("not-encrypted", Check::NotEncrypted, ORACLE_PCA)
+        Rule::new("not-encrypted", &check::NotEncrypted, ORACLE_PCA)
             .warns()
             .hint("decrypt the disk in the guest before the export"),
         SECTORS,
@@ -64,19 +70,25 @@ pub(super) static DIGITALOCEAN: Profile = Profile {
     rules: &[
         Rule::new(
             "format",
-            Check::Format(&[any("raw"), any("qcow2"), any("vdi"), any("vmdk")]),
+            &check::Formats(&[
+                any(Format::RAW),
+                any(Format::QCOW2),
+                any(Format::VDI),
+                any(Format::VMDK),
+            ]),
             OCEAN,
         ),
-        Rule::new("wrapping", Check::Wrapping(&[&[], &["gzip"], &["bzip2"]]), OCEAN).code(
-            "We don't support the compression format of your image. Please try again with a \
+        Rule::new("wrapping", &check::Wrapping(&[&[], &[Layer::GZIP], &[Layer::BZIP2]]), OCEAN)
+            .code(
+                "We don't support the compression format of your image. Please try again with a \
              supported format (gzip, bzip2) or an uncompressed image file.",
-        ),
+            ),
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(100)), OCEAN),
+        Rule::new("virtual-size", &check::VirtualSize(at_most_gb(100)), OCEAN),
         PARTITIONED,
-        Rule::new("root-file-system", Check::Root(&[ContentKind::Ext3, ContentKind::Ext4]), OCEAN)
+        Rule::new("root-file-system", &check::Root(&[ContentKind::Ext3, ContentKind::Ext4]), OCEAN)
             .warns(),
         EFI_LOADER,
         NOT_ENCRYPTED,
@@ -87,7 +99,7 @@ pub(super) static DIGITALOCEAN: Profile = Profile {
         WHOLE_VMDK,
         Rule::new(
             "file-name",
-            Check::FileName(NameRule {
+            &check::FileName(NameRule {
                 what: "file name",
                 text: "a raw image is called .img, not .raw",
                 length: (1, 255),
@@ -110,14 +122,17 @@ pub(super) static IBM: Profile = Profile {
     rules: &[
         Rule::new(
             "format",
-            Check::Format(&[any("qcow2"), only("vhd", &["fixed", "dynamic"])]),
+            &check::Formats(&[
+                any(Format::QCOW2),
+                only(Format::VHD, &[Subformat::Fixed, Subformat::Dynamic]),
+            ]),
             VPC,
         ),
-        Rule::new("unwrapped", Check::Wrapping(&[&[]]), VPC),
+        Rule::new("unwrapped", &check::Wrapping(&[&[]]), VPC),
         ONE_FILE,
         NO_PARENT,
         SOUND,
-        Rule::new("virtual-size", Check::VirtualSize(at_most_gb(250)), VPC),
+        Rule::new("virtual-size", &check::VirtualSize(at_most_gb(250)), VPC),
         PARTITIONED,
         EFI_LOADER,
         NOT_ENCRYPTED,
@@ -127,7 +142,7 @@ pub(super) static IBM: Profile = Profile {
         WHOLE,
         Rule::new(
             "file-name",
-            Check::FileName(NameRule {
+            &check::FileName(NameRule {
                 what: "file name",
                 text: "the extension is .qcow2 or .vhd, in small letters",
                 length: (1, 255),
