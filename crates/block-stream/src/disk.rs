@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use crate::{Bytes, Cancel, Description, Error, Problem, Progress, Result};
 
+/// Bytes of a sector: what the sizes of most disks are multiples of, and many formats count in.
+pub const SECTOR: u64 = 512;
+
 /// An opened virtual disk, or one layer of it. Immutable, shared by all threads.
 pub trait Disk: Send + Sync {
     /// Virtual size in bytes.
@@ -59,24 +62,6 @@ pub trait Cursor: Send {
     /// # Errors
     /// `Damaged` or `Io`; `buf` is then unspecified.
     fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()>;
-}
-
-/// Fills `buf` with the bytes at `at` run by run, as cursors do: `read_run` fills the front of what is
-/// left of it with the run that begins there, and returns that run's length, at least one byte.
-///
-/// # Errors
-/// Whatever `read_run` reports; `buf` is then unspecified.
-pub fn read_runs(
-    mut at: u64,
-    mut buf: &mut [u8],
-    mut read_run: impl FnMut(u64, &mut [u8]) -> Result<u64>,
-) -> Result<()> {
-    while !buf.is_empty() {
-        let length = read_run(at, buf)?;
-        at += length;
-        buf = &mut buf[length as usize..];
-    }
-    Ok(())
 }
 
 /// Fills as much of `buf` as `reader` has bytes for; answers how many those are: fewer than there is

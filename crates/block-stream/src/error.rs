@@ -106,6 +106,11 @@ impl Error {
         Self::new(ErrorKind::Limit, cause)
     }
 
+    /// A codec that does not compress: it has no memory, or not such a level.
+    pub fn compressing(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::from(std::io::Error::other(cause)).doing("compressing")
+    }
+
     /// The request makes no sense.
     pub fn misuse(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::new(ErrorKind::Misuse, cause)

@@ -2,6 +2,7 @@
 //!
 //! - [`Disk`] is an opened image: shared, immutable. A [`Cursor`], one per thread, tells its
 //!   [`Extent`]s and reads its bytes. A [`Stream`] is a source that can only go forward.
+//!   A format that finds its bytes by a table writes a [`Walk`] through it, and has a cursor for it.
 //! - [`Bytes`] is what a disk is read from: a file, a memory map, a `Vec<u8>`.
 //! - [`Plan`] is a format's answer to "how would you store a disk of this size?". It does no I/O:
 //!   the engine owns threads, memory, order and errors.
@@ -20,19 +21,21 @@ mod limits;
 mod options;
 mod plan;
 mod remedy;
+mod walk;
 
 pub use bytes::{Bytes, Run};
 pub use describe::{Description, Detail, Problem, ProblemKind, Snapshot};
 pub use disk::{
-    Cursor, Disk, Extent, Image, Kind, NotInOrder, Order, ParentRef, Piece, Stream, fill_from,
-    read_runs,
+    Cursor, Disk, Extent, Image, Kind, NotInOrder, Order, ParentRef, Piece, SECTOR, Stream,
+    fill_from,
 };
 pub use error::{Error, ErrorKind, Place, Result, Side};
 pub use job::{Cancel, Progress};
 pub use limits::{LIMITS, Limits};
-pub use options::{OptionSpec, parse_size};
+pub use options::{OptionSpec, choice, parse_size};
 pub use plan::{
     Chunk, Enclosed, Enclosure, Flat, Form, Layout, MakeDescriptor, MakePacker, Packed, Packer,
     Part, Plan, Preallocation, Sink, Split, Stamp,
 };
 pub use remedy::Remedy;
+pub use walk::{Unpacked, Walk, by_units};

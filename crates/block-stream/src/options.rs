@@ -13,6 +13,17 @@ pub struct OptionSpec {
     pub about: &'static str,
 }
 
+/// What the word `value` of the option `key` means, of these choices.
+///
+/// # Errors
+/// `Misuse` when it is none of them.
+pub fn choice<T: Copy>(key: &str, value: &str, choices: &[(&str, T)]) -> Result<T> {
+    choices.iter().find(|choice| choice.0 == value).map(|choice| choice.1).ok_or_else(|| {
+        let names: Vec<_> = choices.iter().map(|choice| choice.0).collect();
+        Error::misuse(format!("{key}={value}: it can be {}", names.join(", ")))
+    })
+}
+
 /// Parses a size as qemu-img does: a number, then an optional `K`, `M`, `G`, `T`, `P` or `E`
 /// for powers of 1024 (also `k`, and a trailing `iB` or `B`). Returns bytes.
 ///
@@ -54,6 +65,14 @@ pub fn parse_size(text: &str) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_is_one_of_the_choices() {
+        let choices = [("on", true), ("off", false)];
+        assert!(choice("lazy", "on", &choices).unwrap());
+        let error = choice("lazy", "On", &choices).unwrap_err();
+        assert_eq!(error.to_string(), "lazy=On: it can be on, off");
+    }
 
     #[test]
     fn sizes_read_as_qemu_img_reads_them() {

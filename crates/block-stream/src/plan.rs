@@ -100,6 +100,12 @@ pub enum Preallocation {
     Full,
 }
 
+impl Preallocation {
+    /// What the `preallocation` of a format can be.
+    pub const CHOICES: &[(&str, Self)] =
+        &[("off", Self::Off), ("falloc", Self::Falloc), ("full", Self::Full)];
+}
+
 /// A disk in chunks.
 pub struct Packed {
     /// Bytes of the disk in a chunk, a power of two. The last chunk is padded with zeros.

@@ -1,11 +1,11 @@
 //! Looking at a disk, and what comes of it.
 
-use diskferry_block_stream::{Cancel, Disk, Result};
+use diskferry_block_stream::{Cancel, Disk, Result, SECTOR};
 use serde::Serialize;
 
 use crate::boot::{self, BiosBoot, UefiBoot};
 use crate::content::{self, Content, ContentKind};
-use crate::mbr::{Mbr, MbrEntry, SECTOR};
+use crate::mbr::{Mbr, MbrEntry};
 use crate::note::{Finding, Notes};
 use crate::reader::Reader;
 use crate::{Boot, Gpt, Note, OpenStack, Partition, Role, Root};

@@ -14,7 +14,7 @@
 
 use std::collections::HashSet;
 
-use diskferry_block_stream::Result;
+use diskferry_block_stream::{Result, SECTOR};
 use serde::Serialize;
 
 use crate::fields::Fields;
@@ -188,8 +188,6 @@ fn entries(record: &[u8]) -> impl Iterator<Item = MbrEntry> {
     table.chunks_exact(ENTRY).zip(0..).map(|(bytes, index)| MbrEntry::parse(index, bytes))
 }
 
-/// What an MBR counts in, as nobody has an image say otherwise.
-pub(crate) const SECTOR: u64 = 512;
 /// Boot code ends where the disk's id begins.
 pub(crate) const BOOT_CODE: usize = 440;
 pub(crate) const ENTRIES_AT: usize = 446;

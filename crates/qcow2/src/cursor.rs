@@ -1,6 +1,6 @@
 //! Reading: from an offset of the disk to bytes.
 
-use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent, Kind, Result, read_runs};
+use diskferry_block_stream::{Bytes, Disk, Error, Extent, Kind, Result, Unpacked, Walk};
 use diskferry_codec::{CodecError, Inflater, ZstdUnpacker, zeros};
 
 use crate::damage::{Damage, Problem};
@@ -22,9 +22,7 @@ pub(crate) struct Reader<'a> {
     unpacker: Unpacker,
     /// Compressed bytes on their way to the unpacker.
     packed: Vec<u8>,
-    /// The last cluster that was unpacked for the sake of a part of it, and its offset.
-    unpacked: Vec<u8>,
-    unpacked_at: Option<u64>,
+    unpacked: Unpacked,
 }
 
 enum Unpacker {
@@ -39,15 +37,6 @@ impl Unpacker {
             Self::Zstd(unpacker) => unpacker.decompress(packed, out),
         }
     }
-}
-
-/// A stretch of the disk that reads one way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    Absent,
-    Zero,
-    Plain { offset: u64 },
-    Compressed,
 }
 
 /// What the L1 table and an L2 table say about one cluster.
@@ -77,12 +66,11 @@ impl<'a> Reader<'a> {
             empty_at: None,
             unpacker,
             packed: Vec::new(),
-            unpacked: Vec::new(),
-            unpacked_at: None,
+            unpacked: Unpacked::default(),
         })
     }
 
-    fn file(&self) -> &'a dyn Bytes {
+    fn own_file(&self) -> &'a dyn Bytes {
         self.image.files[0].as_ref()
     }
 
@@ -124,8 +112,8 @@ impl<'a> Reader<'a> {
         let header = &self.image.header;
         let problem = if header.cluster_bits.offset_in(offset) != 0 {
             Some(Problem::Unaligned)
-        } else if offset.saturating_add(self.cluster) > self.file().len() {
-            Some(Problem::PastEnd(self.file().len()))
+        } else if offset.saturating_add(self.cluster) > self.own_file().len() {
+            Some(Problem::PastEnd(self.own_file().len()))
         } else {
             None
         };
@@ -133,7 +121,7 @@ impl<'a> Reader<'a> {
             return Err(Damage::L1Entry { index: index as u64, at: offset, problem }.into());
         }
         self.table.resize(self.cluster as usize, 0);
-        self.file().read_at(offset, &mut self.table)?;
+        self.own_file().read_at(offset, &mut self.table)?;
         self.table_index = Some(index);
         Ok(())
     }
@@ -152,95 +140,52 @@ impl<'a> Reader<'a> {
     }
 
     /// How the disk reads at `at`, and for how many bytes at least, within one cluster.
-    fn way(&self, at: u64, entry: Entry) -> Result<(Way, u64)> {
+    fn extent_of(&self, at: u64, entry: Entry) -> Result<Extent> {
         let within = at % self.cluster;
         let left = self.cluster - within;
         Ok(match entry {
-            Entry::Absent => (Way::Absent, left),
-            Entry::Zero { .. } => (Way::Zero, left),
-            Entry::Plain { offset } => {
-                (Way::Plain { offset: self.place(at, offset, left)? + within }, left)
-            }
+            Entry::Absent => Extent { length: left, kind: Kind::Absent },
+            Entry::Zero { .. } => Extent { length: left, kind: Kind::Zero },
+            Entry::Plain { offset } => Extent { length: left, kind: self.plain(at, offset, left)? },
             Entry::Compressed { offset, length } => {
-                let (guest, end) = (at - within, self.file().len());
+                let (guest, end) = (at - within, self.own_file().len());
                 if offset >= end {
                     return Err(Damage::CompressedCut { guest, at: offset, length, end }.into());
                 }
-                (Way::Compressed, left)
+                Extent { length: left, kind: Kind::Data { compressed: true } }
             }
             Entry::Parts { offset, stored, zero } => {
                 let part = self.cluster / SUBCLUSTERS;
                 let first = (within / part) as u32;
                 let state = |n: u32| (stored >> n & 1, zero >> n & 1);
                 let same = (first..SUBCLUSTERS as u32).take_while(|n| state(*n) == state(first));
-                let run = (u64::from(first) + same.count() as u64) * part - within;
-                match state(first) {
-                    (1, _) => (Way::Plain { offset: self.place(at, offset, run)? + within }, run),
-                    (_, 1) => (Way::Zero, run),
-                    _ => (Way::Absent, run),
-                }
+                let length = (u64::from(first) + same.count() as u64) * part - within;
+                let kind = match state(first) {
+                    (1, _) => self.plain(at, offset, length)?,
+                    (_, 1) => Kind::Zero,
+                    _ => Kind::Absent,
+                };
+                Extent { length, kind }
             }
         })
     }
 
-    /// Checks that the `length` bytes of the disk at `at`, as far as it has them, lie within the
-    /// data file when their cluster begins at `offset`. Returns that offset.
-    fn place(&self, at: u64, offset: u64, length: u64) -> Result<u64> {
-        let guest = at - at % self.cluster;
+    /// The `length` bytes of the disk at `at`, whose cluster begins at `offset`: they lie within the
+    /// data file, as far as the disk has them.
+    fn plain(&self, at: u64, offset: u64, length: u64) -> Result<Kind> {
+        let within = at % self.cluster;
+        let guest = at - within;
         if !offset.is_multiple_of(self.cluster) {
             let problem = Problem::Unaligned;
             return Err(Damage::L2Entry { guest, at: offset, problem }.into());
         }
-        let (file, _) = self.data()?;
-        let length = length.min(self.image_size() - at);
-        if offset.saturating_add(at % self.cluster + length) > file.len() {
-            let problem = Problem::PastEnd(file.len());
+        let (data, file) = self.data()?;
+        let length = length.min(self.image.size() - at);
+        if offset.saturating_add(within + length) > data.len() {
+            let problem = Problem::PastEnd(data.len());
             return Err(Damage::L2Entry { guest, at: offset, problem }.into());
         }
-        Ok(offset)
-    }
-
-    fn image_size(&self) -> u64 {
-        self.image.size()
-    }
-
-    /// The longest run at `at` that reads one way, as far as the table in memory tells.
-    fn run(&mut self, at: u64, limit: u64) -> Result<(Way, u64)> {
-        let span = self.image.header.l2_span();
-        let (way, mut length) = match self.lookup(at)? {
-            Lookup::NoTable => {
-                let mut length = span - at % span;
-                // Whole L2 tables that are missing cost nothing to skip.
-                let mut index = (at / span) as usize + 1;
-                let empty = |l1: &u64| {
-                    [Some(0), self.empty_at].contains(&Some(l2_offset(*l1))) && !l1_is_damaged(*l1)
-                };
-                while length < limit && self.image.l1.get(index).is_none_or(empty) {
-                    length += span;
-                    index += 1;
-                }
-                return Ok((Way::Absent, length.min(limit)));
-            }
-            Lookup::Entry(entry) => self.way(at, entry)?,
-        };
-        let table_end = span - at % span;
-        while length < limit.min(table_end) {
-            let next = at + length;
-            // A cluster further on that is damaged is no reason not to read those before it.
-            let Ok((next_way, more)) = self.entry(next).and_then(|entry| self.way(next, entry))
-            else {
-                break;
-            };
-            let joins = match (way, next_way) {
-                (Way::Plain { offset }, Way::Plain { offset: next }) => offset + length == next,
-                (way, next) => way == next,
-            };
-            if !joins {
-                break;
-            }
-            length += more;
-        }
-        Ok((way, length.min(limit)))
+        Ok(Kind::Plain { file, offset: offset + within })
     }
 
     /// Unpacks the compressed cluster that begins at `guest` of the disk into `out`.
@@ -248,7 +193,7 @@ impl<'a> Reader<'a> {
         let Lookup::Entry(Entry::Compressed { offset, length }) = self.lookup(guest)? else {
             unreachable!("the table is in memory, and its entry was compressed a moment ago");
         };
-        let file = self.file();
+        let file = self.own_file();
         let end = file.len();
         // The last sector that an entry counts may go on past the end of the file.
         let have = length.min(end.saturating_sub(offset));
@@ -272,71 +217,47 @@ impl<'a> Reader<'a> {
             _ => Ok(()),
         }
     }
+}
 
-    /// Reads a part of a compressed cluster, or of several.
-    fn read_compressed(&mut self, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
-        while !buf.is_empty() {
-            let within = (at % self.cluster) as usize;
-            let guest = at - within as u64;
-            let length = buf.len().min(self.cluster as usize - within);
-            let (part, rest) = buf.split_at_mut(length);
-            if part.len() as u64 == self.cluster {
-                self.unpack(guest, part)?;
-            } else {
-                if self.unpacked_at != Some(guest) {
-                    self.unpacked_at = None;
-                    let mut whole = std::mem::take(&mut self.unpacked);
-                    whole.resize(self.cluster as usize, 0);
-                    let done = self.unpack(guest, &mut whole);
-                    self.unpacked = whole;
-                    done?;
-                    self.unpacked_at = Some(guest);
+impl Walk for Reader<'_> {
+    fn run(&mut self, at: u64, limit: u64) -> Result<Extent> {
+        let span = self.image.header.l2_span();
+        let table_end = span - at % span;
+        match self.lookup(at)? {
+            Lookup::NoTable => {
+                let mut length = table_end;
+                // Whole L2 tables that are missing cost nothing to skip.
+                let mut index = (at / span) as usize + 1;
+                let empty = |l1: &u64| {
+                    [Some(0), self.empty_at].contains(&Some(l2_offset(*l1))) && !l1_is_damaged(*l1)
+                };
+                while length < limit && self.image.l1.get(index).is_none_or(empty) {
+                    length += span;
+                    index += 1;
                 }
-                part.copy_from_slice(&self.unpacked[within..][..length]);
+                Ok(Extent { length: length.min(limit), kind: Kind::Absent })
             }
-            at += length as u64;
-            buf = rest;
+            Lookup::Entry(entry) => {
+                let first = self.extent_of(at, entry)?;
+                let next = |at| self.entry(at).and_then(|entry| self.extent_of(at, entry));
+                Ok(first.joined(limit.min(table_end), |further| next(at + further).ok()))
+            }
         }
-        Ok(())
-    }
-}
-
-impl Cursor for Reader<'_> {
-    fn extent(&mut self, at: u64, limit: u64) -> Result<Extent> {
-        let cluster = self.cluster;
-        let (way, length) =
-            self.run(at, limit).map_err(|error| self.locate(error, at, limit.min(cluster)))?;
-        let kind = match way {
-            Way::Absent => Kind::Absent,
-            Way::Zero => Kind::Zero,
-            Way::Compressed => Kind::Data { compressed: true },
-            Way::Plain { offset } => Kind::Plain { file: self.data()?.1, offset },
-        };
-        Ok(Extent { length, kind })
     }
 
-    fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
-        let whole = buf.len() as u64;
-        read_runs(at, buf, |at, buf| self.read_run(at, buf))
-            .map_err(|error| self.locate(error, at, whole))
-    }
-}
-
-impl Reader<'_> {
-    /// Fills the front of `buf` with one run; returns its length.
-    fn read_run(&mut self, at: u64, buf: &mut [u8]) -> Result<u64> {
-        let (way, length) = self.run(at, buf.len() as u64)?;
-        let part = &mut buf[..length as usize];
-        match way {
-            Way::Absent | Way::Zero => part.fill(0),
-            Way::Plain { offset } => self.data()?.0.read_at(offset, part)?,
-            Way::Compressed => self.read_compressed(at, part)?,
-        }
-        Ok(length)
+    fn file(&self, index: u32) -> &dyn Bytes {
+        self.image.files[index as usize].as_ref()
     }
 
-    fn locate(&self, error: Error, at: u64, length: u64) -> Error {
-        let left = self.image_size().saturating_sub(at);
-        error.at("reading", at, length.min(left)).in_file(self.file().name())
+    fn read_data(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
+        let mut unpacked = std::mem::take(&mut self.unpacked);
+        let done =
+            unpacked.read((0, self.cluster), at, buf, |guest, cluster| self.unpack(guest, cluster));
+        self.unpacked = unpacked;
+        done
+    }
+
+    fn entry_span(&self, _at: u64) -> u64 {
+        self.cluster
     }
 }

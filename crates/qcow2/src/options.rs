@@ -1,6 +1,6 @@
 //! What can be chosen when an image is written.
 
-use diskferry_block_stream::{Error, OptionSpec, Preallocation, Result, parse_size};
+use diskferry_block_stream::{Error, OptionSpec, Preallocation, Result, choice, parse_size};
 
 use crate::header::{ClusterBits, Compression, Version};
 
@@ -168,13 +168,6 @@ const PREALLOCATION: &[(&str, Preallocate)] = &[
 ];
 const SWITCH: &[(&str, bool)] =
     &[("on", true), ("off", false), ("yes", true), ("no", false), ("true", true), ("false", false)];
-
-fn choice<T: Copy>(key: &str, value: &str, choices: &[(&str, T)]) -> Result<T> {
-    choices.iter().find(|choice| choice.0 == value).map(|choice| choice.1).ok_or_else(|| {
-        let names: Vec<_> = choices.iter().map(|choice| choice.0).collect();
-        Error::misuse(format!("{key}={value}: it can be {}", names.join(", ")))
-    })
-}
 
 fn cluster_bits(value: &str) -> Result<ClusterBits> {
     let size = parse_size(value)?;

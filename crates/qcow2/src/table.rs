@@ -14,6 +14,8 @@
 //!
 //! Source: QEMU, `docs/interop/qcow2.rst`.
 
+use diskferry_block_stream::SECTOR;
+
 use crate::header::{ClusterBits, Version};
 
 /// Offsets in the entries of L1, L2 and bitmap tables.
@@ -36,9 +38,6 @@ const L2_RESERVED: u64 = !(OFFSET | COPIED | COMPRESSED | ZERO);
 
 /// Subclusters of a cluster in an image with extended L2 entries.
 pub(crate) const SUBCLUSTERS: u64 = 32;
-
-/// The unit in which compressed clusters are located.
-pub(crate) const SECTOR: u64 = 512;
 
 /// The offset of the L2 table that an L1 entry names; 0 when there is none.
 pub(crate) fn l2_offset(l1_entry: u64) -> u64 {

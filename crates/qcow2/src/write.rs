@@ -12,13 +12,15 @@
 //! refcount block and the L1 table, whatever the disk's size. The header comes last: an image that
 //! is not finished is no image. As the tables come last, the disk's size may be unknown until then.
 
-use diskferry_block_stream::{Chunk, Error, Form, Layout, Packed, Packer, Plan, Result, Sink};
+use diskferry_block_stream::{
+    Chunk, Error, Form, Layout, Packed, Packer, Plan, Result, SECTOR, Sink,
+};
 use diskferry_codec::{Deflater, NoiseProbe, ZstdPacker, entropy};
 
 use crate::header::{Compression, FEATURE_NAMES, Version};
 use crate::image::L1_MAX;
 use crate::options::{Level, Options, Preallocate};
-use crate::table::{COPIED, SECTOR, SUBCLUSTERS, compressed_entry};
+use crate::table::{COPIED, SUBCLUSTERS, compressed_entry};
 use crate::wire::{
     self, EXTENSION_FEATURE_NAMES, FEATURE_NAME, HEADER_V2, HEADER_WRITTEN, RawHeader,
 };
@@ -112,12 +114,8 @@ impl ClusterPacker {
             (Compression::Zstd, Level::Usual) => zstd(ZSTD_LEVEL),
             (Compression::Zstd, Level::Given(level)) => zstd(level),
         };
-        made.map_err(codec_failed)
+        made.map_err(Error::compressing)
     }
-}
-
-fn codec_failed(error: diskferry_codec::CodecError) -> Error {
-    Error::from(std::io::Error::other(error)).doing("compressing")
 }
 
 impl Packer for ClusterPacker {
@@ -130,7 +128,7 @@ impl Packer for ClusterPacker {
                 let Deflaters { usual, dense, probe } = deflaters.as_mut();
                 match entropy(data) {
                     ZLIB_DENSE..NOISE => dense.compress(data, out, at_most),
-                    NOISE.. if probe.is_noise(data).map_err(codec_failed)? => Ok(false),
+                    NOISE.. if probe.is_noise(data).map_err(Error::compressing)? => Ok(false),
                     _ => usual.compress(data, out, at_most),
                 }
             }
@@ -141,7 +139,7 @@ impl Packer for ClusterPacker {
                 packer.compress(data, out, at_most)
             }
         };
-        Ok(if shrunk.map_err(codec_failed)? { Form::Packed } else { Form::Stored })
+        Ok(if shrunk.map_err(Error::compressing)? { Form::Packed } else { Form::Stored })
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{
     Bytes, Cancel, Cursor, Description, Disk, Error, Extent, Flat, Image, Kind, OptionSpec, Plan,
-    Preallocation, Problem, Progress, Result,
+    Preallocation, Problem, Progress, Result, SECTOR, choice,
 };
 
 /// An opened raw image.
@@ -80,9 +80,6 @@ pub fn odd_length(size: u64) -> Option<String> {
     })
 }
 
-/// What every disk's size is a multiple of.
-const SECTOR: u64 = 512;
-
 struct RawCursor<'a>(&'a dyn Bytes);
 
 impl Cursor for RawCursor<'_> {
@@ -117,15 +114,8 @@ impl Options {
     /// # Errors
     /// `Misuse` when there is no such option or it has no such value.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
-        match (key, value) {
-            ("preallocation", "off") => self.preallocation = Preallocation::Off,
-            ("preallocation", "falloc") => self.preallocation = Preallocation::Falloc,
-            ("preallocation", "full") => self.preallocation = Preallocation::Full,
-            ("preallocation", _) => {
-                return Err(Error::misuse(format!(
-                    "preallocation of raw is off, falloc or full, not '{value}'"
-                )));
-            }
+        match key {
+            "preallocation" => self.preallocation = choice(key, value, Preallocation::CHOICES)?,
             _ => return Err(Error::misuse(format!("raw has no option '{key}'"))),
         }
         Ok(())

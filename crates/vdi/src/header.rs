@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_block_stream::{Bytes, Error, Result, SECTOR};
 
 use crate::damage::Damage;
 use crate::wire::{
@@ -138,9 +138,6 @@ impl Geometry {
         self.0.map(|(cylinders, heads, sectors)| format!("{cylinders}/{heads}/{sectors}"))
     }
 }
-
-/// What every disk's size is a multiple of.
-pub(crate) const SECTOR: u64 = 512;
 
 /// Whether these are the first bytes of a VDI file, of whatever version.
 pub(crate) fn probe(head: &[u8]) -> bool {

@@ -1,6 +1,6 @@
 //! What can be chosen when an image is written.
 
-use diskferry_block_stream::{Error, OptionSpec, Preallocation, Result};
+use diskferry_block_stream::{Error, OptionSpec, Preallocation, Result, choice};
 
 use crate::header::Subformat;
 
@@ -33,7 +33,7 @@ impl Options {
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             "subformat" => self.subformat = choice(key, value, SUBFORMAT)?,
-            "preallocation" => self.preallocation = choice(key, value, PREALLOCATION)?,
+            "preallocation" => self.preallocation = choice(key, value, Preallocation::CHOICES)?,
             _ => {
                 let keys: Vec<_> = OPTIONS.iter().map(|option| option.key).collect();
                 return Err(Error::misuse(format!(
@@ -57,15 +57,3 @@ impl Options {
 
 const SUBFORMAT: &[(&str, Subformat)] =
     &[("dynamic", Subformat::Dynamic), ("static", Subformat::Static)];
-const PREALLOCATION: &[(&str, Preallocation)] = &[
-    ("off", Preallocation::Off),
-    ("falloc", Preallocation::Falloc),
-    ("full", Preallocation::Full),
-];
-
-fn choice<T: Copy>(key: &str, value: &str, choices: &[(&str, T)]) -> Result<T> {
-    choices.iter().find(|choice| choice.0 == value).map(|choice| choice.1).ok_or_else(|| {
-        let names: Vec<_> = choices.iter().map(|choice| choice.0).collect();
-        Error::misuse(format!("{key}={value}: it can be {}", names.join(", ")))
-    })
-}

@@ -14,10 +14,10 @@
 //! and an image that is not finished is no image.
 
 use diskferry_block_stream::{
-    Chunk, Error, Flat, Layout, Packed, Plan, Preallocation, Result, Sink, Stamp,
+    Chunk, Error, Flat, Layout, Packed, Plan, Preallocation, Result, SECTOR, Sink, Stamp,
 };
 
-use crate::header::{SECTOR, Subformat};
+use crate::header::Subformat;
 use crate::options::Options;
 use crate::wire::{
     self, ENTRY, FREE, HEADER_1_PLUS, RawGeometry, RawHeader, RawUuid, TYPE_DYNAMIC, TYPE_STATIC,

@@ -2,13 +2,15 @@
 
 use std::iter::Peekable;
 
-use diskferry_block_stream::{Bytes, Cancel, Disk, Error, Problem, ProblemKind, Progress, Result};
+use diskferry_block_stream::{
+    Bytes, Cancel, Disk, Error, Problem, ProblemKind, Progress, Result, SECTOR,
+};
 use diskferry_codec::zeros::is_zero;
 
 use crate::footer::{Copy, DiskType};
 use crate::header::Blocks;
 use crate::image::Vhd;
-use crate::wire::{self, ENTRY, FOOTER, HEADER, SECTOR, UNUSED};
+use crate::wire::{self, ENTRY, FOOTER, HEADER, UNUSED};
 
 /// Reports each problem of the image's file, but for those of its footers and its header, which opening
 /// tells.

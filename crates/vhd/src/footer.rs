@@ -1,10 +1,10 @@
 //! The footer: which of its copies is to be believed, and what it says.
 
-use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_block_stream::{Bytes, Error, Result, SECTOR};
 
 use crate::damage::Damage;
 use crate::geometry::Geometry;
-use crate::wire::{self, COOKIE, Checksum, FOOTER, RawFooter, SECTOR, SHORT_FOOTER};
+use crate::wire::{self, COOKIE, Checksum, FOOTER, RawFooter, SHORT_FOOTER};
 
 /// The footer that is believed, checked, and how its copies are.
 #[derive(Clone, Debug)]

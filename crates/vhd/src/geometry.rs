@@ -1,6 +1,6 @@
 //! Cylinders, heads and sectors: the size of a disk as an ATA controller of 1998 saw it.
 
-use crate::wire::SECTOR;
+use diskferry_block_stream::SECTOR;
 
 /// A disk's geometry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

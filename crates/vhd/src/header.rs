@@ -1,13 +1,11 @@
 //! Footer and header as types that cannot be wrong, and what is odd about them.
 
-use diskferry_block_stream::{Bytes, Error, ParentRef, Problem, Result};
+use diskferry_block_stream::{Bytes, Error, ParentRef, Problem, Result, SECTOR};
 
 use crate::damage::Damage;
 use crate::footer::{self, Copy, DiskType, Footer, SizeBy};
 use crate::parent::{self, Locator};
-use crate::wire::{
-    self, ENTRY, FOOTER, HEADER, HEADER_COOKIE, RawHeader, SECTOR, SHORT_FOOTER, field,
-};
+use crate::wire::{self, ENTRY, FOOTER, HEADER, HEADER_COOKIE, RawHeader, SHORT_FOOTER, field};
 
 /// What an image says about itself, checked.
 #[derive(Clone, Debug)]

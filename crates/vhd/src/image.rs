@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{
     Bytes, Cancel, Cursor, Description, Detail, Disk, Image, Limits, ParentRef, Problem, Progress,
-    Result,
+    Result, SECTOR,
 };
 
 use crate::check;
@@ -13,7 +13,7 @@ use crate::damage::{Damage, Misplaced};
 use crate::footer::{self, Copy, DiskType, SizeBy};
 use crate::header::{Blocks, Header};
 use crate::parent::uuid_text;
-use crate::wire::{self, ENTRY, FOOTER, HEADER, SECTOR, SHORT_FOOTER, UNUSED};
+use crate::wire::{self, ENTRY, FOOTER, HEADER, SHORT_FOOTER, UNUSED};
 
 /// An opened VHD: one layer.
 ///

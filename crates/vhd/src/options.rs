@@ -1,6 +1,6 @@
 //! What can be chosen when an image is written.
 
-use diskferry_block_stream::{Error, OptionSpec, Preallocation, Result, parse_size};
+use diskferry_block_stream::{Error, OptionSpec, Preallocation, Result, choice, parse_size};
 
 use crate::header::BlockSize;
 
@@ -70,7 +70,7 @@ impl Options {
         match key {
             "subformat" => self.subformat = choice(key, value, SUBFORMAT)?,
             "block_size" => self.block_size = Some(block_size(value)?),
-            "preallocation" => self.preallocation = choice(key, value, PREALLOCATION)?,
+            "preallocation" => self.preallocation = choice(key, value, Preallocation::CHOICES)?,
             "large" => self.large = choice(key, value, LARGE)?,
             "force_size" => choice(key, value, FORCE_SIZE)?,
             _ => {
@@ -101,20 +101,8 @@ impl Options {
 
 const SUBFORMAT: &[(&str, Subformat)] =
     &[("dynamic", Subformat::Dynamic), ("fixed", Subformat::Fixed)];
-const PREALLOCATION: &[(&str, Preallocation)] = &[
-    ("off", Preallocation::Off),
-    ("falloc", Preallocation::Falloc),
-    ("full", Preallocation::Full),
-];
 const LARGE: &[(&str, bool)] = &[("off", false), ("on", true)];
 const FORCE_SIZE: &[(&str, ())] = &[("on", ()), ("yes", ()), ("true", ())];
-
-fn choice<T: Copy>(key: &str, value: &str, choices: &[(&str, T)]) -> Result<T> {
-    choices.iter().find(|choice| choice.0 == value).map(|choice| choice.1).ok_or_else(|| {
-        let names: Vec<_> = choices.iter().map(|choice| choice.0).collect();
-        Error::misuse(format!("{key}={value}: it can be {}", names.join(", ")))
-    })
-}
 
 /// Virtual PC was tested with 512 KiB and 2 MiB only, as the specification warns.
 fn block_size(value: &str) -> Result<BlockSize> {

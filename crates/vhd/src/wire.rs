@@ -20,9 +20,6 @@
 
 use byteorder::{BigEndian, ByteOrder};
 
-/// The unit in which the format counts.
-pub(crate) const SECTOR: u64 = 512;
-
 /// Bytes in a footer.
 pub(crate) const FOOTER: usize = 512;
 

@@ -13,7 +13,7 @@
 //! blocks of their own. The first three parts come last: an image that is not finished is none.
 
 use diskferry_block_stream::{
-    Chunk, Error, Flat, Layout, Packed, Plan, Preallocation, Result, Sink, Stamp,
+    Chunk, Error, Flat, Layout, Packed, Plan, Preallocation, Result, SECTOR, Sink, Stamp,
 };
 
 use crate::footer::DiskType;
@@ -23,7 +23,7 @@ use crate::image::EPOCH;
 use crate::options::{Options, Subformat};
 use crate::wire::{
     self, ENTRY, FOOTER, HEADER, LOCATORS, NOWHERE, PARENT_NAME, RawFooter, RawHeader, RawLocator,
-    SECTOR, UNUSED,
+    UNUSED,
 };
 
 /// How a disk of `size` bytes is stored. Its size is kept exactly; one that is no multiple of 512

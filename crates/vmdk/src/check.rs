@@ -1,12 +1,14 @@
 //! Checking: every table read, every grain looked for, and that no two share their place.
 
-use diskferry_block_stream::{Bytes, Cancel, Error, Problem, ProblemKind, Progress, Result};
+use diskferry_block_stream::{
+    Bytes, Cancel, Error, Problem, ProblemKind, Progress, Result, SECTOR,
+};
 
 use crate::cursor::{head_of, packed_max, packed_size};
 use crate::header::Packing;
 use crate::image::{Store, Vmdk, in_file};
 use crate::sparse::{Grain, Sparse, Table};
-use crate::wire::{self, SECTOR};
+use crate::wire;
 
 /// Reports each problem of the image and its extents.
 ///

@@ -1,13 +1,15 @@
 //! Reading: from an offset of the disk to bytes.
 
-use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent as Run, Kind, Result, read_runs};
+use diskferry_block_stream::{
+    Bytes, Disk, Error, Extent as Run, Kind, Result, SECTOR, Unpacked, Walk,
+};
 use diskferry_codec::{ZlibUnpacker, zeros};
 
 use crate::damage::{Damage, Problem};
 use crate::header::Packing;
 use crate::image::{Extent, Store, Vmdk};
 use crate::sparse::{Grain, Sparse, Table};
-use crate::wire::{self, SECTOR};
+use crate::wire;
 
 /// One thread's reader: it holds the one grain table it is in.
 pub(crate) struct Reader<'a> {
@@ -20,18 +22,7 @@ pub(crate) struct Reader<'a> {
     unpacker: ZlibUnpacker,
     /// Compressed bytes on their way to the unpacker.
     packed: Vec<u8>,
-    /// The last grain that was unpacked for the sake of a part of it, and its offset on the disk.
-    unpacked: Vec<u8>,
-    unpacked_at: Option<u64>,
-}
-
-/// A stretch of the disk that reads one way. Offsets are of the extent's file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    Absent,
-    Zero,
-    Plain { file: usize, offset: u64 },
-    Packed,
+    unpacked: Unpacked,
 }
 
 /// A sparse extent, and where it is.
@@ -47,7 +38,7 @@ struct Place<'a> {
 /// What the directory and a table say about one grain.
 enum Lookup {
     /// There is no table, or an empty one: all its grains are so.
-    NoTable(Way),
+    NoTable(Kind),
     Grain(Grain),
 }
 
@@ -60,8 +51,7 @@ impl<'a> Reader<'a> {
             table_is_empty: false,
             unpacker: ZlibUnpacker::new(),
             packed: Vec::new(),
-            unpacked: Vec::new(),
-            unpacked_at: None,
+            unpacked: Unpacked::default(),
         }
     }
 
@@ -69,82 +59,33 @@ impl<'a> Reader<'a> {
         self.image.files[file].as_ref()
     }
 
-    /// The longest run at `at` that reads one way, within its extent, as far as the table in memory
-    /// tells.
-    fn run(&mut self, at: u64, limit: u64) -> Result<(Way, u64)> {
-        let index = self.image.extent_at(at);
+    fn place_of(&self, index: usize) -> Option<Place<'a>> {
         let extent = &self.image.extents[index];
-        let limit = limit.min(extent.end() - at);
-        match &extent.store {
-            Store::Zero => Ok((Way::Zero, limit)),
-            Store::Elsewhere => Err(Error::misuse("the files of the extents are not opened")),
-            &Store::Flat { file, offset } => {
-                let end = self.bytes(file).len();
-                let from = offset.saturating_add(at - extent.start);
-                if from >= end {
-                    let name = self.bytes(file).name().to_owned();
-                    return Err(Damage::FlatCut { name, at: from, end }.into());
-                }
-                Ok((Way::Plain { file, offset: from }, limit.min(end - from)))
-            }
-            Store::Sparse { file, sparse } => {
-                let bytes = self.bytes(*file);
-                let place = Place { index, extent, sparse, file: *file, bytes };
-                self.sparse_run(place, at, limit)
-            }
-        }
+        let Store::Sparse { file, sparse } = &extent.store else { return None };
+        Some(Place { index, extent, sparse, file: *file, bytes: self.bytes(*file) })
     }
 
-    /// A hole of a flat extent's file is zeros of the disk.
-    fn holes(&self, at: u64, (way, length): (Way, u64)) -> Result<(Way, u64)> {
-        let store = &self.image.extents[self.image.extent_at(at)].store;
-        match (store, way) {
-            (Store::Flat { .. }, Way::Plain { file, offset }) => {
-                let run = self.bytes(file).run(offset, length)?;
-                Ok((if run.hole { Way::Zero } else { way }, run.length))
-            }
-            _ => Ok((way, length)),
-        }
-    }
-
-    fn sparse_run(&mut self, place: Place<'a>, at: u64, limit: u64) -> Result<(Way, u64)> {
+    fn sparse_run(&mut self, place: Place<'a>, at: u64, limit: u64) -> Result<Run> {
         let sparse = place.sparse;
         let (span, from) = (sparse.span(), at - place.extent.start);
-        let (way, mut length) = match self.lookup(place, from)? {
-            Lookup::NoTable(way) => {
-                let mut length = span - from % span;
+        let table_end = span - from % span;
+        match self.lookup(place, from)? {
+            Lookup::NoTable(kind) => {
+                let mut length = table_end;
                 // Whole tables that are missing cost nothing to skip.
                 let mut index = from / span + 1;
-                while length < limit && no_table(place, index) == Some(way) {
+                while length < limit && no_table(place, index) == Some(kind) {
                     length += span;
                     index += 1;
                 }
-                return Ok((way, length.min(limit)));
+                Ok(Run { length: length.min(limit), kind })
             }
-            Lookup::Grain(grain) => self.way(place, from, grain)?,
-        };
-        let table_end = span - from % span;
-        while length < limit.min(table_end) {
-            let next = from + length;
-            // A grain further on that is damaged is no reason not to read those before it.
-            let Ok(next_way) =
-                self.entry(place, next).and_then(|grain| self.way(place, next, grain))
-            else {
-                break;
-            };
-            let (next_way, more) = next_way;
-            let joins = match (way, next_way) {
-                (Way::Plain { offset, .. }, Way::Plain { offset: next, .. }) => {
-                    offset + length == next
-                }
-                (way, next) => way == next,
-            };
-            if !joins {
-                break;
+            Lookup::Grain(grain) => {
+                let next = |from| self.entry(place, from).map(|grain| run_of(place, from, grain));
+                let first = run_of(place, from, grain);
+                Ok(first.joined(limit.min(table_end), |further| next(from + further).ok()))
             }
-            length += more;
         }
-        Ok((way, length.min(limit)))
     }
 
     fn lookup(&mut self, place: Place<'a>, from: u64) -> Result<Lookup> {
@@ -158,7 +99,7 @@ impl<'a> Reader<'a> {
         }
         // Most of a large disk's tables are: programs write them all when they make the disk.
         if self.table_is_empty {
-            return Ok(Lookup::NoTable(Way::Absent));
+            return Ok(Lookup::NoTable(Kind::Absent));
         }
         self.entry(place, from).map(Lookup::Grain)
     }
@@ -235,20 +176,6 @@ impl<'a> Reader<'a> {
         Ok(grain)
     }
 
-    /// How the extent reads at `from`, and for how many bytes, to the end of the grain.
-    fn way(&self, place: Place<'_>, from: u64, grain: Grain) -> Result<(Way, u64)> {
-        let skip = from % place.sparse.grain;
-        let way = match grain {
-            Grain::Absent => Way::Absent,
-            Grain::Zero => Way::Zero,
-            Grain::At(at) => match place.sparse.packing() {
-                Packing::Plain => Way::Plain { file: place.file, offset: at + skip },
-                Packing::Deflate { .. } => Way::Packed,
-            },
-        };
-        Ok((way, place.sparse.grain - skip))
-    }
-
     /// Unpacks the grain that begins at `from` of the extent to the start of `out`, which has a
     /// grain's length; returns how many bytes it has, at least as many as the disk.
     fn unpack(&mut self, place: Place<'a>, from: u64, out: &mut [u8]) -> Result<()> {
@@ -303,96 +230,92 @@ impl<'a> Reader<'a> {
         };
         guess.clamp(SECTOR, packed_max(sparse.grain)).min(place.bytes.len() - at)
     }
+}
 
-    /// Reads a part of a compressed grain, or of several, of one extent.
-    fn read_packed(&mut self, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
+impl Walk for Reader<'_> {
+    /// The longest run within its extent.
+    fn run(&mut self, at: u64, limit: u64) -> Result<Run> {
         let index = self.image.extent_at(at);
         let extent = &self.image.extents[index];
-        let Store::Sparse { file, sparse } = &extent.store else {
-            unreachable!("only sparse extents have compressed grains");
-        };
-        let place = Place { index, extent, sparse, file: *file, bytes: self.bytes(*file) };
-        let grain = sparse.grain;
-        while !buf.is_empty() {
-            let from = at - extent.start;
-            let skip = (from % grain) as usize;
-            let length = buf.len().min(grain as usize - skip);
-            let (part, rest) = buf.split_at_mut(length);
-            if part.len() as u64 == grain {
-                self.unpack(place, from, part)?;
-            } else {
-                let guest = at - skip as u64;
-                if self.unpacked_at != Some(guest) {
-                    self.unpacked_at = None;
-                    let mut whole = std::mem::take(&mut self.unpacked);
-                    whole.resize(grain as usize, 0);
-                    let done = self.unpack(place, from - skip as u64, &mut whole);
-                    self.unpacked = whole;
-                    done?;
-                    self.unpacked_at = Some(guest);
+        let limit = limit.min(extent.end() - at);
+        match extent.store {
+            Store::Zero => Ok(Run { length: limit, kind: Kind::Zero }),
+            Store::Elsewhere => Err(Error::misuse("the files of the extents are not opened")),
+            Store::Flat { file, offset } => {
+                let end = self.bytes(file).len();
+                let offset = offset.saturating_add(at - extent.start);
+                if offset >= end {
+                    let name = self.bytes(file).name().to_owned();
+                    return Err(Damage::FlatCut { name, at: offset, end }.into());
                 }
-                part.copy_from_slice(&self.unpacked[skip..][..length]);
+                let kind = Kind::Plain { file: file as u32, offset };
+                Ok(Run { length: limit.min(end - offset), kind })
             }
-            at += length as u64;
-            buf = rest;
+            Store::Sparse { .. } => {
+                let place = self.place_of(index).expect("the extent is sparse");
+                self.sparse_run(place, at, limit)
+            }
         }
-        Ok(())
     }
 
-    /// Fills the front of `buf` with one run; returns its length.
-    fn read_run(&mut self, at: u64, buf: &mut [u8]) -> Result<u64> {
-        let (way, length) = self.run(at, buf.len() as u64)?;
-        let part = &mut buf[..length as usize];
-        match way {
-            Way::Absent | Way::Zero => part.fill(0),
-            Way::Plain { file, offset } => self.bytes(file).read_at(offset, part)?,
-            Way::Packed => self.read_packed(at, part)?,
+    /// A hole of a flat extent's file is zeros of the disk.
+    fn look(&mut self, at: u64, limit: u64) -> Result<Run> {
+        let run = self.run(at, limit)?;
+        match self.image.extents[self.image.extent_at(at)].store {
+            Store::Flat { file, .. } => run.or_hole(self.bytes(file)),
+            _ => Ok(run),
         }
-        Ok(length)
     }
 
-    /// Names the file that `at` is in.
-    fn in_file(&self, error: Error, at: u64) -> Error {
+    fn file(&self, index: u32) -> &dyn Bytes {
+        self.bytes(index as usize)
+    }
+
+    fn read_data(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
+        let place = self.place_of(self.image.extent_at(at));
+        let place = place.expect("only sparse extents have compressed grains");
+        let start = place.extent.start;
+        let mut unpacked = std::mem::take(&mut self.unpacked);
+        let done = unpacked.read((start, place.sparse.grain), at, buf, |guest, grain| {
+            self.unpack(place, guest - start, grain)
+        });
+        self.unpacked = unpacked;
+        done
+    }
+
+    fn entry_span(&self, _at: u64) -> u64 {
+        self.image.grain().max(SECTOR)
+    }
+
+    fn blamed(&self, at: u64) -> &dyn Bytes {
         let extent = self.image.extents.get(self.image.extent_at(at));
-        let file = match extent.map(|extent| &extent.store) {
+        self.bytes(match extent.map(|extent| &extent.store) {
             Some(Store::Flat { file, .. } | Store::Sparse { file, .. }) => *file,
             _ => 0,
-        };
-        error.in_file(self.bytes(file).name())
+        })
     }
 }
 
-impl Cursor for Reader<'_> {
-    fn extent(&mut self, at: u64, limit: u64) -> Result<Run> {
-        let run = self.run(at, limit).and_then(|run| self.holes(at, run));
-        let (way, length) = run.map_err(|error| {
-            // More than a grain was not looked at.
-            let length = limit.min(self.image.grain().max(SECTOR));
-            self.in_file(error.at("reading", at, length), at)
-        })?;
-        let kind = match way {
-            Way::Absent => Kind::Absent,
-            Way::Zero => Kind::Zero,
-            Way::Packed => Kind::Data { compressed: true },
-            Way::Plain { file, offset } => Kind::Plain { file: file as u32, offset },
-        };
-        Ok(Run { length, kind })
-    }
-
-    fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
-        let whole = buf.len() as u64;
-        let read_run =
-            |at, buf: &mut [u8]| self.read_run(at, buf).map_err(|error| self.in_file(error, at));
-        read_runs(at, buf, read_run).map_err(|error| error.at("reading", at, whole))
-    }
+/// How the extent reads at `from`, up to the end of the grain.
+fn run_of(place: Place<'_>, from: u64, grain: Grain) -> Run {
+    let skip = from % place.sparse.grain;
+    let kind = match grain {
+        Grain::Absent => Kind::Absent,
+        Grain::Zero => Kind::Zero,
+        Grain::At(at) => match place.sparse.packing() {
+            Packing::Plain => Kind::Plain { file: place.file as u32, offset: at + skip },
+            Packing::Deflate { .. } => Kind::Data { compressed: true },
+        },
+    };
+    Run { length: place.sparse.grain - skip, kind }
 }
 
 /// How all grains of table `index` read, where there is no such table.
-fn no_table(place: Place<'_>, index: u64) -> Option<Way> {
+fn no_table(place: Place<'_>, index: u64) -> Option<Kind> {
     let entry = *place.sparse.directory.get(index as usize)?;
     match place.sparse.table(entry) {
-        Ok(Table::Absent) => Some(Way::Absent),
-        Ok(Table::Zero) => Some(Way::Zero),
+        Ok(Table::Absent) => Some(Kind::Absent),
+        Ok(Table::Zero) => Some(Kind::Zero),
         // Whoever comes there will be told.
         Ok(Table::At(_)) | Err(_) => None,
     }

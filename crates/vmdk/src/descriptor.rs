@@ -22,12 +22,11 @@
 //! encodings; all of that is read. Sources: VMware, "Virtual Disk Format 5.0"; libvmdk, "VMware
 //! Virtual Disk Format (VMDK)".
 
-use diskferry_block_stream::{Limits, Result};
+use diskferry_block_stream::{Limits, Result, SECTOR};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use crate::damage::Damage;
 use crate::names;
-use crate::wire::SECTOR;
 
 /// A descriptor, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! A hosted sparse extent's header as a type that cannot be wrong.
 
-use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_block_stream::{Bytes, Error, Result, SECTOR};
 
 use crate::damage::Damage;
 use crate::wire::{
-    COWD_MAGIC, DEFLATE, DIRECTORY_AT_END, MAGIC, NEWLINES, RawHeader, RawMarker, SECTOR,
-    SESPARSE_MAGIC, Sector, flag, marker,
+    COWD_MAGIC, DEFLATE, DIRECTORY_AT_END, MAGIC, NEWLINES, RawHeader, RawMarker, SESPARSE_MAGIC,
+    Sector, flag, marker,
 };
 
 /// What a hosted sparse extent says about itself, checked. All positions and lengths are bytes.

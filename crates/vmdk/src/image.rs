@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{
     Bytes, Cancel, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, ParentRef,
-    Problem, Progress, Result,
+    Problem, Progress, Result, SECTOR,
 };
 use encoding_rs::Encoding as CharacterSet;
 
@@ -18,7 +18,7 @@ use crate::descriptor::{Access, Descriptor, ExtentKind, ExtentLine};
 use crate::header::{Header, Magic, Packing};
 use crate::names;
 use crate::sparse::{Encoding, Opened, Sparse};
-use crate::wire::{SECTOR, field};
+use crate::wire::field;
 
 /// An opened VMDK: one layer, of one file or of a descriptor and the files that it names.
 pub struct Vmdk {

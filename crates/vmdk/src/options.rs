@@ -1,6 +1,6 @@
 //! What can be chosen when an image is written.
 
-use diskferry_block_stream::{Error, OptionSpec, Result};
+use diskferry_block_stream::{Error, OptionSpec, Result, choice};
 use diskferry_codec::ZlibPacker;
 
 /// How an image is written. The default is what import services ask for: streamOptimized, as
@@ -99,8 +99,8 @@ impl Options {
     /// `Misuse` when there is no such option, or it has no such value.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
-            "subformat" => self.subformat = choice(key, value, SUBFORMATS, Subformat::as_str)?,
-            "adapter_type" => self.adapter = choice(key, value, ADAPTERS, Adapter::as_str)?,
+            "subformat" => self.subformat = in_any_case(key, value, SUBFORMATS, Subformat::as_str)?,
+            "adapter_type" => self.adapter = in_any_case(key, value, ADAPTERS, Adapter::as_str)?,
             "hwversion" => {
                 let version = value.parse().ok().filter(|version| (1..=99).contains(version));
                 self.hardware_version = version.ok_or_else(|| {
@@ -158,15 +158,13 @@ const ADAPTERS: &[Adapter] =
     &[Adapter::LsiLogic, Adapter::BusLogic, Adapter::Ide, Adapter::LegacyEsx];
 
 /// The choice of that name, whatever its letter case: nobody remembers `twoGbMaxExtentSparse`.
-fn choice<T: Copy>(
+fn in_any_case<T: Copy>(
     key: &str,
     value: &str,
     choices: &[T],
     name: fn(T) -> &'static str,
 ) -> Result<T> {
-    let found = choices.iter().find(|choice| name(**choice).eq_ignore_ascii_case(value));
-    found.copied().ok_or_else(|| {
-        let names: Vec<_> = choices.iter().map(|choice| name(*choice)).collect();
-        Error::misuse(format!("{key}={value}: it can be {}", names.join(", ")))
-    })
+    let named: Vec<_> = choices.iter().map(|choice| (name(*choice), *choice)).collect();
+    let meant = named.iter().find(|named| named.0.eq_ignore_ascii_case(value));
+    choice(key, meant.map_or(value, |named| named.0), &named)
 }

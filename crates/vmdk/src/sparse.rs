@@ -12,13 +12,13 @@
 //!
 //! Sources as for `wire.rs`.
 
-use diskferry_block_stream::{Bytes, Error, ErrorKind, Limits, Problem as Odd, Result};
+use diskferry_block_stream::{Bytes, Error, ErrorKind, Limits, Problem as Odd, Result, SECTOR};
 
 use crate::damage::{Damage, Problem};
 use crate::header::{self, Directory, Header, Packing, read_sector};
 use crate::wire::{
-    self, COWD_HEADER, COWD_MAGIC, COWD_TABLE_ENTRIES, RawCowd, RawSeSparse, SECTOR,
-    SESPARSE_MAGIC, SESPARSE_VOLATILE_MAGIC, Width,
+    self, COWD_HEADER, COWD_MAGIC, COWD_TABLE_ENTRIES, RawCowd, RawSeSparse, SESPARSE_MAGIC,
+    SESPARSE_VOLATILE_MAGIC, Width,
 };
 
 /// An opened sparse extent. All positions and lengths are bytes.

@@ -8,7 +8,7 @@
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Read;
 
-use diskferry_block_stream::{Limits, NotInOrder, Piece, Result, Stream, fill_from};
+use diskferry_block_stream::{Limits, NotInOrder, Piece, Result, SECTOR, Stream, fill_from};
 use diskferry_codec::ZlibUnpacker;
 
 use crate::cursor::packed_max;
@@ -16,9 +16,7 @@ use crate::damage::Damage;
 use crate::descriptor::Descriptor;
 use crate::header::{Directory, Header, Packing};
 use crate::image::{DESCRIPTOR_MAX, probe};
-use crate::wire::{
-    GRAIN_MARKER, MAGIC, RawHeader, RawMarker, SECTOR, Sector, Width, grain_place, marker,
-};
+use crate::wire::{GRAIN_MARKER, MAGIC, RawHeader, RawMarker, Sector, Width, grain_place, marker};
 
 /// A streamOptimized image, read front to back.
 pub struct StreamOptimizedStream<R> {

@@ -26,9 +26,7 @@
 //! `block/vmdk.c`, for seSparse.
 
 use byteorder::{ByteOrder, LittleEndian};
-
-/// Bytes of a sector, the unit of all positions.
-pub(crate) const SECTOR: u64 = 512;
+use diskferry_block_stream::SECTOR;
 
 /// A buffer for one.
 pub(crate) type Sector = [u8; SECTOR as usize];

@@ -14,8 +14,8 @@ use diskferry_block_stream::{
     Chunk, Error, Form, Layout, OptionSpec, Packed, Packer, Plan, Preallocation, Result, Sink,
     Stamp,
 };
+use diskferry_codec::OpenDeflater;
 use diskferry_codec::digest::{Crc32Part, crc32};
-use diskferry_codec::{CodecError, OpenDeflater};
 
 use crate::write::{BLOCK, Header, Magic, end};
 
@@ -60,8 +60,8 @@ pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan>
     let size = size.checked_next_multiple_of(UNIT).filter(|size| *size < 1 << 63);
     let size = size.ok_or_else(|| Error::limit("a disk of more than 2^63 bytes"))?;
     let mut zeros = Vec::new();
-    let mut deflater = OpenDeflater::new(level).map_err(failed)?;
-    deflater.compress(&vec![0; CHUNK], &mut zeros).map_err(failed)?;
+    let mut deflater = OpenDeflater::new(level).map_err(Error::compressing)?;
+    deflater.compress(&vec![0; CHUNK], &mut zeros).map_err(Error::compressing)?;
     let head =
         Header { name: "disk.raw", size, mode: 0o644, seconds: stamp.seconds, magic: Magic::Gnu };
     Ok(Plan::Packed(Packed {
@@ -70,7 +70,7 @@ pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan>
         streamable: true,
         preallocation: Preallocation::Off,
         packer: Some(Box::new(move || {
-            let deflater = OpenDeflater::new(level).map_err(failed)?;
+            let deflater = OpenDeflater::new(level).map_err(Error::compressing)?;
             Ok(Box::new(ChunkPacker { deflater, crc: 0 }))
         })),
         layout: Box::new(GcpLayout {
@@ -85,10 +85,6 @@ pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan>
     }))
 }
 
-fn failed(error: CodecError) -> Error {
-    Error::from(std::io::Error::other(error)).doing("compressing")
-}
-
 /// One thread's compressor.
 struct ChunkPacker {
     deflater: OpenDeflater,
@@ -99,7 +95,7 @@ struct ChunkPacker {
 impl Packer for ChunkPacker {
     fn pack(&mut self, _at: u64, data: &[u8], out: &mut Vec<u8>) -> Result<Form> {
         self.crc = crc32(data).crc;
-        self.deflater.compress(data, out).map_err(failed)?;
+        self.deflater.compress(data, out).map_err(Error::compressing)?;
         Ok(Form::Packed)
     }
 

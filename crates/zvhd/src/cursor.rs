@@ -1,6 +1,6 @@
 //! Reading: from an offset of the disk to units.
 
-use diskferry_block_stream::{Cursor, Error, Extent, Kind, Result};
+use diskferry_block_stream::{Bytes, Extent, Kind, Result, Walk, by_units};
 
 use crate::damage::Damage;
 use crate::wire::BLOCK;
@@ -22,7 +22,7 @@ pub(crate) trait Units: Send {
 
 /// One thread's reader.
 pub(crate) struct Reader<'a, U> {
-    pub name: &'a str,
+    pub file: &'a dyn Bytes,
     pub size: u64,
     pub units: U,
 }
@@ -41,65 +41,45 @@ impl<U: Units> Reader<'_, U> {
         }
         low
     }
+}
 
-    /// The unit that has the byte `at`, if one has, and the bytes from there to the end of the run.
-    fn run(&self, at: u64, limit: u64) -> Result<(Option<usize>, u64)> {
+impl<U: Units> Walk for Reader<'_, U> {
+    fn run(&mut self, at: u64, limit: u64) -> Result<Extent> {
         let block = at / BLOCK;
         let index = self.find(block);
-        if index == self.units.count() {
-            return Ok((None, limit));
-        }
-        let next = u64::from(self.units.block(index));
-        if next > block {
-            return Ok((None, limit.min(next * BLOCK - at)));
+        let next = (index < self.units.count()).then(|| u64::from(self.units.block(index)));
+        if next != Some(block) {
+            let length = next.map_or(limit, |next| limit.min(next * BLOCK - at));
+            return Ok(Extent { length, kind: Kind::Zero });
         }
         self.units.check(index)?;
-        let mut end = (block + 1) * BLOCK;
-        let mut following = index + 1;
-        while end - at < limit
-            && following < self.units.count()
-            && u64::from(self.units.block(following)) * BLOCK == end
-            // Its damage is told to whoever asks for it.
-            && self.units.check(following).is_ok()
-        {
-            end += BLOCK;
+        let first = Extent { length: (block + 1) * BLOCK - at, kind: DATA };
+        let mut following = index;
+        Ok(first.joined(limit, |further| {
             following += 1;
-        }
-        Ok((Some(index), limit.min(end - at)))
+            let follows = following < self.units.count()
+                && u64::from(self.units.block(following)) * BLOCK == at + further
+                && self.units.check(following).is_ok();
+            follows.then_some(Extent { length: BLOCK, kind: DATA })
+        }))
     }
 
-    fn fill(&mut self, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
-        while !buf.is_empty() {
-            let within = at % BLOCK;
-            let left = (BLOCK - within).min(buf.len() as u64);
-            let (unit, length) = self.run(at, left)?;
-            let (part, rest) = buf.split_at_mut(length as usize);
-            match unit {
-                Some(index) => self.units.read(index, within as usize, part)?,
-                None => part.fill(0),
-            }
-            at += length;
-            buf = rest;
-        }
-        Ok(())
+    fn file(&self, _index: u32) -> &dyn Bytes {
+        self.file
     }
 
-    fn locate(&self, error: Error, at: u64, length: u64) -> Error {
-        error.at("reading", at, length).in_file(self.name)
+    fn read_data(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
+        // Blocks of one run follow one another, and so do their units.
+        let first = self.find(at / BLOCK);
+        by_units(BLOCK, at, buf, |start, within, part| {
+            let index = first + (start / BLOCK - at / BLOCK) as usize;
+            self.units.read(index, within, part)
+        })
+    }
+
+    fn entry_span(&self, at: u64) -> u64 {
+        BLOCK - at % BLOCK
     }
 }
 
-impl<U: Units> Cursor for Reader<'_, U> {
-    fn extent(&mut self, at: u64, limit: u64) -> Result<Extent> {
-        let (unit, length) = self
-            .run(at, limit)
-            .map_err(|error| self.locate(error, at, limit.min(BLOCK - at % BLOCK)))?;
-        let kind = if unit.is_some() { Kind::Data { compressed: true } } else { Kind::Zero };
-        Ok(Extent { length, kind })
-    }
-
-    fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<()> {
-        let length = buf.len() as u64;
-        self.fill(at, buf).map_err(|error| self.locate(error, at, length))
-    }
-}
+const DATA: Kind = Kind::Data { compressed: true };

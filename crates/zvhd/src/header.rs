@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use diskferry_block_stream::{Bytes, Description, Detail, Result};
+use diskferry_block_stream::{Bytes, Description, Detail, Result, SECTOR};
 
 use crate::damage::Damage;
 use crate::wire::{BLOCK, COOKIE, DEFINED, Defined, PAGE, RawPage, checksum};
@@ -51,9 +51,6 @@ pub(crate) struct Header {
     pub creator: Option<String>,
     pub geometry: String,
 }
-
-/// What every disk's size is a multiple of.
-const SECTOR: u64 = 512;
 
 /// From 1970 to 2000, in seconds.
 pub(crate) const YEAR_2000: u64 = 946_684_800;

@@ -1,7 +1,6 @@
 //! Writing what both formats have: the first page, and units one after the other.
 
-use diskferry_block_stream::{Error, Result, Sink, Stamp};
-use diskferry_codec::CodecError;
+use diskferry_block_stream::{Error, Result, SECTOR, Sink, Stamp};
 
 use crate::header::{Flavour, YEAR_2000};
 use crate::wire::{BLOCK, PAGE, RawPage, RawTables, UNIT_END, unit_head_to_bytes, unit_length};
@@ -26,8 +25,6 @@ pub(crate) const ROUNDING: u64 = 1 << 30;
 /// On a disk of programs and documents, the result is 0.2 % larger than with zlib's usual level 6,
 /// in six sevenths of the time.
 pub(crate) const DEFLATE_USUAL: u32 = 5;
-
-const SECTOR: u64 = 512;
 
 impl Shape {
     /// # Errors
@@ -227,10 +224,6 @@ impl UnitWriter {
 const STEP: usize = 1 << 20;
 
 const _: () = assert!(STEP as u64 > PAGE);
-
-pub(crate) fn codec_failed(error: CodecError) -> Error {
-    Error::from(std::io::Error::other(error)).doing("compressing")
-}
 
 #[cfg(test)]
 mod tests {

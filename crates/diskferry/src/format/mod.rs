@@ -305,9 +305,6 @@ pub(crate) trait Writing {
     fn unit(&self, plan: &Plan) -> u64;
 }
 
-/// The unit in which most formats count a disk's size, in bytes.
-const SECTOR: u64 = 512;
-
 /// The unit in which clouds count it, in bytes.
 pub(crate) const GIB: u64 = 1 << 30;
 
@@ -329,7 +326,7 @@ fn no_snapshots(format: &str, bytes: &dyn Bytes, context: &Context<'_>) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use diskferry_block_stream::ErrorKind;
+    use diskferry_block_stream::{ErrorKind, SECTOR};
 
     use super::*;
 

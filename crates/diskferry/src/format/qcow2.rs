@@ -3,10 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Image, Plan, Result};
+use diskferry_block_stream::{Bytes, Error, Image, Plan, Result, SECTOR};
 use diskferry_qcow2 as qcow2;
 
-use super::{Compress, Context, Naming, Row, SECTOR, Writing};
+use super::{Compress, Context, Naming, Row, Writing};
 use crate::place::spelling::{self, Spelled};
 
 pub(super) static ROW: Row = Row {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Image, Plan, Result};
+use diskferry_block_stream::{Bytes, Error, Image, Plan, Result, SECTOR};
 use diskferry_vdi as vdi;
 
-use super::{Compress, Context, Naming, Row, SECTOR, Writing, no_snapshots};
+use super::{Compress, Context, Naming, Row, Writing, no_snapshots};
 
 pub(super) static ROW: Row = Row {
     name: "vdi",

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Image, Plan, Result};
+use diskferry_block_stream::{Bytes, Error, Image, Plan, Result, SECTOR};
 use diskferry_vhd as vhd;
 
 pub(crate) use diskferry_vhd::FixedDisk;
 
-use super::{Compress, Context, Naming, Row, SECTOR, Writing, no_snapshots};
+use super::{Compress, Context, Naming, Row, Writing, no_snapshots};
 
 pub(super) static ROW: Row = Row {
     name: "vhd",

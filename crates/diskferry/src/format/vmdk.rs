@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Image, Limits, Plan, Result, Stream};
+use diskferry_block_stream::{Bytes, Image, Limits, Plan, Result, SECTOR, Stream};
 use diskferry_vmdk as vmdk;
 
-use super::{Compress, Context, Naming, Row, SECTOR, Writing, no_snapshots};
+use super::{Compress, Context, Naming, Row, Writing, no_snapshots};
 
 pub(super) static ROW: Row = Row {
     name: "vmdk",

@@ -1,10 +1,9 @@
 //! The descriptor that is written.
 
-use diskferry_block_stream::{Error, Result, Stamp};
+use diskferry_block_stream::{Error, Result, SECTOR, Stamp};
 
 use crate::image::id_text;
 use crate::options::{Adapter, Options, Subformat};
-use crate::wire::SECTOR;
 use crate::write::DESCRIPTOR_SECTORS;
 
 /// What the descriptor of an image says beside its extents.

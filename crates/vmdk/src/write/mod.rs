@@ -5,11 +5,10 @@ mod sparse;
 mod stream;
 
 use diskferry_block_stream::{
-    Error, Flat, MakeDescriptor, Packed, Part, Plan, Preallocation, Result, Split, Stamp,
+    Error, Flat, MakeDescriptor, Packed, Part, Plan, Preallocation, Result, SECTOR, Split, Stamp,
 };
 
 use crate::options::{Options, Subformat};
-use crate::wire::SECTOR;
 use crate::write::descriptor::{Text, Written};
 use crate::write::sparse::SparseLayout;
 use crate::write::stream::{GrainPacker, StreamLayout};

@@ -11,9 +11,9 @@
 //! written when it is full, and only one is in memory. The header comes last: an extent that is not
 //! finished is none.
 
-use diskferry_block_stream::{Chunk, Layout, Result, Sink};
+use diskferry_block_stream::{Chunk, Layout, Result, SECTOR, Sink};
 
-use crate::wire::{self, NEWLINES, RawHeader, SECTOR, flag};
+use crate::wire::{self, NEWLINES, RawHeader, flag};
 use crate::write::{
     DESCRIPTOR, DESCRIPTOR_SECTORS, GRAIN, GRAIN_SECTORS, SPAN, TABLE_ENTRIES, TABLE_SECTORS,
     check_size, sector_of,

@@ -11,12 +11,12 @@
 //! This is what VMware's tools write. QEMU's directory in front would do without a footer, but
 //! takes a file that can be written backwards, and 7-Zip refuses it.
 
-use diskferry_block_stream::{Chunk, Error, Form, Layout, Packer, Result, Sink};
-use diskferry_codec::{CodecError, NoiseProbe, ZlibPacker, entropy};
+use diskferry_block_stream::{Chunk, Error, Form, Layout, Packer, Result, SECTOR, Sink};
+use diskferry_codec::{NoiseProbe, ZlibPacker, entropy};
 
 use crate::wire::{
-    self, DEFLATE, DIRECTORY_AT_END, GRAIN_MARKER, NEWLINES, RawHeader, RawMarker, SECTOR, Sector,
-    flag, marker,
+    self, DEFLATE, DIRECTORY_AT_END, GRAIN_MARKER, NEWLINES, RawHeader, RawMarker, Sector, flag,
+    marker,
 };
 use crate::write::{
     DESCRIPTOR, DESCRIPTOR_SECTORS, GRAIN_SECTORS, SPAN, TABLE_ENTRIES, check_size, sector_of,
@@ -36,20 +36,16 @@ const LEVEL: u32 = 5;
 impl GrainPacker {
     /// A packer of the level that was asked for.
     pub fn boxed(level: Option<u32>) -> Result<Box<dyn Packer>> {
-        let packer = ZlibPacker::new(level.unwrap_or(LEVEL)).map_err(codec_failed)?;
+        let packer = ZlibPacker::new(level.unwrap_or(LEVEL)).map_err(Error::compressing)?;
         let noise = match level {
             Some(_) => None,
             None => {
-                let probe = NoiseProbe::new().map_err(codec_failed)?;
-                Some((probe, ZlibPacker::storing().map_err(codec_failed)?))
+                let probe = NoiseProbe::new().map_err(Error::compressing)?;
+                Some((probe, ZlibPacker::storing().map_err(Error::compressing)?))
             }
         };
         Ok(Box::new(Self { packer, noise }))
     }
-}
-
-fn codec_failed(error: CodecError) -> Error {
-    Error::from(std::io::Error::other(error)).doing("compressing")
 }
 
 impl Packer for GrainPacker {
@@ -61,11 +57,11 @@ impl Packer for GrainPacker {
         let may_be = entropy(data) >= NoiseProbe::ENTROPY;
         let mut packer = &mut self.packer;
         if let Some((probe, storing)) = self.noise.as_mut().filter(|_| may_be)
-            && probe.is_noise(data).map_err(codec_failed)?
+            && probe.is_noise(data).map_err(Error::compressing)?
         {
             packer = storing;
         }
-        packer.compress(data, out).map_err(codec_failed)?;
+        packer.compress(data, out).map_err(Error::compressing)?;
         let size = out.len() - start - GRAIN_MARKER;
         // A grain of 64 KiB never takes as much as 128.
         let marker = wire::grain_marker(at / SECTOR, size as u32);

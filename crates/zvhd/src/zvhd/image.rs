@@ -58,7 +58,7 @@ impl Zvhd {
     }
 
     pub(super) fn reader(&self) -> Reader<'_, Unpacker<'_>> {
-        Reader { name: self.file().name(), size: self.header.size, units: Unpacker::new(self) }
+        Reader { file: self.file(), size: self.header.size, units: Unpacker::new(self) }
     }
 }
 

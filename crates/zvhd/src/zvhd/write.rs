@@ -5,14 +5,14 @@
 //! stream, to one that tries, so many.
 
 use diskferry_block_stream::{
-    Chunk, Form, Layout, Packed, Packer, Plan, Preallocation, Result, Sink, Stamp,
+    Chunk, Error, Form, Layout, Packed, Packer, Plan, Preallocation, Result, Sink, Stamp,
 };
 use diskferry_codec::OpenDeflater;
 
 use super::options::Options;
 use crate::header::Flavour;
 use crate::wire::BLOCK;
-use crate::write::{Shape, UnitWriter, codec_failed};
+use crate::write::{Shape, UnitWriter};
 
 /// How a disk of `size` bytes is stored.
 ///
@@ -45,13 +45,13 @@ struct BlockPacker(OpenDeflater);
 
 impl BlockPacker {
     fn new(level: u32) -> Result<Self> {
-        OpenDeflater::new(level).map(Self).map_err(codec_failed)
+        OpenDeflater::new(level).map(Self).map_err(Error::compressing)
     }
 }
 
 impl Packer for BlockPacker {
     fn pack(&mut self, _at: u64, data: &[u8], out: &mut Vec<u8>) -> Result<Form> {
-        self.0.compress(data, out).map_err(codec_failed)?;
+        self.0.compress(data, out).map_err(Error::compressing)?;
         Ok(Form::Packed)
     }
 }

@@ -79,7 +79,7 @@ impl Zvhd2 {
 
     pub(super) fn reader(&self) -> Result<Reader<'_, Unpacker<'_>>> {
         let units = Unpacker::new(self)?;
-        Ok(Reader { name: self.file().name(), size: self.header.size, units })
+        Ok(Reader { file: self.file(), size: self.header.size, units })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can be chosen when an image is written.
 
-use diskferry_block_stream::{Error, OptionSpec, Result};
+use diskferry_block_stream::{Error, OptionSpec, Result, choice};
 
 use super::tables::Compression;
 use crate::write::DEFLATE_USUAL;
@@ -19,24 +19,23 @@ pub const OPTIONS: &[OptionSpec] = &[OptionSpec {
     about: "how blocks are compressed",
 }];
 
+const COMPRESSION: &[(&str, Compression)] =
+    &[("zstd", Compression::Zstd), ("zlib", Compression::Zlib)];
+
 impl Options {
     /// Sets one option by its name on the command line.
     ///
     /// # Errors
     /// `Misuse` when there is no such option, or it has no such value.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
-        self.compression = match (key, value) {
-            ("compression_type", "zstd") => Compression::Zstd,
-            ("compression_type", "zlib") => Compression::Zlib,
-            ("compression_type", _) => {
-                return Err(Error::misuse(format!("{key}={value}: it can be zstd, zlib")));
-            }
+        match key {
+            "compression_type" => self.compression = choice(key, value, COMPRESSION)?,
             _ => {
                 return Err(Error::misuse(format!(
                     "zvhd2 has no option '{key}'; it has compression_type"
                 )));
             }
-        };
+        }
         Ok(())
     }
 

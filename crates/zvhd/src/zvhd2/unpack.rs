@@ -2,7 +2,7 @@
 
 use std::io;
 
-use diskferry_block_stream::{Error, Result};
+use diskferry_block_stream::{Error, Result, Unpacked};
 use diskferry_codec::{CodecError, FLUSHED, OpenInflater, ZlibUnpacker, ZstdUnpacker};
 
 use super::image::Zvhd2;
@@ -18,15 +18,13 @@ pub(super) struct Unpacker<'a> {
     image: &'a Zvhd2,
     codec: Codec,
     unit: Vec<u8>,
-    /// A block that was unpacked for the sake of a part of it, and its unit.
-    block: Vec<u8>,
-    held: Option<usize>,
+    unpacked: Unpacked,
 }
 
 impl<'a> Unpacker<'a> {
     pub fn new(image: &'a Zvhd2) -> Result<Self> {
         let codec = Codec::new(image.compression)?;
-        Ok(Self { image, codec, unit: Vec::new(), block: Vec::new(), held: None })
+        Ok(Self { image, codec, unit: Vec::new(), unpacked: Unpacked::default() })
     }
 
     /// Fills `out` with the block of a unit.
@@ -79,20 +77,11 @@ impl Units for Unpacker<'_> {
     }
 
     fn read(&mut self, index: usize, within: usize, part: &mut [u8]) -> Result<()> {
-        if part.len() as u64 == BLOCK {
-            return self.unpack(index, part);
-        }
-        if self.held != Some(index) {
-            self.held = None;
-            let mut block = std::mem::take(&mut self.block);
-            block.resize(BLOCK as usize, 0);
-            let unpacked = self.unpack(index, &mut block);
-            self.block = block;
-            unpacked?;
-            self.held = Some(index);
-        }
-        part.copy_from_slice(&self.block[within..][..part.len()]);
-        Ok(())
+        let at = index as u64 * BLOCK + within as u64;
+        let mut unpacked = std::mem::take(&mut self.unpacked);
+        let done = unpacked.read((0, BLOCK), at, part, |_, block| self.unpack(index, block));
+        self.unpacked = unpacked;
+        done
     }
 }
 

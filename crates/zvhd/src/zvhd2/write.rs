@@ -13,7 +13,7 @@ use crate::header::Flavour;
 use crate::wire::{
     BITMAP_SEGMENT, BLOCK, INDEX_SEGMENT, RawEntry, RawPage, RawTables, SEGMENT_ENTRIES,
 };
-use crate::write::{Shape, UnitWriter, codec_failed};
+use crate::write::{Shape, UnitWriter};
 
 /// How a disk of `size` bytes is stored.
 ///
@@ -58,7 +58,7 @@ impl BlockPacker {
                 ZstdPacker::new(level as i32).map(|packer| Self::Zstd(Box::new(packer)))
             }
         }
-        .map_err(codec_failed)
+        .map_err(Error::compressing)
     }
 }
 
@@ -67,10 +67,10 @@ impl Packer for BlockPacker {
         match self {
             Self::Zlib(deflater) => {
                 out.extend_from_slice(&ZLIB_HEAD);
-                deflater.compress(data, out).map_err(codec_failed)?;
+                deflater.compress(data, out).map_err(Error::compressing)?;
             }
             Self::Zstd(packer) => {
-                packer.compress(data, out, usize::MAX).map_err(codec_failed)?;
+                packer.compress(data, out, usize::MAX).map_err(Error::compressing)?;
             }
         }
         Ok(Form::Packed)
