@@ -6,6 +6,8 @@
 //! A [`Split`] plan stores the disk in several files, each by a plan of its own, and an [`Enclosed`]
 //! one in a file within the file.
 
+use std::ops::Range;
+
 use crate::Result;
 
 /// How a format would store a disk.
@@ -18,6 +20,20 @@ pub enum Plan {
     Split(Split),
     /// The disk is stored in a file within the file.
     Enclosed(Enclosed),
+}
+
+impl Plan {
+    /// The places of the target's own file that are written last, as [`Layout::owes`] has them: none where
+    /// the file is made front to back, so that a pipe takes it.
+    ///
+    /// The files of a [`Split`]'s parts have plans of their own; the target itself is made at once.
+    pub fn owes(&self) -> Vec<Range<u64>> {
+        match self {
+            Self::Flat(_) | Self::Split(_) => Vec::new(),
+            Self::Packed(packed) => packed.layout.owes(),
+            Self::Enclosed(enclosed) => Vec::from([0..enclosed.base]),
+        }
+    }
 }
 
 /// What a format may write beside the disk itself. The same stamp gives the same bytes.
@@ -34,7 +50,7 @@ pub struct Stamp {
 pub struct Enclosed {
     /// Offset of the inner file: the length of what precedes it.
     pub base: u64,
-    /// The inner file; a streamable one.
+    /// The inner file; one whose layout owes nothing.
     pub inner: Packed,
     /// Makes the rest.
     pub enclosure: Box<dyn Enclosure>,
@@ -112,8 +128,6 @@ pub struct Packed {
     pub chunk: usize,
     /// Into how many equal parts the zero scan divides a chunk for [`Chunk::zero_parts`]; 1 to 64.
     pub parts: u32,
-    /// Whether the file can be written front to back, so that it may go to a pipe.
-    pub streamable: bool,
     /// What to do with the parts of the file that hold zeros.
     pub preallocation: Preallocation,
     /// Makes a packer for a thread; `None` where chunks are always stored as they are.
@@ -166,9 +180,19 @@ pub struct Chunk {
 
 /// The order of a file: a state machine that is told each chunk once, in the disk's order.
 ///
-/// It does no I/O; its own bytes (headers, tables) go to the [`Sink`]. The bytes of a streamable
-/// layout, its own and the chunks', never go back.
+/// It does no I/O; its own bytes (headers, tables) go to the [`Sink`].
 pub trait Layout: Send {
+    /// The places of the file that it comes back to, such as a header that is written last: between
+    /// one call of the others and the next, all that it and its chunks still write is in these, or lies
+    /// behind all that has a place so far. So a target that cannot go back, or not everywhere, knows
+    /// what it has to hold: a pipe takes only what owes nothing; an upload sends a part of the file once
+    /// that is passed and nothing in it is owed.
+    ///
+    /// A layout that owes nothing at first never does; its bytes come in order.
+    fn owes(&self) -> Vec<Range<u64>> {
+        Vec::new()
+    }
+
     /// The next `chunks` chunks are all zeros.
     ///
     /// # Errors

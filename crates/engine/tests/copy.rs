@@ -484,7 +484,6 @@ fn layouts_get_every_chunk_once_in_order_whole() {
                 Plan::Packed(Packed {
                     chunk: chunk as usize,
                     parts,
-                    streamable: true,
                     preallocation: Preallocation::Off,
                     packer: packs.then_some(packer),
                     layout,

@@ -8,9 +8,11 @@
 //! at the end     L1 table, the remaining refcount blocks, the refcount table
 //! ```
 //!
-//! Nothing but the header is written twice or early, so that memory holds one L2 table, one
+//! Nothing is written twice, and little is come back to ([`Qcow2Layout::owes`]), so that memory holds one L2 table, one
 //! refcount block and the L1 table, whatever the disk's size. The header comes last: an image that
 //! is not finished is no image. As the tables come last, the disk's size may be unknown until then.
+
+use std::ops::Range;
 
 use diskferry_block_stream::{
     Chunk, Error, Form, Layout, Packed, Packer, Plan, Result, SECTOR, Sink,
@@ -44,7 +46,6 @@ pub fn plan(size: Option<u64>, options: &Options) -> Result<Plan> {
     Ok(Plan::Packed(Packed {
         chunk: cluster as usize,
         parts: if options.extended_l2 { SUBCLUSTERS as u32 } else { 1 },
-        streamable: false,
         preallocation: options.preallocation.of_file(),
         packer,
         layout: Box::new(layout),
@@ -397,6 +398,15 @@ impl Qcow2Layout {
 }
 
 impl Layout for Qcow2Layout {
+    /// The header, the refcount block of the range that is being filled, and the rest of a cluster into
+    /// which compressed data may still go.
+    fn owes(&self) -> Vec<Range<u64>> {
+        let block = self.refcount_table[self.counts_range as usize];
+        let mut owed = Vec::from([0..self.cluster, block..block + self.cluster]);
+        owed.extend(self.tail.map(|tail| tail..tail.next_multiple_of(self.cluster)));
+        owed
+    }
+
     fn zeros(&mut self, chunks: u64, sink: &mut dyn Sink) -> Result<()> {
         if self.options.preallocation == Preallocate::Off {
             return self.skip(chunks, sink);

@@ -8,6 +8,7 @@
 //!
 //! All numbers are little-endian; form 0 is stored, 1 is deflate.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
@@ -40,7 +41,6 @@ pub fn plan(toy: Toy, chunk: usize, packing: Packing) -> Packed {
     Packed {
         chunk,
         parts: 1,
-        streamable: toy == Toy::Stream,
         preallocation: Preallocation::Off,
         packer: (packing == Packing::Deflate).then(|| -> MakePacker { Box::new(packer) }),
         layout: Box::new(layout),
@@ -98,6 +98,13 @@ impl ToyLayout {
 }
 
 impl Layout for ToyLayout {
+    fn owes(&self) -> Vec<Range<u64>> {
+        match self.toy {
+            Toy::Stream => Vec::new(),
+            Toy::Table => Vec::from([0..TABLE_HEAD]),
+        }
+    }
+
     fn zeros(&mut self, chunks: u64, _sink: &mut dyn Sink) -> Result<()> {
         self.index += chunks;
         Ok(())

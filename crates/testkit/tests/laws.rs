@@ -1,6 +1,7 @@
 //! The laws let an honest format through, and catch each way of being another.
 #![allow(clippy::unwrap_used)]
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -173,6 +174,7 @@ struct Twisted {
 enum Twist {
     Overlap,
     Back,
+    BackTooFar,
     PastTheEnd,
     CountsZeroCalls,
 }
@@ -184,6 +186,17 @@ fn twisted(twist: Twist, toy: Toy, packing: Packing) -> Plan {
 }
 
 impl Layout for Twisted {
+    fn owes(&self) -> Vec<Range<u64>> {
+        match self.twist {
+            Twist::Back => Vec::new(),
+            // Anything, so that this is not what is wrong with it.
+            Twist::Overlap => Vec::from([0..u64::MAX]),
+            // The head, and not the gap behind it.
+            Twist::BackTooFar => Vec::from([0..40]),
+            _ => self.inner.owes(),
+        }
+    }
+
     fn zeros(&mut self, chunks: u64, sink: &mut dyn Sink) -> Result<()> {
         self.zeros += 1;
         self.inner.zeros(chunks, sink)
@@ -197,7 +210,7 @@ impl Layout for Twisted {
         let len = self.inner.finish(size, sink)?;
         match self.twist {
             Twist::Overlap => Ok(len),
-            Twist::Back => {
+            Twist::Back | Twist::BackTooFar => {
                 // Bytes that nobody reads, in the gap behind the head.
                 sink.put(50, b"here")?;
                 Ok(len)
@@ -224,17 +237,13 @@ fn an_overlap_is_caught() {
 }
 
 #[test]
-fn going_back_in_a_stream_is_caught() {
+fn going_back_to_what_was_not_owed_is_caught() {
     // The table toy writes its head last, which no stream may do.
-    assert_caught("goes back", || {
-        let plan = || {
-            let Plan::Packed(packed) = twisted(Twist::Back, Toy::Table, Packing::None) else {
-                unreachable!()
-            };
-            Plan::Packed(Packed { streamable: true, ..packed })
-        };
-        laws::writing(plan, open, &model());
-    });
+    for twist in [Twist::Back, Twist::BackTooFar] {
+        assert_caught("goes back", || {
+            laws::writing(|| twisted(twist, Toy::Table, Packing::None), open, &model());
+        });
+    }
 }
 
 #[test]

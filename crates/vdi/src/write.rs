@@ -13,6 +13,8 @@
 //! A dynamic image's map goes out in pages as it fills, and its header last: memory holds a page,
 //! and an image that is not finished is no image.
 
+use std::ops::Range;
+
 use diskferry_block_stream::{
     Chunk, Error, Flat, Layout, Packed, Plan, Preallocation, Result, SECTOR, Sink, Stamp,
 };
@@ -48,7 +50,6 @@ pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan>
         Plan::Packed(Packed {
             chunk: BLOCK as usize,
             parts: 1,
-            streamable: false,
             preallocation: Preallocation::Off,
             packer: None,
             layout: Box::new(VdiLayout::new(shape)),
@@ -187,6 +188,11 @@ fn other_size(planned: u64) -> Error {
 }
 
 impl Layout for VdiLayout {
+    /// The map goes out page by page, the header after it.
+    fn owes(&self) -> Vec<Range<u64>> {
+        Vec::from([0..ALIGN, ALIGN + self.put * ENTRY..self.shape.data_offset])
+    }
+
     fn zeros(&mut self, mut chunks: u64, sink: &mut dyn Sink) -> Result<()> {
         self.check_room(chunks)?;
         while chunks > 0 {

@@ -12,6 +12,8 @@
 //! Data begins at multiples of 4096, where file systems can share and disks can write it in whole
 //! blocks of their own. The first three parts come last: an image that is not finished is none.
 
+use std::ops::Range;
+
 use diskferry_block_stream::{
     Chunk, Error, Flat, Layout, Packed, Plan, Preallocation, Result, SECTOR, Sink, Stamp,
 };
@@ -56,7 +58,6 @@ pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan>
             Ok(Plan::Packed(Packed {
                 chunk: block.bytes() as usize,
                 parts: 1,
-                streamable: false,
                 preallocation: Preallocation::Off,
                 packer: None,
                 layout: Box::new(layout),
@@ -143,8 +144,9 @@ impl VhdLayout {
             block,
             entries,
             table: Vec::with_capacity(entries as usize),
-            end: TABLE + (entries * ENTRY).next_multiple_of(SECTOR),
+            end: 0,
         };
+        let layout = Self { end: layout.table_end(), ..layout };
         let largest = layout.end + ALIGNMENT + entries * layout.step();
         if largest / SECTOR >= u64::from(UNUSED) {
             return Err(Error::unsupported(format!(
@@ -154,6 +156,10 @@ impl VhdLayout {
             )));
         }
         Ok(layout)
+    }
+
+    fn table_end(&self) -> u64 {
+        TABLE + (self.entries * ENTRY).next_multiple_of(SECTOR)
     }
 
     /// Bytes from a block's data to the next one's.
@@ -188,6 +194,11 @@ impl VhdLayout {
 }
 
 impl Layout for VhdLayout {
+    /// The table is known when all blocks are.
+    fn owes(&self) -> Vec<Range<u64>> {
+        Vec::from([0..self.table_end()])
+    }
+
     fn zeros(&mut self, chunks: u64, _sink: &mut dyn Sink) -> Result<()> {
         self.check_room(chunks)?;
         self.table.resize(self.table.len() + chunks as usize, UNUSED);

@@ -67,7 +67,6 @@ pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan>
     Ok(Plan::Packed(Packed {
         chunk: CHUNK,
         parts: 1,
-        streamable: true,
         preallocation: Preallocation::Off,
         packer: Some(Box::new(move || {
             let deflater = OpenDeflater::new(level).map_err(Error::compressing)?;

@@ -22,14 +22,14 @@ pub(super) fn copy_packed(
     zeros: Zeros,
     job: &Job,
 ) -> Result<(Copied, Digests)> {
-    if output.forward_only() && !packed.streamable {
+    if output.forward_only() && !packed.layout.owes().is_empty() {
         return Err(Error::unsupported(
             "this format cannot be written to a pipe: its tables precede \
              or point back to the data; write it to a file",
         )
         .in_file(output.name()));
     }
-    let Packed { chunk, parts, streamable: _, preallocation, packer, layout } = packed;
+    let Packed { chunk, parts, preallocation, packer, layout } = packed;
     let splice = packer.is_none() && can_splice(&digests, zeros, output);
     let work = Work {
         source: Shape::of(&source),

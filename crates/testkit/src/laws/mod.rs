@@ -3,6 +3,7 @@
 //! A law panics at the first thing that is wrong, and says what, where and of which model.
 
 mod faults;
+mod owed;
 mod reading;
 mod writing;
 

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Disk, ErrorKind, Plan, Result};
 use diskferry_engine::{CopyOptions, Job, Source, Zeros, copy};
 
+use super::owed::watched;
 use super::reading;
 use super::reading::content;
 use crate::{Copying, Model, Recorded, Recorder, StreamSize};
 
 /// What is written is the model when it is read back, and the same bytes however it is written:
 /// with 1, 2 and 7 threads, in hardly any memory, from a stream of known or unknown size, to
-/// something that cannot go back. Nothing is written twice; a plan that says it can be streamed
-/// never goes back, one that does not is refused a pipe; on a used device everything that matters
-/// is overwritten.
+/// something that cannot go back. Nothing is written twice; a layout goes back only to what it owes,
+/// and a pipe is refused where that is anything; on a used device everything that matters is
+/// overwritten.
 ///
 /// `make_plan` makes a plan for a disk of the model's size, each time the same.
 ///
@@ -71,13 +72,17 @@ struct Law<'a> {
 }
 
 impl Law<'_> {
-    fn streamable(&self) -> bool {
-        match (self.make_plan)() {
-            Plan::Flat(_) => true,
-            Plan::Packed(packed) => packed.streamable,
-            Plan::Enclosed(_) => false,
-            Plan::Split(_) => panic!("{}: the laws hold for each part of a split plan", self.model),
+    fn plan(&self) -> Plan {
+        let plan = (self.make_plan)();
+        if let Plan::Split(_) = plan {
+            panic!("{}: the laws hold for each part of a split plan", self.model);
         }
+        watched(plan)
+    }
+
+    /// Whether a pipe takes it.
+    fn streamable(&self) -> bool {
+        self.plan().owes().is_empty()
     }
 
     fn write(&self, recorder: &Recorder, way: &Way) -> Arc<Recorded> {
@@ -93,7 +98,7 @@ impl Law<'_> {
             From::Stream(size) => Source::Stream(Box::new(model.stream(5, size))),
         };
         let options = CopyOptions { zeros: way.zeros, ..CopyOptions::default() };
-        let copied = copy(source, (self.make_plan)(), recorder, &options, &job);
+        let copied = copy(source, self.plan(), recorder, &options, &job);
         let problems = recorder.problems();
         let copied = copied.unwrap_or_else(|error| panic!("{what}: {error}; {problems:?}"));
         assert!(problems.is_empty(), "{what}: {problems:?}");
@@ -144,7 +149,7 @@ impl Law<'_> {
         let recorder = Recorder::forward_only();
         let job = Job::new(2).expect("a thread pool");
         let options = CopyOptions { zeros, ..CopyOptions::default() };
-        let refused = copy(Source::Disk(self.model), (self.make_plan)(), &recorder, &options, &job);
+        let refused = copy(Source::Disk(self.model), self.plan(), &recorder, &options, &job);
         let kind = refused.map_err(|error| error.kind()).err();
         assert_eq!(kind, Some(ErrorKind::Unsupported), "{}: to a pipe", self.model);
         assert_eq!(recorder.log(), [], "{}: to a pipe that is refused", self.model);

@@ -68,7 +68,6 @@ pub fn plan(
             Ok(Plan::Packed(Packed {
                 chunk: GRAIN as usize,
                 parts: 1,
-                streamable: true,
                 preallocation: Preallocation::Off,
                 packer: Some(Box::new(move || GrainPacker::boxed(level))),
                 layout: Box::new(StreamLayout::new(capacity, text)),
@@ -93,7 +92,6 @@ fn sparse(layout: SparseLayout) -> Plan {
     Plan::Packed(Packed {
         chunk: GRAIN as usize,
         parts: 1,
-        streamable: false,
         preallocation: Preallocation::Off,
         packer: None,
         layout: Box::new(layout),

@@ -11,6 +11,8 @@
 //! written when it is full, and only one is in memory. The header comes last: an extent that is not
 //! finished is none.
 
+use std::ops::Range;
+
 use diskferry_block_stream::{Chunk, Layout, Result, SECTOR, Sink};
 
 use crate::wire::{self, NEWLINES, RawHeader, flag};
@@ -168,6 +170,11 @@ impl SparseLayout {
 const STEP: usize = 16 << 10;
 
 impl Layout for SparseLayout {
+    /// The tables are filled one by one, in two places; to tell those that are whole is not worth it.
+    fn owes(&self) -> Vec<Range<u64>> {
+        Vec::from([0..self.places.grains * SECTOR])
+    }
+
     fn zeros(&mut self, chunks: u64, sink: &mut dyn Sink) -> Result<()> {
         let room = TABLE_ENTRIES - self.table.len() as u64;
         let first = if self.table.is_empty() { 0 } else { chunks.min(room) };

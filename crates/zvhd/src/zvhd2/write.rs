@@ -32,7 +32,6 @@ pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan>
     Ok(Plan::Packed(Packed {
         chunk: BLOCK as usize,
         parts: 1,
-        streamable: true,
         preallocation: Preallocation::Off,
         packer: Some(Box::new(make)),
         layout: Box::new(Zvhd2Layout::new(shape, compression)),
