@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use diskferry_block_stream::{Bytes, Cursor, Disk, Extent, Flat, Kind, Plan, Result};
+use diskferry_block_stream::{Bytes, Cursor, Disk, Extent, Flat, Kind, Plan, Result, Writing as _};
 use diskferry_engine::{CopyOptions, Job, Source, Zeros, copy};
 use diskferry_testkit::Discard;
 

@@ -9,6 +9,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use diskferry_benches::{UNIT, units};
 use diskferry_block_stream::{
     Bytes, Chunk, Disk, Form, Layout, Limits, Packed, Piece, Plan, Result, Sink, Stamp, Stream,
+    Writing as _,
 };
 use diskferry_qcow2::Qcow2;
 use diskferry_raw::Raw;
@@ -49,7 +50,7 @@ const WAYS: [Way; 6] = [
         most: 64 << 40,
         plan: |size| {
             let mut options = diskferry_qcow2::Options::default();
-            options.compress(None);
+            options.compress(None).expect("a codec");
             qcow2(size, &options)
         },
         open: open_qcow2,

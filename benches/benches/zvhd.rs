@@ -6,7 +6,7 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use diskferry_benches::units;
 use diskferry_block_stream::{
-    Bytes, Cursor, Disk, Extent, Flat, Kind, Limits, Plan, Result, Stamp,
+    Bytes, Cursor, Disk, Extent, Flat, Kind, Limits, Plan, Result, Stamp, Writing as _,
 };
 use diskferry_codec::{HISTORY, OpenDeflater, OpenInflater};
 use diskferry_engine::{CopyOptions, Job, Source, copy};

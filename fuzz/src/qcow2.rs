@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use diskferry_block_stream::{Bytes, Disk, Image, Limits, Result};
+use diskferry_block_stream::{Bytes, Disk, Image, Limits, Result, Writing as _};
 use diskferry_engine::{CopyOptions, Job, Source, copy};
 use diskferry_qcow2::{Options, Qcow2, plan};
 use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image, put};
@@ -75,7 +75,7 @@ fn write(options: &str) -> Vec<u8> {
     for option in options.split(',') {
         match option.split_once('=') {
             Some((key, value)) => chosen.set(key, value).expect("an option that exists"),
-            None => chosen.compress(None),
+            None => chosen.compress(None).expect("qcow2 compresses"),
         }
     }
     let parts = [
@@ -157,8 +157,10 @@ fn choose(choices: &mut Choices<'_>) -> Chosen {
     let compression = choices.byte();
     match compression {
         0..0x60 => {}
-        0x60..0xa0 => options.compress(None),
-        level => options.compress(Some(u32::from(level % 11))),
+        0x60..0xa0 => options.compress(None).expect("qcow2 compresses"),
+        level => options
+            .compress(Some(u32::from(level % 11)))
+            .expect("levels are looked at when it plans"),
     }
     let most = if preallocation == "off" { chunk << 20 } else { (chunk << 12).min(2 << 20) };
     let chunks = if compression < 0x60 { 600 } else { 48 };

@@ -1,6 +1,7 @@
 //! What is done with an input for raw disks.
 
-use diskferry_raw::{Options, Raw, plan};
+use diskferry_block_stream::Writing;
+use diskferry_raw::{Raw, plan};
 use diskferry_testkit::format::options;
 use diskferry_testkit::fuzz::{Choices, Chosen, any_disk};
 
@@ -12,7 +13,7 @@ pub fn roundtrip(input: &[u8]) {
 /// Options as an input chooses them.
 fn choose(choices: &mut Choices<'_>) -> Chosen {
     let chosen = choices.pick(&["", "preallocation=falloc", "preallocation=full"]);
-    let chosen = options(chosen, Options::set);
+    let chosen = options(chosen, Writing::set);
     let chunk = 64 << 10;
     Chosen {
         chunk,

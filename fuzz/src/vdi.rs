@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use diskferry_block_stream::{Bytes, Limits};
+use diskferry_block_stream::{Bytes, Limits, Writing};
 use diskferry_testkit::format::{STAMP, options};
 use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image, put, view};
 use diskferry_testkit::{Model, Texture};
-use diskferry_vdi::{Options, Vdi, plan};
+use diskferry_vdi::{Vdi, plan};
 
 use build::{Build, PARENT};
 
@@ -35,7 +35,7 @@ pub fn roundtrip(input: &[u8]) {
 
 /// Options as an input chooses them.
 fn choose(choices: &mut Choices<'_>) -> Chosen {
-    let chosen = options(choices.pick(&["", "", "subformat=static"]), Options::set);
+    let chosen = options(choices.pick(&["", "", "subformat=static"]), Writing::set);
     let chunk = 1 << 20;
     Chosen {
         chunk,

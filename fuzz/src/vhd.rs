@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use diskferry_block_stream::{Bytes, Limits};
+use diskferry_block_stream::{Bytes, Limits, Writing};
 use diskferry_testkit::format::{STAMP, options};
 use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image, put, view};
-use diskferry_vhd::{Options, Vhd, plan};
+use diskferry_vhd::{Vhd, plan};
 
 use fixture::{DIFFERENCING, FIXED, Fixture, HEADER, TABLE, seal_footer, seal_header};
 
@@ -44,7 +44,7 @@ pub fn roundtrip(input: &[u8]) {
 fn choose(choices: &mut Choices<'_>) -> Chosen {
     let chosen = options(
         choices.pick(&["", "block_size=512K", "block_size=1M,force_size=on", "subformat=fixed"]),
-        Options::set,
+        Writing::set,
     );
     let chunk = 2 << 20;
     Chosen {

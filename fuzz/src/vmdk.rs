@@ -3,7 +3,9 @@
 use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
-use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Limits, Piece, Result, Stream};
+use diskferry_block_stream::{
+    Bytes, Disk, ErrorKind, Image, Limits, Piece, Result, Stream, Writing as _,
+};
 use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image, put, view};
 use diskferry_testkit::{Model, Texture};
 use diskferry_vmdk::{Descriptor, StreamOptimizedStream, Vmdk, plan};
@@ -198,7 +200,7 @@ fn choose(choices: &mut Choices<'_>) -> Chosen {
     let level = u32::from(choices.byte() % 13);
     let mut chosen = options(&format!("subformat={subformat},adapter_type={adapter}"));
     if subformat == "streamOptimized" && level > 0 {
-        chosen.compress(Some(level));
+        chosen.compress(Some(level)).expect("VMDK compresses");
     }
     let chunk = 64 << 10;
     Chosen {

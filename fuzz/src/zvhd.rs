@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use diskferry_block_stream::{
     Bytes, Cancel, Disk, ErrorKind, Image, Limits, Piece, Plan, Problem, Progress, Result, Stamp,
-    Stream,
+    Stream, Writing as _,
 };
 use diskferry_engine::{CopyOptions, Job, Source, copy};
 use diskferry_testkit::fuzz::{Choices, Chosen, any_disk, any_image, put};
@@ -150,7 +150,7 @@ impl Way {
             Self::Zvhd2(compression, level) => {
                 let mut options = zvhd2::Options::default();
                 options.set("compression_type", compression)?;
-                options.compress(Some(level));
+                options.compress(Some(level))?;
                 zvhd2::plan(size, &options, &stamp)
             }
         }

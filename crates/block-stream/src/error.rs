@@ -108,7 +108,7 @@ impl Error {
 
     /// A codec that does not compress: it has no memory, or not such a level.
     pub fn compressing(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::from(std::io::Error::other(cause)).doing("compressing")
+        Self::from(io::Error::other(cause)).doing("compressing")
     }
 
     /// The request makes no sense.

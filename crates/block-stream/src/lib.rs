@@ -6,6 +6,7 @@
 //! - [`Bytes`] is what a disk is read from: a file, a memory map, a `Vec<u8>`.
 //! - [`Plan`] is a format's answer to "how would you store a disk of this size?". It does no I/O:
 //!   the engine owns threads, memory, order and errors.
+//!   A format's options are its [`Writing`], which makes one.
 //! - [`Error`] says what, where and why, and a [`Remedy`] what helps; [`Limits`] bounds what an image may ask for;
 //!   [`Cancel`] and [`Progress`] connect a running job with whoever started it.
 //!
@@ -22,6 +23,7 @@ mod options;
 mod plan;
 mod remedy;
 mod walk;
+mod writing;
 
 pub use bytes::{Bytes, Run};
 pub use describe::{Description, Detail, Problem, ProblemKind, Snapshot};
@@ -39,3 +41,4 @@ pub use plan::{
 };
 pub use remedy::Remedy;
 pub use walk::{Unpacked, Walk, by_units};
+pub use writing::{Foretold, Naming, Writing};

@@ -11,6 +11,7 @@ use std::time::Duration;
 use cap::Cap;
 use diskferry::block_stream::{Bytes, Kind, Plan, Result};
 use diskferry::{Control, Job, Limits, OpenOptions};
+use diskferry_block_stream::Writing as _;
 use diskferry_testkit::format::STAMP;
 use diskferry_testkit::{Model, format, within};
 use diskferry_vmdk as vmdk;

@@ -47,6 +47,15 @@ pub(crate) enum Version {
     V3,
 }
 
+impl Version {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V2 => "v2",
+            Self::V3 => "v3",
+        }
+    }
+}
+
 /// The logarithm of a cluster's size: 9 to 21.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClusterBits(u32);

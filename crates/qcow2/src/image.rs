@@ -224,9 +224,9 @@ impl Disk for Qcow2 {
 impl Image for Qcow2 {
     fn describe(&self) -> Description {
         let header = &self.header;
-        let (subformat, compat) = match header.version {
-            Version::V2 => ("v2", "0.10"),
-            Version::V3 => ("v3", "1.1"),
+        let compat = match header.version {
+            Version::V2 => "0.10",
+            Version::V3 => "1.1",
         };
         let mut details = vec![
             ("compat", Detail::Text(compat.into())),
@@ -275,7 +275,7 @@ impl Image for Qcow2 {
             ));
         }
         Description {
-            subformat: subformat.into(),
+            subformat: header.version.name().into(),
             compression: Some(header.compression.name()),
             snapshots: self.listed.clone(),
             details,

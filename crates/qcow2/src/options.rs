@@ -98,7 +98,7 @@ impl Options {
     ///
     /// # Errors
     /// `Misuse` when there is no such option, or it has no such value.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             "compat" => self.version = choice(key, value, COMPAT)?,
             "cluster_size" => self.cluster_bits = cluster_bits(value)?,
@@ -118,7 +118,7 @@ impl Options {
     }
 
     /// Asks for compression; `level` is the codec's own, `None` its usual one.
-    pub fn compress(&mut self, level: Option<u32>) {
+    pub(crate) fn compress(&mut self, level: Option<u32>) {
         self.compress = Some(level.map_or(Level::Usual, Level::Given));
     }
 

@@ -15,7 +15,8 @@
 use std::ops::Range;
 
 use diskferry_block_stream::{
-    Chunk, Error, Form, Layout, Packed, Packer, Plan, Result, SECTOR, Sink,
+    Chunk, Detail, Error, Foretold, Form, Layout, Naming, Packed, Packer, Plan, Result, SECTOR,
+    Sink, Writing,
 };
 use diskferry_codec::{Deflater, NoiseProbe, ZstdPacker, entropy};
 
@@ -26,6 +27,34 @@ use crate::table::{COPIED, SUBCLUSTERS, compressed_entry};
 use crate::wire::{
     self, EXTENSION_FEATURE_NAMES, FEATURE_NAME, HEADER_V2, HEADER_WRITTEN, RawHeader,
 };
+
+impl Writing for Options {
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.set(key, value)
+    }
+
+    fn compress(&mut self, level: Option<u32>) -> Result<()> {
+        self.compress(level);
+        Ok(())
+    }
+
+    fn plan(&self, size: Option<u64>, _naming: &Naming<'_>) -> Result<Plan> {
+        plan(size, self)
+    }
+
+    fn unit(&self) -> u64 {
+        SECTOR
+    }
+
+    fn foretell(&self) -> Foretold {
+        let flag = |key, on| (key, Detail::Flag(on));
+        let details = vec![
+            flag("extended_l2", self.extended_l2),
+            flag("lazy_refcounts", self.lazy_refcounts),
+        ];
+        Foretold { details, ..Foretold::of(self.version.name()) }
+    }
+}
 
 /// How a disk of `size` bytes is stored; `None` where the size is known only at the end.
 ///

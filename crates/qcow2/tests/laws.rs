@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, ErrorKind, Kind, Limits, Result};
+use diskferry_block_stream::{Bytes, Disk, ErrorKind, Kind, Limits, Result, Writing as _};
 use diskferry_qcow2::{Options, Qcow2, plan};
 use diskferry_testkit::format::{self, problems};
 use diskferry_testkit::{Model, Texture, laws};
@@ -11,10 +11,7 @@ use diskferry_testkit::{Model, Texture, laws};
 /// Options as on the command line; `c` asks for compression.
 fn options(text: &str) -> Options {
     format::options(text, |options: &mut Options, key, value| match key {
-        "c" => {
-            options.compress(value.parse().ok());
-            Ok(())
-        }
+        "c" => options.compress(value.parse().ok()),
         _ => options.set(key, value),
     })
 }

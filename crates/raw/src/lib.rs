@@ -12,8 +12,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Cursor, Description, Disk, Error, Extent, Flat, Image, Kind, OptionSpec, Plan,
-    Preallocation, Problem, Progress, Result, SECTOR, choice,
+    Bytes, Cancel, Cursor, Description, Disk, Error, Extent, Flat, Foretold, Image, Kind, Naming,
+    OptionSpec, Plan, Preallocation, Problem, Progress, Result, SECTOR, Writing, choice,
 };
 
 /// An opened raw image.
@@ -108,17 +108,25 @@ pub const OPTIONS: &[OptionSpec] = &[OptionSpec {
     about: "zeros become holes, get storage reserved, or are written",
 }];
 
-impl Options {
-    /// Sets one option by its name on the command line.
-    ///
-    /// # Errors
-    /// `Misuse` when there is no such option or it has no such value.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+impl Writing for Options {
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             "preallocation" => self.preallocation = choice(key, value, Preallocation::CHOICES)?,
             _ => return Err(Error::misuse(format!("raw has no option '{key}'"))),
         }
         Ok(())
+    }
+
+    fn plan(&self, size: Option<u64>, _naming: &Naming<'_>) -> Result<Plan> {
+        plan(size, self)
+    }
+
+    fn unit(&self) -> u64 {
+        1
+    }
+
+    fn foretell(&self) -> Foretold {
+        Foretold::of("raw")
     }
 }
 

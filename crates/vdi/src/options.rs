@@ -30,7 +30,7 @@ impl Options {
     ///
     /// # Errors
     /// `Misuse` when there is no such option, or it has no such value.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             "subformat" => self.subformat = choice(key, value, SUBFORMAT)?,
             "preallocation" => self.preallocation = choice(key, value, Preallocation::CHOICES)?,

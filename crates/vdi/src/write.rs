@@ -16,7 +16,8 @@
 use std::ops::Range;
 
 use diskferry_block_stream::{
-    Chunk, Error, Flat, Layout, Packed, Plan, Preallocation, Result, SECTOR, Sink, Stamp,
+    Chunk, Error, Flat, Foretold, Layout, Naming, Packed, Plan, Preallocation, Result, SECTOR,
+    Sink, Stamp, Writing,
 };
 
 use crate::header::Subformat;
@@ -25,6 +26,24 @@ use crate::wire::{
     self, ENTRY, FREE, HEADER_1_PLUS, RawGeometry, RawHeader, RawUuid, TYPE_DYNAMIC, TYPE_STATIC,
     VERSION_1_1,
 };
+
+impl Writing for Options {
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.set(key, value)
+    }
+
+    fn plan(&self, size: Option<u64>, naming: &Naming<'_>) -> Result<Plan> {
+        plan(size, self, &naming.stamp)
+    }
+
+    fn unit(&self) -> u64 {
+        SECTOR
+    }
+
+    fn foretell(&self) -> Foretold {
+        Foretold::of(self.subformat.name())
+    }
+}
 
 /// How a disk of `size` bytes is stored.
 ///

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result, Stamp};
+use diskferry_block_stream::{
+    Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result, Stamp, Writing,
+};
 use diskferry_testkit::format::{self, problems};
 use diskferry_testkit::{Model, Texture, laws};
 use diskferry_vdi::{Options, Vdi, plan};
@@ -12,7 +14,7 @@ const UUID: [u8; 16] = *b"\x01\x23\x45\x67\x89\xab\x4d\xef\x80\x11\x22\x33\x44\x
 const STAMP: Stamp = Stamp { uuid: UUID, seconds: 0 };
 
 fn options(text: &str) -> Options {
-    format::options(text, Options::set)
+    format::options(text, Writing::set)
 }
 
 fn make(text: &str, size: u64) -> Plan {

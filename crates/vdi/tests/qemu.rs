@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use build::Build;
-use diskferry_block_stream::{Disk, Image, Kind, Limits, Stamp};
+use diskferry_block_stream::{Disk, Image, Kind, Limits, Stamp, Writing as _};
 use diskferry_engine::{CopyOptions, FileBytes, FileOutput, Job, Replace, Source, compare, copy};
 use diskferry_testkit::format::problems;
 use diskferry_testkit::{Model, Texture, laws, qemu};

@@ -66,7 +66,7 @@ impl Options {
     ///
     /// # Errors
     /// `Misuse` when there is no such option, or it has no such value.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             "subformat" => self.subformat = choice(key, value, SUBFORMAT)?,
             "block_size" => self.block_size = Some(block_size(value)?),

@@ -15,7 +15,8 @@
 use std::ops::Range;
 
 use diskferry_block_stream::{
-    Chunk, Error, Flat, Layout, Packed, Plan, Preallocation, Result, SECTOR, Sink, Stamp,
+    Chunk, Error, Flat, Foretold, Layout, Naming, Packed, Plan, Preallocation, Result, SECTOR,
+    Sink, Stamp, Writing,
 };
 
 use crate::footer::DiskType;
@@ -27,6 +28,27 @@ use crate::wire::{
     self, ENTRY, FOOTER, HEADER, LOCATORS, NOWHERE, PARENT_NAME, RawFooter, RawHeader, RawLocator,
     UNUSED,
 };
+
+impl Writing for Options {
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.set(key, value)
+    }
+
+    fn plan(&self, size: Option<u64>, naming: &Naming<'_>) -> Result<Plan> {
+        plan(size, self, &naming.stamp)
+    }
+
+    fn unit(&self) -> u64 {
+        SECTOR
+    }
+
+    fn foretell(&self) -> Foretold {
+        Foretold::of(match self.subformat {
+            Subformat::Dynamic => "dynamic",
+            Subformat::Fixed => "fixed",
+        })
+    }
+}
 
 /// How a disk of `size` bytes is stored. Its size is kept exactly; one that is no multiple of 512
 /// is rounded up to one, with zeros, for the format counts sectors.

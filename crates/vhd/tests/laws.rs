@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result, Stamp};
+use diskferry_block_stream::{
+    Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result, Stamp, Writing,
+};
 use diskferry_testkit::format::{self, STAMP, problems};
 use diskferry_testkit::{Model, Texture, laws};
 use diskferry_vhd::{Options, Vhd, plan};
 
 fn options(text: &str) -> Options {
-    format::options(text, Options::set)
+    format::options(text, Writing::set)
 }
 
 fn make(text: &str, size: u64) -> Plan {

@@ -97,7 +97,7 @@ impl Options {
     ///
     /// # Errors
     /// `Misuse` when there is no such option, or it has no such value.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             "subformat" => self.subformat = in_any_case(key, value, SUBFORMATS, Subformat::as_str)?,
             "adapter_type" => self.adapter = in_any_case(key, value, ADAPTERS, Adapter::as_str)?,
@@ -119,7 +119,7 @@ impl Options {
     }
 
     /// Asks for compression; `level` is libdeflate's, 1 to 12, `None` the usual one.
-    pub fn compress(&mut self, level: Option<u32>) {
+    pub(crate) fn compress(&mut self, level: Option<u32>) {
         self.compress = Some(level);
     }
 

@@ -6,7 +6,9 @@ mod common;
 use std::sync::Arc;
 
 use common::{model_of, options, read_back, stamp, unit, write, write_files};
-use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result};
+use diskferry_block_stream::{
+    Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result, Writing as _,
+};
 use diskferry_testkit::format::{self, problems};
 use diskferry_testkit::{Model, Texture, laws};
 use diskferry_vmdk::{Options, Vmdk, plan};

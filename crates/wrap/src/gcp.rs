@@ -11,8 +11,8 @@
 //! `disk.raw`, a size of whole GiB.
 
 use diskferry_block_stream::{
-    Chunk, Error, Form, Layout, OptionSpec, Packed, Packer, Plan, Preallocation, Result, Sink,
-    Stamp,
+    Chunk, Error, Foretold, Form, Layout, Naming, OptionSpec, Packed, Packer, Plan, Preallocation,
+    Result, Sink, Stamp, Writing,
 };
 use diskferry_codec::OpenDeflater;
 use diskferry_codec::digest::{Crc32Part, crc32};
@@ -20,7 +20,7 @@ use diskferry_codec::digest::{Crc32Part, crc32};
 use crate::write::{BLOCK, Header, Magic, end};
 
 /// What the virtual size is a multiple of, in bytes.
-pub const UNIT: u64 = 1 << 30;
+const UNIT: u64 = 1 << 30;
 
 /// The options by name: none.
 pub const OPTIONS: &[OptionSpec] = &[];
@@ -30,6 +30,29 @@ pub const OPTIONS: &[OptionSpec] = &[];
 pub struct Options {
     /// zlib's level, 1 to 9; `None` for its usual one.
     pub level: Option<u32>,
+}
+
+impl Writing for Options {
+    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
+        Err(Error::misuse(format!("gcp has no option '{key}'")))
+    }
+
+    fn compress(&mut self, level: Option<u32>) -> Result<()> {
+        self.level = level;
+        Ok(())
+    }
+
+    fn plan(&self, size: Option<u64>, naming: &Naming<'_>) -> Result<Plan> {
+        plan(size, self, &naming.stamp)
+    }
+
+    fn unit(&self) -> u64 {
+        UNIT
+    }
+
+    fn foretell(&self) -> Foretold {
+        Foretold::of("raw")
+    }
 }
 
 /// zlib's own default, and gzip's.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Disk, ErrorKind, Image, Kind, Limits, Order, Plan, Result, Stamp,
+    Bytes, Disk, ErrorKind, Image, Kind, Limits, Order, Plan, Result, Stamp, Writing as _,
 };
 use diskferry_engine::{CopyOptions, Job, Slice, Source, copy};
 use diskferry_testkit::format::problems;
@@ -37,7 +37,7 @@ impl Way {
             Self::Zvhd2(compression, level) => {
                 let mut options = zvhd2::Options::default();
                 options.set("compression_type", compression)?;
-                options.compress(level);
+                options.compress(level)?;
                 zvhd2::plan(size, &options, &STAMP)
             }
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{chained, headed, text, zvhd as by_hand};
-use diskferry_block_stream::{Disk, Plan, Stamp};
+use diskferry_block_stream::{Disk, Plan, Stamp, Writing as _};
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{CopyOptions, Job, Slice, Source, copy, digest};
 use diskferry_testkit::child::{Bounded, command};
@@ -35,7 +35,7 @@ fn plan(way: &str, level: u32, size: u64) -> Plan {
     }
     let mut options = zvhd2::Options::default();
     options.set("compression_type", way).unwrap();
-    options.compress(Some(level));
+    options.compress(Some(level)).unwrap();
     zvhd2::plan(Some(size), &options, &stamp).unwrap()
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Format, PAGE};
-use diskferry_block_stream::{Disk, Limits, Order, Stamp};
+use diskferry_block_stream::{Disk, Limits, Order, Stamp, Writing as _};
 use diskferry_engine::{CopyOptions, Job, Slice, Source, copy};
 use diskferry_testkit::Recorder;
 use diskferry_zvhd::{zvhd, zvhd2};

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Disk, Error, Plan, Result, Stream};
+use diskferry_block_stream::{Disk, Error, Naming, Plan, Result, Stream};
 use diskferry_engine::{self as engine, Difference, Job, Pad, Patched, Slice, Stage};
 use diskferry_raw::Raw;
 
@@ -17,7 +17,6 @@ use crate::convert::resized::{Resized, not_zero};
 use crate::convert::sectors;
 use crate::convert::task::Task;
 use crate::convert::unit::Unit;
-use crate::format::Naming;
 use crate::source::forward::lookahead::Most;
 use crate::source::stream::StreamInput;
 use crate::source::{DiskImage, Input};
@@ -45,19 +44,15 @@ impl Task<'_> {
         let mut size = self.brief.size(asked, &input).map_err(|error| self.in_target(error))?;
         let stamp = self.request.identity.stamp();
         let naming = Naming { stamp, file: self.file_name.as_deref() };
-        let planned = |size| -> Result<_> {
-            let plan = self.writing.plan(size, &naming).map_err(|error| self.in_target(error))?;
-            let unit = Unit(self.writing.unit(&plan));
-            Ok((plan, unit))
-        };
-        let (mut plan, unit) = planned(size.or(input.size()))?;
+        let unit = Unit(self.writing.unit());
         if self.request.fit().is_some()
             && let Some(made) = size.or(input.size())
         {
             // The end is where the format has it.
             size = Some(unit.held(made));
-            (plan, _) = planned(size)?;
         }
+        let plan = self.writing.plan(size.or(input.size()), &naming);
+        let plan = plan.map_err(|error| self.in_target(error))?;
         let parts = self.parts(&plan, &input, destination)?;
         let source = self.prepare(input, size, unit, job)?;
         Ok(Fitted { source, plan, unit, parts })

@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use diskferry_block_stream::{Error, Result, Side};
+use diskferry_block_stream::{Error, Result, Side, Writing};
 
 use crate::convert::brief::Brief;
 use crate::convert::request::{Convert, Verify};
-use crate::format::Writing;
 use crate::place::file::{FileId, Location};
 use crate::target::destination::Destination;
 

@@ -7,58 +7,27 @@ mod gcp;
 mod ova;
 mod qcow2;
 mod raw;
+mod row;
 mod vdi;
 mod vhd;
 mod vmdk;
 mod zvhd;
 mod zvhd2;
 
+use self::row::Row;
+pub(crate) use self::row::{Context, OpenNamed, Sample};
 pub(crate) use self::vhd::FixedDisk;
 
-use std::ffi::OsString;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{
-    Bytes, Error, Image, Limits, OptionSpec, Plan, Result, Stamp, Stream,
-};
+use diskferry_block_stream::{Bytes, Error, Image, Limits, OptionSpec, Result, Stream, Writing};
 
 /// A format that diskferry knows.
 #[derive(Clone, Copy)]
 pub struct Format(&'static Row);
-
-/// What there is to say about a format.
-struct Row {
-    /// The name that users write and scripts read.
-    name: &'static str,
-    /// Other names it is known by, such as qemu's.
-    aliases: &'static [&'static str],
-    /// File name extensions that mean it as a target, without the dot, in lower case.
-    extensions: &'static [&'static str],
-    /// What is read, in a line.
-    reads: &'static str,
-    /// What is written, in a line.
-    writes: &'static str,
-    /// Whether readers look for something at the end of the file. A device goes on after it.
-    ends_with_file: bool,
-    /// The options of the format as a target.
-    options: &'static [OptionSpec],
-    /// Whether the file that these bytes are from says it is this format.
-    probe: fn(&Sample<'_>) -> bool,
-    /// Opens one layer.
-    open: Open,
-    /// Reads an image front to back, where the format has a kind that can be.
-    stream: Option<OpenStream>,
-    /// Default options, to be set.
-    writing: fn() -> Box<dyn Writing>,
-}
-
-type Open = fn(Arc<dyn Bytes>, &Context<'_>) -> Result<Arc<dyn Image>>;
-
-/// Takes the name that messages use, and all of the image's bytes.
-type OpenStream = fn(&str, Box<dyn Read + Send>, &Limits) -> Result<Box<dyn Stream>>;
 
 /// Every format. The raw one is last, for it is what an image is that bears no signature.
 static FORMATS: [Format; 9] = [
@@ -199,8 +168,10 @@ impl Format {
             }
             writing.set(key, value)?;
         }
-        if let Some(compress) = compress {
-            writing.compress(compress)?;
+        match (compress, self.0.uncompressed) {
+            (Some(_), Some(refusal)) => return Err(Error::misuse(refusal)),
+            (Some(compress), None) => writing.compress(compress.level)?,
+            (None, _) => {}
         }
         Ok(writing)
     }
@@ -240,93 +211,12 @@ pub struct Compress {
     pub level: Option<u32>,
 }
 
-/// The parts of a file that tell its format.
-#[derive(Clone, Copy)]
-pub(crate) struct Sample<'a> {
-    /// The first bytes, [`HEAD`](Self::HEAD) of them where the file has as many.
-    pub head: &'a [u8],
-    /// The last bytes, [`TAIL`](Self::TAIL) of them where the file has as many.
-    pub tail: &'a [u8],
-}
-
-impl Sample<'_> {
-    /// Bytes of [`head`](Self::head): every signature at the front of a file is in its first 64 KiB.
-    pub const HEAD: usize = 64 << 10;
-
-    /// Bytes of [`tail`](Self::tail): a fixed VHD has its only signature in its last 512 bytes.
-    pub const TAIL: usize = 4 << 10;
-}
-
-/// What opening a layer may need besides its bytes.
-pub(crate) struct Context<'a> {
-    pub limits: &'a Limits,
-    /// The internal snapshot to open instead of the active state.
-    pub snapshot: Option<&'a str>,
-    pub named: &'a dyn OpenNamed,
-}
-
-/// Opens files that an image names, as far as the caller's policy goes.
-pub(crate) trait OpenNamed {
-    /// The file that has the first of these names that leads to one, which the image needs as its `role`
-    /// ("data file"). `None` where it cannot be had and the caller goes without.
-    fn open_named(&self, role: &'static str, names: &[OsString]) -> Result<Option<Arc<dyn Bytes>>>;
-}
-
-/// What a target is called, in itself and outside.
-pub(crate) struct Naming<'a> {
-    /// The ids and times that go into it.
-    pub stamp: Stamp,
-    /// The name of its file, without the folder; `None` where it has none, or none that is text.
-    pub file: Option<&'a str>,
-}
-
-/// A format's options as a target.
-pub(crate) trait Writing {
-    /// Sets an option of the format's table.
-    ///
-    /// # Errors
-    /// `Misuse` when it has no such value.
-    fn set(&mut self, key: &str, value: &str) -> Result<()>;
-
-    /// Asks for compression.
-    ///
-    /// # Errors
-    /// `Misuse` when the format has none.
-    fn compress(&mut self, compress: Compress) -> Result<()>;
-
-    /// How a disk of `size` bytes is stored; `None` where the size is known only at the end.
-    ///
-    /// # Errors
-    /// `Misuse`, `Limit` or `Unsupported` where the format cannot hold that.
-    fn plan(&self, size: Option<u64>, naming: &Naming<'_>) -> Result<Plan>;
-
-    /// What the virtual sizes of such a plan are multiples of, in bytes. A size between two of them
-    /// is rounded up, with zeros.
-    fn unit(&self, plan: &Plan) -> u64;
-}
-
-/// The unit in which clouds count it, in bytes.
+/// The unit in which clouds count sizes, in bytes.
 pub(crate) const GIB: u64 = 1 << 30;
-
-/// What opens a format that is a wrapper only: nothing, for the wrapper is off by then.
-fn unwrapped(bytes: Arc<dyn Bytes>, _context: &Context<'_>) -> Result<Arc<dyn Image>> {
-    Err(Error::unsupported("a wrapper within a backing chain").in_file(bytes.name()))
-}
-
-/// # Errors
-/// `Misuse` when a snapshot is wanted of a format that has none.
-fn no_snapshots(format: &str, bytes: &dyn Bytes, context: &Context<'_>) -> Result<()> {
-    match context.snapshot {
-        None => Ok(()),
-        Some(_) => {
-            Err(Error::misuse(format!("a {format} image has no snapshots")).in_file(bytes.name()))
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
-    use diskferry_block_stream::{ErrorKind, SECTOR};
+    use diskferry_block_stream::{ErrorKind, Naming, Plan, SECTOR};
 
     use super::*;
 
@@ -399,7 +289,7 @@ mod tests {
     #[test]
     fn the_end_of_a_file_tells_its_format_where_its_front_does_not() {
         let plan = Format::VHD.writing(&[("subformat".into(), "fixed".into())], None).unwrap();
-        let naming = Naming { stamp: Stamp::default(), file: None };
+        let naming = Naming::default();
         let Ok(Plan::Flat(flat)) = plan.plan(Some(SECTOR), &naming) else {
             panic!("a fixed disk is its bytes, and a footer");
         };

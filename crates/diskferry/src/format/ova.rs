@@ -1,10 +1,10 @@
 //! The row of the OVA: a streamOptimized VMDK in an OVF package in a tar archive.
 
-use diskferry_block_stream::{Error, Plan, Result};
+use diskferry_block_stream::{Error, Foretold, Naming, Plan, Result, Writing};
 use diskferry_vmdk as vmdk;
 use diskferry_wrap::ova::{self, Names};
 
-use super::{Compress, Naming, Row, Writing, unwrapped};
+use super::row::{Row, unwrapped};
 
 pub(super) static ROW: Row = Row {
     name: "ova",
@@ -17,42 +17,44 @@ pub(super) static ROW: Row = Row {
     probe: |_| false,
     open: unwrapped,
     stream: None,
-    writing: || Box::new(OvaWriting::default()),
+    uncompressed: None,
+    writing: || Box::<Ova>::default(),
 };
 
+/// The appliance, and the disk in it: that is streamOptimized, as a VMDK is by default.
 #[derive(Default)]
-struct OvaWriting {
+struct Ova {
     options: ova::Options,
     disk: vmdk::Options,
 }
 
-impl Writing for OvaWriting {
+impl Writing for Ova {
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         self.options.set(key, value)
     }
 
-    fn compress(&mut self, compress: Compress) -> Result<()> {
-        self.disk.compress(compress.level);
-        Ok(())
+    fn compress(&mut self, level: Option<u32>) -> Result<()> {
+        self.disk.compress(level)
     }
 
     fn plan(&self, size: Option<u64>, naming: &Naming<'_>) -> Result<Plan> {
-        let mut disk = self.disk.clone();
-        disk.set("subformat", "streamOptimized")?;
-        disk.set("adapter_type", self.options.disk_adapter())?;
         let names = Names::new(&self.options, naming.file);
-        let plan = vmdk::plan(size, &disk, &naming.stamp, Some(&names.disk()))?;
+        let file = names.disk();
+        let mut disk = self.disk.clone();
+        disk.set("adapter_type", self.options.disk_adapter())?;
+        let plan = disk.plan(size, &Naming { file: Some(&file), ..*naming })?;
         let (Plan::Packed(inner), Some(size)) = (plan, size) else {
             return Err(Error::misuse("a streamOptimized VMDK is packed, and of a known size"));
         };
-        let capacity = size.next_multiple_of(inner.chunk as u64);
+        let capacity = size.next_multiple_of(self.unit());
         ova::plan(inner, capacity, self.options.clone(), names, &naming.stamp)
     }
 
-    fn unit(&self, plan: &Plan) -> u64 {
-        match plan {
-            Plan::Enclosed(enclosed) => enclosed.inner.chunk as u64,
-            Plan::Flat(_) | Plan::Packed(_) | Plan::Split(_) => 1,
-        }
+    fn unit(&self) -> u64 {
+        self.disk.unit()
+    }
+
+    fn foretell(&self) -> Foretold {
+        self.disk.foretell()
     }
 }

@@ -3,10 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Image, Plan, Result, SECTOR};
+use diskferry_block_stream::{Bytes, Error, Image, Result};
 use diskferry_qcow2 as qcow2;
 
-use super::{Compress, Context, Naming, Row, Writing};
+use super::row::{Context, Row};
 use crate::place::spelling::{self, Spelled};
 
 pub(super) static ROW: Row = Row {
@@ -21,7 +21,8 @@ pub(super) static ROW: Row = Row {
     probe: |sample| qcow2::Qcow2::probe(sample.head),
     open,
     stream: None,
-    writing: || Box::new(Qcow2Writing::default()),
+    uncompressed: None,
+    writing: || Box::<qcow2::Options>::default(),
 };
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
@@ -49,27 +50,5 @@ fn data_file(name: &OsStr) -> Result<OsString> {
                 "a {DATA_FILE} that is an image of the format '{format}'"
             ))),
         },
-    }
-}
-
-#[derive(Default)]
-struct Qcow2Writing(qcow2::Options);
-
-impl Writing for Qcow2Writing {
-    fn set(&mut self, key: &str, value: &str) -> Result<()> {
-        self.0.set(key, value)
-    }
-
-    fn compress(&mut self, compress: Compress) -> Result<()> {
-        self.0.compress(compress.level);
-        Ok(())
-    }
-
-    fn plan(&self, size: Option<u64>, _naming: &Naming<'_>) -> Result<Plan> {
-        qcow2::plan(size, &self.0)
-    }
-
-    fn unit(&self, _plan: &Plan) -> u64 {
-        SECTOR
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Image, Plan, Result};
+use diskferry_block_stream::{Bytes, Image, Result};
 use diskferry_raw as raw;
 
-use super::{Compress, Context, Naming, Row, Writing, no_snapshots};
+use super::row::{Context, Row, no_snapshots};
 
 pub(super) static ROW: Row = Row {
     name: "raw",
@@ -19,32 +19,12 @@ pub(super) static ROW: Row = Row {
     open,
     // What comes in order is raw where nothing else is known of it: no format is asked.
     stream: None,
-    writing: || Box::new(RawWriting::default()),
+    uncompressed: Some("a raw image cannot be compressed; qcow2 can"),
+    writing: || Box::<raw::Options>::default(),
 };
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
     no_snapshots("raw", bytes.as_ref(), context)?;
     context.limits.check_virtual_size(bytes.len()).map_err(|error| error.in_file(bytes.name()))?;
     Ok(Arc::new(raw::Raw::open(bytes)))
-}
-
-#[derive(Default)]
-struct RawWriting(raw::Options);
-
-impl Writing for RawWriting {
-    fn set(&mut self, key: &str, value: &str) -> Result<()> {
-        self.0.set(key, value)
-    }
-
-    fn compress(&mut self, _compress: Compress) -> Result<()> {
-        Err(Error::misuse("a raw image cannot be compressed; qcow2 can"))
-    }
-
-    fn plan(&self, size: Option<u64>, _naming: &Naming<'_>) -> Result<Plan> {
-        raw::plan(size, &self.0)
-    }
-
-    fn unit(&self, _plan: &Plan) -> u64 {
-        1
-    }
 }

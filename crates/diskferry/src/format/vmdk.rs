@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Image, Limits, Plan, Result, SECTOR, Stream};
+use diskferry_block_stream::{Bytes, Image, Limits, Result, Stream};
 use diskferry_vmdk as vmdk;
 
-use super::{Compress, Context, Naming, Row, Writing, no_snapshots};
+use super::row::{Context, Row, no_snapshots};
 
 pub(super) static ROW: Row = Row {
     name: "vmdk",
@@ -22,7 +22,8 @@ pub(super) static ROW: Row = Row {
     probe: |sample| vmdk::probe(sample.head),
     open,
     stream: Some(stream),
-    writing: || Box::new(VmdkWriting::default()),
+    uncompressed: None,
+    writing: || Box::<vmdk::Options>::default(),
 };
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
@@ -41,32 +42,4 @@ fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> 
 
 fn stream(name: &str, reader: Box<dyn Read + Send>, limits: &Limits) -> Result<Box<dyn Stream>> {
     Ok(Box::new(vmdk::StreamOptimizedStream::new(reader, name, limits)?))
-}
-
-#[derive(Default)]
-struct VmdkWriting(vmdk::Options);
-
-impl Writing for VmdkWriting {
-    fn set(&mut self, key: &str, value: &str) -> Result<()> {
-        self.0.set(key, value)
-    }
-
-    fn compress(&mut self, compress: Compress) -> Result<()> {
-        self.0.compress(compress.level);
-        Ok(())
-    }
-
-    fn plan(&self, size: Option<u64>, naming: &Naming<'_>) -> Result<Plan> {
-        vmdk::plan(size, &self.0, &naming.stamp, naming.file)
-    }
-
-    /// Sparse extents hold whole grains. All parts but the last are whole anyway.
-    fn unit(&self, plan: &Plan) -> u64 {
-        match plan {
-            Plan::Flat(_) => SECTOR,
-            Plan::Packed(packed) => packed.chunk as u64,
-            Plan::Enclosed(enclosed) => enclosed.inner.chunk as u64,
-            Plan::Split(split) => split.parts.last().map_or(SECTOR, |part| self.unit(&part.plan)),
-        }
-    }
 }

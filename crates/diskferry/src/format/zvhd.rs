@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Image, Limits, Plan, Result, Stream};
+use diskferry_block_stream::{Bytes, Image, Limits, Result, Stream};
 use diskferry_zvhd::zvhd::{self, Zvhd, ZvhdStream};
 
-use super::{Compress, Context, GIB, Naming, Row, Writing, no_snapshots};
+use super::row::{Context, Row, no_snapshots};
 
 pub(super) static ROW: Row = Row {
     name: "zvhd",
@@ -19,7 +19,8 @@ pub(super) static ROW: Row = Row {
     probe: |sample| Zvhd::probe(sample.head),
     open,
     stream: Some(stream),
-    writing: || Box::new(ZvhdWriting::default()),
+    uncompressed: None,
+    writing: || Box::<zvhd::Options>::default(),
 };
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
@@ -29,25 +30,4 @@ fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> 
 
 fn stream(name: &str, reader: Box<dyn Read + Send>, limits: &Limits) -> Result<Box<dyn Stream>> {
     Ok(Box::new(ZvhdStream::new(reader, name, limits)?))
-}
-
-#[derive(Default)]
-struct ZvhdWriting(zvhd::Options);
-
-impl Writing for ZvhdWriting {
-    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
-        Err(Error::misuse(format!("zvhd has no option '{key}'")))
-    }
-
-    fn compress(&mut self, compress: Compress) -> Result<()> {
-        self.0.compress(compress.level)
-    }
-
-    fn plan(&self, size: Option<u64>, naming: &Naming<'_>) -> Result<Plan> {
-        zvhd::plan(size, &self.0, &naming.stamp)
-    }
-
-    fn unit(&self, _plan: &Plan) -> u64 {
-        GIB
-    }
 }

@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Image, Limits, Plan, Result, Stream};
+use diskferry_block_stream::{Bytes, Image, Limits, Result, Stream};
 use diskferry_zvhd::zvhd2::{self, Zvhd2, Zvhd2Stream};
 
-use super::{Compress, Context, GIB, Naming, Row, Writing, no_snapshots};
+use super::row::{Context, Row, no_snapshots};
 
 pub(super) static ROW: Row = Row {
     name: "zvhd2",
@@ -20,7 +20,8 @@ pub(super) static ROW: Row = Row {
     probe: |sample| Zvhd2::probe(sample.head),
     open,
     stream: Some(stream),
-    writing: || Box::new(Zvhd2Writing::default()),
+    uncompressed: None,
+    writing: || Box::<zvhd2::Options>::default(),
 };
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
@@ -30,26 +31,4 @@ fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> 
 
 fn stream(name: &str, reader: Box<dyn Read + Send>, limits: &Limits) -> Result<Box<dyn Stream>> {
     Ok(Box::new(Zvhd2Stream::new(reader, name, limits)?))
-}
-
-#[derive(Default)]
-struct Zvhd2Writing(zvhd2::Options);
-
-impl Writing for Zvhd2Writing {
-    fn set(&mut self, key: &str, value: &str) -> Result<()> {
-        self.0.set(key, value)
-    }
-
-    fn compress(&mut self, compress: Compress) -> Result<()> {
-        self.0.compress(compress.level);
-        Ok(())
-    }
-
-    fn plan(&self, size: Option<u64>, naming: &Naming<'_>) -> Result<Plan> {
-        zvhd2::plan(size, &self.0, &naming.stamp)
-    }
-
-    fn unit(&self, _plan: &Plan) -> u64 {
-        GIB
-    }
 }

@@ -243,10 +243,7 @@ fn refusal(ruling: &Ruling) -> String {
 
 #[cfg(test)]
 mod tests {
-    use diskferry_block_stream::Stamp;
-
     use super::*;
-    use crate::format::Naming;
     use crate::import::import_targets;
 
     #[test]
@@ -289,11 +286,8 @@ mod tests {
                 let own = make.options.iter().map(|(key, value)| ((*key).into(), (*value).into()));
                 let compress = make.compressed.then(Compress::default);
                 let writing = make.format.writing(&own.collect::<Vec<_>>(), compress).unwrap();
-                let stamp = Stamp { uuid: [7; 16], seconds: 8 };
-                let naming = Naming { stamp, file: Some("disk") };
-                let plan = writing.plan(Some(40 << 30), &naming).unwrap();
                 // What is no whole number of sectors is no disk of any target.
-                assert_eq!(writing.unit(&plan).max(SECTOR), make.unit, "{target}: {}", make.format);
+                assert_eq!(writing.unit().max(SECTOR), make.unit, "{target}: {}", make.format);
             }
         }
     }

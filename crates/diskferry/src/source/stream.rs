@@ -329,10 +329,9 @@ impl Stream for Footed {
 
 #[cfg(test)]
 mod tests {
-    use diskferry_block_stream::{ErrorKind, Plan, Stamp};
+    use diskferry_block_stream::{ErrorKind, Naming, Plan};
 
     use super::*;
-    use crate::format::Naming;
 
     fn read(stream: impl Stream) -> Result<Vec<u8>> {
         read_by(stream, 3)
@@ -353,7 +352,7 @@ mod tests {
     /// A fixed VHD of these bytes, whose footer lacks its last byte where that is asked for.
     fn vhd(disk: &[u8], short: bool) -> Vec<u8> {
         let plan = Format::VHD.writing(&[("subformat".into(), "fixed".into())], None).unwrap();
-        let naming = Naming { stamp: Stamp::default(), file: None };
+        let naming = Naming::default();
         let Ok(Plan::Flat(flat)) = plan.plan(Some(disk.len() as u64), &naming) else {
             panic!("a fixed disk is its bytes, and a footer");
         };

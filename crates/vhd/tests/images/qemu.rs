@@ -4,17 +4,17 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Disk, Flat, Image, Kind, Limits, Plan, Stamp};
+use diskferry_block_stream::{Disk, Flat, Image, Kind, Limits, Plan, Stamp, Writing};
 use diskferry_engine::{
     CopyOptions, Durability, FileBytes, FileOutput, Job, Replace, Source, copy,
 };
 use diskferry_testkit::{Model, Texture, format, qemu};
-use diskferry_vhd::{Options, Vhd, plan};
+use diskferry_vhd::{Vhd, plan};
 
 use crate::fixture::{self, DIFFERENCING, Fixture};
 
 fn convert(model: &dyn Disk, options: &str, target: &Path) {
-    let chosen = format::options(options, Options::set);
+    let chosen = format::options(options, Writing::set);
     let stamp = Stamp { uuid: *b"fedcba9876543210", seconds: 1_600_000_000 };
     let plan = plan(Some(model.size()), &chosen, &stamp).unwrap();
     let output =

@@ -5,7 +5,8 @@ mod sparse;
 mod stream;
 
 use diskferry_block_stream::{
-    Error, Flat, MakeDescriptor, Packed, Part, Plan, Preallocation, Result, SECTOR, Split, Stamp,
+    Error, Flat, Foretold, MakeDescriptor, Naming, Packed, Part, Plan, Preallocation, Result,
+    SECTOR, Split, Stamp, Writing,
 };
 
 use crate::options::{Options, Subformat};
@@ -34,6 +35,39 @@ const PART_SECTORS: u64 = 4_192_256;
 
 /// The largest disk: QEMU refuses grain directories of more entries than 1 PiB takes.
 const SIZE_MAX: u64 = 1 << 50;
+
+impl Writing for Options {
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.set(key, value)
+    }
+
+    fn compress(&mut self, level: Option<u32>) -> Result<()> {
+        self.compress(level);
+        Ok(())
+    }
+
+    fn plan(&self, size: Option<u64>, naming: &Naming<'_>) -> Result<Plan> {
+        plan(size, self, &naming.stamp, naming.file)
+    }
+
+    /// Sparse extents hold whole grains. All parts but the last are whole anyway.
+    fn unit(&self) -> u64 {
+        match self.subformat {
+            Subformat::StreamOptimized | Subformat::MonolithicSparse | Subformat::SplitSparse => {
+                GRAIN
+            }
+            Subformat::MonolithicFlat | Subformat::SplitFlat => SECTOR,
+        }
+    }
+
+    fn foretell(&self) -> Foretold {
+        let is_split = match self.subformat {
+            Subformat::StreamOptimized | Subformat::MonolithicSparse => false,
+            Subformat::MonolithicFlat | Subformat::SplitSparse | Subformat::SplitFlat => true,
+        };
+        Foretold { is_split, ..Foretold::of(self.subformat.as_str()) }
+    }
+}
 
 /// How a disk of `size` bytes is stored. `target` is the name that the file will have, which the
 /// descriptor repeats.

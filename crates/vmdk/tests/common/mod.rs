@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Limits, Plan, Result, Stamp};
+use diskferry_block_stream::{Bytes, Disk, Limits, Plan, Result, Stamp, Writing as _};
 use diskferry_engine::{CopyOptions, Job, Output, copy_split};
 use diskferry_testkit::{Model, Recorder, Texture, format};
 use diskferry_vmdk::{Options, Vmdk, plan};
@@ -11,10 +11,7 @@ use diskferry_vmdk::{Options, Vmdk, plan};
 /// Options as on the command line; `c` asks for compression.
 pub fn options(text: &str) -> Options {
     format::options(text, |options: &mut Options, key, value| match key {
-        "c" => {
-            options.compress(value.parse().ok());
-            Ok(())
-        }
+        "c" => options.compress(value.parse().ok()),
         _ => options.set(key, value),
     })
 }

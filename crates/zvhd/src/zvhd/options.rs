@@ -24,7 +24,7 @@ impl Options {
     ///
     /// # Errors
     /// `Misuse` for another level.
-    pub fn compress(&mut self, level: Option<u32>) -> Result<()> {
+    pub(crate) fn compress(&mut self, level: Option<u32>) -> Result<()> {
         let level = level.unwrap_or(DEFLATE_USUAL);
         if !(1..=9).contains(&level) {
             return Err(Error::misuse(format!("zlib has no level {level}; it has 1 to 9")));

@@ -5,14 +5,37 @@
 //! stream, to one that tries, so many.
 
 use diskferry_block_stream::{
-    Chunk, Error, Form, Layout, Packed, Packer, Plan, Preallocation, Result, Sink, Stamp,
+    Chunk, Error, Foretold, Form, Layout, Naming, Packed, Packer, Plan, Preallocation, Result,
+    Sink, Stamp, Writing,
 };
 use diskferry_codec::OpenDeflater;
 
 use super::options::Options;
 use crate::header::Flavour;
 use crate::wire::BLOCK;
-use crate::write::{Shape, UnitWriter};
+use crate::write::{ROUNDING, Shape, UnitWriter};
+
+impl Writing for Options {
+    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
+        Err(Error::misuse(format!("zvhd has no option '{key}'")))
+    }
+
+    fn compress(&mut self, level: Option<u32>) -> Result<()> {
+        self.compress(level)
+    }
+
+    fn plan(&self, size: Option<u64>, naming: &Naming<'_>) -> Result<Plan> {
+        plan(size, self, &naming.stamp)
+    }
+
+    fn unit(&self) -> u64 {
+        ROUNDING
+    }
+
+    fn foretell(&self) -> Foretold {
+        Foretold::of("zvhd")
+    }
+}
 
 /// How a disk of `size` bytes is stored.
 ///

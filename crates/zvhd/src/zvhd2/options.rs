@@ -27,7 +27,7 @@ impl Options {
     ///
     /// # Errors
     /// `Misuse` when there is no such option, or it has no such value.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
             "compression_type" => self.compression = choice(key, value, COMPRESSION)?,
             _ => {
@@ -40,7 +40,7 @@ impl Options {
     }
 
     /// Sets how hard to compress; `level` is the codec's own, `None` its usual one.
-    pub fn compress(&mut self, level: Option<u32>) {
+    pub(crate) fn compress(&mut self, level: Option<u32>) {
         self.level = level;
     }
 

@@ -3,7 +3,8 @@
 //! Nothing goes back: the last page, which says where the tables are, is at the end.
 
 use diskferry_block_stream::{
-    Chunk, Error, Form, Layout, Packed, Packer, Plan, Preallocation, Result, Sink, Stamp,
+    Chunk, Error, Foretold, Form, Layout, Naming, Packed, Packer, Plan, Preallocation, Result,
+    Sink, Stamp, Writing,
 };
 use diskferry_codec::{OpenDeflater, ZstdPacker};
 
@@ -13,7 +14,30 @@ use crate::header::Flavour;
 use crate::wire::{
     BITMAP_SEGMENT, BLOCK, INDEX_SEGMENT, RawEntry, RawPage, RawTables, SEGMENT_ENTRIES,
 };
-use crate::write::{Shape, UnitWriter};
+use crate::write::{ROUNDING, Shape, UnitWriter};
+
+impl Writing for Options {
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.set(key, value)
+    }
+
+    fn compress(&mut self, level: Option<u32>) -> Result<()> {
+        self.compress(level);
+        Ok(())
+    }
+
+    fn plan(&self, size: Option<u64>, naming: &Naming<'_>) -> Result<Plan> {
+        plan(size, self, &naming.stamp)
+    }
+
+    fn unit(&self) -> u64 {
+        ROUNDING
+    }
+
+    fn foretell(&self) -> Foretold {
+        Foretold::of("zvhd2")
+    }
+}
 
 /// How a disk of `size` bytes is stored.
 ///
