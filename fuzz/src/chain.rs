@@ -40,7 +40,7 @@ pub fn chain(input: &[u8]) {
     let expected = Walk { place: &place, layers: &layers, seen: Vec::new() }.image(0, None);
     // What is missing in a file matters where it shows.
     let expected: Option<Vec<u8>> = expected.and_then(|disk| disk.into_iter().collect());
-    let options = OpenOptions { policy: place.policy(), ..OpenOptions::default() };
+    let options = OpenOptions::new().policy(place.policy());
     // By the descriptor of a package, the same is found.
     let first = layers[0].name();
     let path = match choices.byte() % 4 {
@@ -117,7 +117,7 @@ impl Place {
             Allow::Outside => vec![self.outside.clone()],
             Allow::Folder => vec![self.folder.clone()],
         };
-        Policy { allow }
+        Policy::allowing(allow)
     }
 
     /// The file that an image may have by this name.

@@ -71,9 +71,9 @@ pub fn convert(input: &[u8]) {
     convert.open = wanted.options();
     convert.to = Some(format);
     convert.options = owned(options);
-    convert.compress = (level >= 0xc0).then_some(Compress { level: None });
+    convert.compress = (level >= 0xc0).then_some(Compress::at(None));
     convert.verify = if level & 1 == 0 { Verify::Trust } else { Verify::ReadBack };
-    convert.identity = Identity { uuid: Some(Uuid::from_u128(1)), time: Some(1_700_000_000) };
+    convert.identity = Identity::default().uuid(Uuid::from_u128(1)).time(1_700_000_000);
     // What is asked for besides: another size, a GPT that moves with it, readiness for an import.
     convert.size = match more & 7 {
         bytes @ 1..5 => Some(VirtualSize::Bytes(u64::from(bytes) * 1_000_000)),
@@ -129,7 +129,7 @@ pub fn convert(input: &[u8]) {
         Ok(summary) => {
             let before = open(&source, wanted.options());
             let made = Format::from_name(summary.target.format);
-            let after = open(&target, OpenOptions { format: made, ..OpenOptions::default() });
+            let after = open(&target, OpenOptions::new().format(made));
             let (old, new) = (before.disk().size(), after.disk().size());
             assert_eq!(summary.target.virtual_size, Some(new), "the size in the summary");
             assert!(new >= old || convert.size.is_some(), "{new} bytes of {old}");
@@ -147,8 +147,7 @@ pub fn convert(input: &[u8]) {
                 match convert.run(&JOB) {
                     Err(error) => leaves(&error, there),
                     Ok(_) => {
-                        let piped =
-                            open(&again, OpenOptions { format: made, ..OpenOptions::default() });
+                        let piped = open(&again, OpenOptions::new().format(made));
                         assert_eq!(piped.disk().size(), new, "the size through a pipe");
                         // Some import targets want whole GiB.
                         let some = new.min(UNPACKED);
@@ -225,14 +224,12 @@ impl Wanted {
     fn options(&self) -> OpenOptions {
         let mut limits = Limits::default().with_metadata(8 << 20).with_window(16 << 20);
         (limits.virtual_size, limits.unpacked, limits.members) = (self.most, UNPACKED, 200);
-        OpenOptions {
-            format: self.format,
-            disk: self.disk,
-            backing: if self.lenient { Backing::Lenient } else { Backing::Required },
-            limits,
-            scratch: self.scratch.then(std::env::temp_dir),
-            ..OpenOptions::default()
-        }
+        OpenOptions::new()
+            .format(self.format)
+            .disk(self.disk)
+            .backing(if self.lenient { Backing::Lenient } else { Backing::Required })
+            .limits(limits)
+            .scratch(self.scratch.then(std::env::temp_dir))
     }
 }
 
@@ -264,8 +261,7 @@ static DISKS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
             let mut convert = Convert::new(source.as_path(), target.as_path());
             convert.to = Some(*format);
             convert.options = owned(options);
-            convert.identity =
-                Identity { uuid: Some(Uuid::from_u128(1)), time: Some(1_700_000_000) };
+            convert.identity = Identity::default().uuid(Uuid::from_u128(1)).time(1_700_000_000);
             convert.run(&JOB).expect("a good disk");
             let image = fs::read(&target).expect("what was written");
             fs::remove_file(&target).expect("what was written");

@@ -5,9 +5,11 @@ use std::str::FromStr;
 
 use ::digest::DynDigest;
 use crc32fast::Hasher;
+use serde::{Deserialize, Serialize};
 
 /// A kind of digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Algorithm {
     /// CRC-32 as in zip and zlib (polynomial 0x04c11db7, reflected): finds accidents, not forgery.
     Crc32,

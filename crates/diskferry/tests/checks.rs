@@ -306,8 +306,8 @@ impl<'a> Tables<'a> {
 fn digest(path: &Path) -> Result<String> {
     // The data file has an absolute name: whoever makes images says where it is.
     let allow = vec![path.parent().unwrap().to_owned()];
-    let policy = diskferry::Policy { allow };
-    let options = OpenOptions { policy, ..OpenOptions::default() };
+    let policy = diskferry::Policy::allowing(allow);
+    let options = OpenOptions::new().policy(policy);
     let image = options.open_image(&Location::from(path), &Control::default())?;
     let algorithms = [diskferry::Algorithm::Sha256];
     let (_, digests) = Input::Image(image).digest(&algorithms, &Job::new(1)?)?;
@@ -369,8 +369,8 @@ fn qemus(path: &Path, format: &str) -> (Finding, String) {
 
 fn open(path: &Path) -> Result<DiskImage> {
     let allow = vec![path.parent().unwrap().to_owned()];
-    let policy = diskferry::Policy { allow };
-    let options = OpenOptions { backing: Backing::Ignored, policy, ..OpenOptions::default() };
+    let policy = diskferry::Policy::allowing(allow);
+    let options = OpenOptions::new().backing(Backing::Ignored).policy(policy);
     options.open_image(&Location::from(path), &Control::default())
 }
 

@@ -62,7 +62,7 @@ fn look(name: &str, bytes: Arc<dyn Bytes>, size: u64, is: impl Fn(Kind) -> bool)
     within(Duration::from_secs(60), name, || {
         let limits = Limits::default();
         let format = (name == "raw").then_some(diskferry::Format::RAW);
-        let options = OpenOptions { limits, format, ..OpenOptions::default() };
+        let options = OpenOptions::new().limits(limits).format(format);
         let image = options
             .open_bytes(bytes, None, &Control::default())
             .unwrap_or_else(|error| panic!("{error}"));

@@ -673,7 +673,7 @@ fn a_descriptor_without_its_disk_is_refused_and_so_is_its_disk_without_it() {
     assert_eq!(failed(&preflight(&flat, target("huawei"))), ["whole-vmdk"]);
     assert_eq!(failed(&preflight(&descriptor, target("tencent"))), ["one-file"]);
     fs::remove_file(&flat).unwrap();
-    let open = OpenOptions { backing: Backing::Lenient, ..OpenOptions::default() };
+    let open = OpenOptions::new().backing(Backing::Lenient);
     let image =
         open.open_image(&Location::from(descriptor.as_path()), &Control::default()).unwrap();
     let target = target("tencent");
@@ -705,7 +705,7 @@ fn an_image_of_a_format_that_is_not_read_is_no_raw_disk() {
                 .unwrap();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
             assert!(error.to_string().contains(&format!("a {name} image")), "{error}");
-            let raw = OpenOptions { format: Some(Format::RAW), ..OpenOptions::default() };
+            let raw = OpenOptions::new().format(Format::RAW);
             assert!(raw.open(&Location::from(path.as_path()), &Control::default()).is_ok());
         }
     }

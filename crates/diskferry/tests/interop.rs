@@ -220,7 +220,7 @@ fn convert(source: &Path, target: &Path, options: &str, compress: Option<Option<
         .filter_map(|option| option.split_once('='))
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-    convert.compress = compress.map(|level| Compress { level });
+    convert.compress = compress.map(Compress::at);
     convert.verify = Verify::ReadBack;
     convert.replace = Replace::Allowed;
     convert.run(&Job::new(2).unwrap()).unwrap();
@@ -300,10 +300,8 @@ fn external_data_files_read_as_qemu_reads_them() {
         let options = format!("data_file={},data_file_raw={raw}", text(&data));
         qemu::img(&["create", "-q", "-f", "qcow2", "-o", &options, text(&path), "3M"]);
         qemu::io(&path, "qcow2", WRITES);
-        let options = OpenOptions {
-            policy: diskferry::Policy { allow: vec![folder.path().to_owned()] },
-            ..Default::default()
-        };
+        let options =
+            OpenOptions::new().policy(diskferry::Policy::allowing([folder.path().to_owned()]));
         let image =
             options.open_image(&Location::from(path.as_path()), &Control::default()).unwrap();
         let job = Job::new(2).unwrap();
@@ -323,7 +321,7 @@ fn a_snapshot_reads_as_it_was() {
     let before = qemu::sha256(&path, "qcow2");
     qemu::img(&["snapshot", "-c", "first", text(&path)]);
     qemu::io(&path, "qcow2", &["write -P 0x77 0 3M"]);
-    let options = OpenOptions { snapshot: Some("first".into()), ..Default::default() };
+    let options = OpenOptions::new().snapshot("first".to_owned());
     let image = options.open_image(&Location::from(path.as_path()), &Control::default()).unwrap();
     let job = Job::new(2).unwrap();
     let digests = Input::Image(image).digest(&[Algorithm::Sha256], &job).unwrap().1;

@@ -60,8 +60,10 @@ fn folder() -> (tempfile::TempDir, impl Fn(&str) -> PathBuf) {
 }
 
 fn open(path: &Path, locks: Locks) -> Result<DiskImage> {
-    let policy = diskferry::Policy { allow: vec![path.parent().unwrap().to_owned()] };
-    OpenOptions { locks, policy, ..Default::default() }
+    let policy = diskferry::Policy::allowing([path.parent().unwrap().to_owned()]);
+    OpenOptions::new()
+        .locks(locks)
+        .policy(policy)
         .open_image(&Location::from(path), &Control::default())
 }
 
@@ -130,7 +132,7 @@ fn however_it_comes_it_is_asked_for() {
     let summary = convert.run(&Job::new(2).unwrap()).unwrap();
     assert!(summary.warnings.iter().any(|text| text.contains("may be torn")), "{summary:?}");
     // To look at an image whose base is in use is no harm: it is said.
-    let lenient = OpenOptions { backing: Backing::Lenient, ..Default::default() };
+    let lenient = OpenOptions::new().backing(Backing::Lenient);
     let top = lenient
         .open_image(&Location::from(at("top.qcow2").as_path()), &Control::default())
         .unwrap();
@@ -147,8 +149,7 @@ fn of_a_package_the_disk_that_is_meant_is_asked_for_and_of_pieces_each() {
     for name in ["p.001", "p.002", "p.000000000", "p.000000001"] {
         fs::write(at(name), [7; 512]).unwrap();
     }
-    let one =
-        |number, locks| OpenOptions { disk: Choice::Number(number), locks, ..Default::default() };
+    let one = |number, locks| OpenOptions::new().disk(Choice::Number(number)).locks(locks);
     for (held, image, number, free) in [
         ("base.qcow2", "vm.ovf", 1, Some(2)),
         ("p.000000001", "vm.ovf", 3, Some(1)),

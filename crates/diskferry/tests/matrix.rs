@@ -143,7 +143,7 @@ fn convert(
     let mut convert = Convert::new(source, target.as_path());
     convert.options = kind.options.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     convert.compress = kind.compress.then(Compress::default);
-    convert.identity = Identity { uuid: Some(Uuid::from_u128(42)), time: Some(1_700_000_000) };
+    convert.identity = Identity::default().uuid(Uuid::from_u128(42)).time(1_700_000_000);
     convert.digests = vec![Algorithm::Sha256];
     convert.verify = verify;
     convert.size = from.filter(|from| from.rounding > 1).map(|_| VirtualSize::Original);
@@ -162,7 +162,7 @@ fn open(path: &Path) -> DiskImage {
 
 /// The file's own bytes, in short.
 fn fingerprint(path: &Path) -> (u64, String) {
-    let options = OpenOptions { format: Some(Format::RAW), ..Default::default() };
+    let options = OpenOptions::new().format(Format::RAW);
     let image = options.open_image(&Location::from(path), &Control::default()).unwrap();
     let (size, digests) = Input::Image(image).digest(&[Algorithm::Sha1], &job()).unwrap();
     (size, digests[0].1.clone())

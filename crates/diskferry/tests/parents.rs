@@ -27,7 +27,7 @@ fn write(path: &Path, disk: &[u8], id: Uuid, options: &[(&str, &str)]) {
     fs::write(&raw, disk).unwrap();
     let mut convert = Convert::new(raw.as_path(), path);
     convert.options = options.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-    convert.identity = Identity { uuid: Some(id), time: Some(1_700_000_000) };
+    convert.identity = Identity::default().uuid(id).time(1_700_000_000);
     convert.replace = Replace::Allowed;
     convert.open.format = Some(Format::RAW);
     convert.run(&Job::new(2).unwrap()).unwrap();
@@ -221,7 +221,8 @@ mod qcow2 {
             let (top, _) = chain(folder.path(), name, "qcow2");
             let with = |parent: &Path| {
                 let parent = Some(parent.to_owned());
-                OpenOptions { parent, ..Default::default() }
+                OpenOptions::new()
+                    .parent(parent)
                     .open_image(&Location::from(&*top), &Control::default())
             };
             // What the given one names is beside it.
@@ -230,7 +231,7 @@ mod qcow2 {
             assert_eq!((image.layers().len(), image.warnings().len()), (3, 0), "{name}");
             for backing in [Backing::Required, Backing::Lenient] {
                 let parent = Some(folder.path().join("gone"));
-                let options = OpenOptions { parent, backing, ..Default::default() };
+                let options = OpenOptions::new().parent(parent).backing(backing);
                 let error =
                     options.open_image(&Location::from(&*top), &Control::default()).err().unwrap();
                 assert_eq!(error.kind(), ErrorKind::Io, "{error}");
@@ -249,8 +250,7 @@ mod qcow2 {
         fs::write(folder.path().join("a.raw"), vec![7; 4096]).unwrap();
         for image in ["base.qcow2", "a.raw"] {
             for backing in [Backing::Required, Backing::Lenient, Backing::Ignored] {
-                let options =
-                    OpenOptions { parent: Some(base.clone()), backing, ..Default::default() };
+                let options = OpenOptions::new().parent(base.clone()).backing(backing);
                 let image = folder.path().join(image);
                 let error = options
                     .open_image(&Location::from(&*image), &Control::default())
@@ -265,8 +265,7 @@ mod qcow2 {
 /// Opens an image over a parent that the caller gives.
 fn over(path: &Path, parent: &Path) -> Result<DiskImage> {
     let parent = Some(parent.to_owned());
-    OpenOptions { parent, ..Default::default() }
-        .open_image(&Location::from(path), &Control::default())
+    OpenOptions::new().parent(parent).open_image(&Location::from(path), &Control::default())
 }
 
 mod vhd {
@@ -375,7 +374,7 @@ mod vhd {
         assert_eq!(image.layers().len(), 2);
         assert!(image.warnings()[0].contains(&wanted), "{:?}", image.warnings());
         refused(&path, ErrorKind::Damaged, &["top.vhd", "base.vhd", &BASE.to_string(), &wanted]);
-        let lenient = OpenOptions { backing: Backing::Lenient, ..Default::default() };
+        let lenient = OpenOptions::new().backing(Backing::Lenient);
         let info = lenient
             .open_image(&Location::from(path.as_path()), &Control::default())
             .unwrap()
@@ -448,10 +447,7 @@ mod vdi {
         }
         // Unless the caller allows the folder.
         fs::rename(&base, elsewhere.path().join("base.vdi")).unwrap();
-        let options = OpenOptions {
-            policy: Policy { allow: vec![elsewhere.path().to_owned()] },
-            ..Default::default()
-        };
+        let options = OpenOptions::new().policy(Policy::allowing([elsewhere.path().to_owned()]));
         let image =
             options.open_image(&Location::from(path.as_path()), &Control::default()).unwrap();
         assert!(read(&image) == expected);
@@ -594,8 +590,8 @@ mod vmdk {
         let real = elsewhere.path().canonicalize().unwrap().join("x-flat.vmdk");
         descriptor(&path, "UTF-8", &[real.as_os_str().as_bytes()]);
         fs::write(folder.path().join("x-flat.vmdk"), vec![1; 1 << 20]).unwrap();
-        let policy = Policy { allow: vec![elsewhere.path().to_owned()] };
-        let options = OpenOptions { policy, ..Default::default() };
+        let policy = Policy::allowing([elsewhere.path().to_owned()]);
+        let options = OpenOptions::new().policy(policy);
         let image = options.open_image(&Location::from(&*path), &Control::default()).unwrap();
         assert!(read(&image) == vec![7; 1 << 20]);
         assert!(read(&open(&path).unwrap()) == vec![1; 1 << 20]);
@@ -646,8 +642,8 @@ mod vmdk {
         let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (path, expected, id) = chain(folder.path(), "monolithicSparse");
         let allowing = |folder: &Path| {
-            let policy = Policy { allow: vec![folder.to_owned()] };
-            let options = OpenOptions { policy, ..Default::default() };
+            let policy = Policy::allowing([folder.to_owned()]);
+            let options = OpenOptions::new().policy(policy);
             options.open_image(&Location::from(path.as_path()), &Control::default())
         };
         for name in ["base.vmdk", "../base.vmdk", "/vmfs/volumes/one/base.vmdk"] {

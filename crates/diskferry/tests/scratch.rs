@@ -53,7 +53,7 @@ fn unpacking_stops_when_asked_and_counts_the_packed_bytes() {
     let folder = tempfile::tempdir().unwrap();
     sh(folder.path(), "qemu-img create -q -f qcow2 a.qcow2 1M; gzip -k a.qcow2");
     let location = Location::from(folder.path().join("a.qcow2.gz"));
-    let options = OpenOptions { scratch: Some(folder.path().to_owned()), ..OpenOptions::default() };
+    let options = OpenOptions::new().scratch(folder.path().to_owned());
     let control = Control::default();
     assert_eq!(options.open_image(&location, &control).unwrap().disk().size(), 1 << 20);
     let packed = fs::metadata(folder.path().join("a.qcow2.gz")).unwrap().len();

@@ -96,7 +96,7 @@ fn path_in(copy: &TempDir, row: &Row) -> PathBuf {
 
 /// Opens an image and reads all of it: its size and its digests.
 fn read(path: &Path, row: &Row) -> Result<(u64, String, String)> {
-    let options = OpenOptions { snapshot: row.snapshot.clone(), ..Default::default() };
+    let options = OpenOptions::new().snapshot(row.snapshot.clone());
     let image = options.open_image(&Location::from(path), &Control::default())?;
     assert_eq!(image.format().name(), row.format, "{}", row.file);
     let size = image.disk().size();

@@ -153,7 +153,7 @@ fn a_fixed_vhd_comes_out_of_everything_that_is_compressed() {
     }
     // An archive tells a size, on which a conversion counts before the footer comes.
     let path = folder.path("disk.tar.gz");
-    let vhd = OpenOptions { format: Some(Format::VHD), ..OpenOptions::default() };
+    let vhd = OpenOptions::new().format(Format::VHD);
     let error = digest(&path, &OpenOptions::default()).unwrap_err();
     assert!(error.to_string().contains("-f vhd"), "{error}");
     assert_eq!(digest(&path, &vhd).unwrap(), (SIZE, SHA256.to_owned()));
@@ -275,7 +275,7 @@ fn an_ova_lists_its_disks_and_each_can_be_had() {
         tar --format=ustar -cf a.ova vm.ovf vm.mf vm-disk1.vmdk vm-disk2.img.gz; xz -k0 a.ova");
     for file in ["a.ova", "a.ova.xz"] {
         let path = folder.path(file);
-        let with = |disk| digest(&path, &OpenOptions { disk, ..OpenOptions::default() });
+        let with = |disk| digest(&path, &OpenOptions::new().disk(disk));
         let error = with(Choice::Only).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Misuse);
         for text in ["--disk", "1 vm-disk1.vmdk", "2 vm-disk2.img.gz"] {
@@ -284,7 +284,7 @@ fn an_ova_lists_its_disks_and_each_can_be_had() {
         assert_eq!(with(Choice::Number(1)).unwrap().1, SHA256);
         assert_eq!(with(Choice::Number(2)).unwrap().0, 300_000);
         assert_eq!(with(Choice::Number(3)).unwrap_err().kind(), ErrorKind::Misuse);
-        let options = OpenOptions { disk: Choice::First, ..OpenOptions::default() };
+        let options = OpenOptions::new().disk(Choice::First);
         let info = options.info(&Location::from(path.as_path())).unwrap();
         assert_eq!(info.disks.len(), 2);
         assert_eq!(info.disks[1].name, "vm-disk2.img.gz");
@@ -294,7 +294,7 @@ fn an_ova_lists_its_disks_and_each_can_be_had() {
     let mut bytes = fs::read(folder.path("a.ova")).unwrap();
     bytes[20_000] ^= 1;
     fs::write(folder.path("b.ova"), bytes).unwrap();
-    let options = OpenOptions { disk: Choice::Number(1), ..OpenOptions::default() };
+    let options = OpenOptions::new().disk(Choice::Number(1));
     let image =
         options.open_image(&Location::from(folder.path("b.ova")), &Control::default()).unwrap();
     let mut problems = Vec::new();
@@ -449,7 +449,7 @@ fn in_a_compressed_archive_disks_are_known_as_far_as_it_was_read() {
         tar -cf t.tar text *.img; tar -cf one.tar text 01.img; gzip -k t.tar; gzip -k one.tar; gzip -k 01.img
         head -c 50000 /dev/urandom > x; tar -cf cut.tar 01.img 02.img x; gzip -c cut.tar | head -c 20000 > cut.gz");
     let said = |file: &str, disk, all| {
-        let options = OpenOptions { disk, ..OpenOptions::default() };
+        let options = OpenOptions::new().disk(disk);
         let location = Location::from(folder.path(file));
         if all { options.info_with_all_disks(&location) } else { options.info(&location) }
     };
@@ -591,7 +591,7 @@ fn what_unpacks_without_end_ends() {
     let mut limits = Limits::default();
     (limits.unpacked, limits.virtual_size) = (10 << 20, 1 << 27);
     for file in ["a", "t.tar", "s.tar.gz"] {
-        let options = OpenOptions { limits: limits.clone(), ..OpenOptions::default() };
+        let options = OpenOptions::new().limits(limits.clone());
         let path = folder.path(file);
         let error = digest(&path, &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Limit, "{file}: {error}");
@@ -643,7 +643,7 @@ fn raw_means_as_it_is() {
     let folder = Folder::new();
     folder.sh("head -c 100000 /dev/urandom | gzip > a.gz");
     let path = folder.path("a.gz");
-    let options = OpenOptions { format: Some(Format::RAW), ..OpenOptions::default() };
+    let options = OpenOptions::new().format(Format::RAW);
     assert_eq!(digest(&path, &options).unwrap().0, path.metadata().unwrap().len());
     let image = options.open_image(&Location::from(path.as_path()), &Control::default()).unwrap();
     assert!(image.warnings()[0].contains("gzip"), "{:?}", image.warnings());
@@ -655,7 +655,7 @@ fn written(folder: &Folder, name: &str, options: &[(&str, &str)], threads: usize
     let mut convert = Convert::new(real_disk().as_path(), target.as_path());
     convert.options =
         options.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-    convert.identity = Identity { uuid: Some(Uuid::from_u128(7)), time: Some(1_700_000_000) };
+    convert.identity = Identity::default().uuid(Uuid::from_u128(7)).time(1_700_000_000);
     convert.verify = Verify::ReadBack;
     convert.replace = diskferry::Replace::Allowed;
     convert.run(&Job::new(threads).unwrap()).unwrap();

@@ -12,6 +12,7 @@
 use std::ops::Range;
 
 use byteorder::{ByteOrder, LittleEndian};
+use serde::{Deserialize, Serialize};
 
 use crate::gpt::{Gpt, GptState, Header, protective_sectors};
 use crate::mbr::{ENTRIES_AT, ENTRY, MbrEntry};
@@ -19,7 +20,8 @@ use crate::resize::{CannotResize, NO_CHS, Patch, Places, chs, placed_header, wit
 use crate::{ContentKind, Inspection, PartitionType, Role, TableKind};
 
 /// What a partition table counts in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "u32", try_from = "u32")]
 pub enum SectorSize {
     /// 512 bytes: what nearly every cloud and hypervisor shows its guests.
     B512,
@@ -33,6 +35,24 @@ impl SectorSize {
         match self {
             Self::B512 => 512,
             Self::B4096 => 4096,
+        }
+    }
+}
+
+impl From<SectorSize> for u32 {
+    fn from(size: SectorSize) -> Self {
+        size.bytes()
+    }
+}
+
+impl TryFrom<u32> for SectorSize {
+    type Error = &'static str;
+
+    fn try_from(bytes: u32) -> Result<Self, Self::Error> {
+        match bytes {
+            512 => Ok(Self::B512),
+            4096 => Ok(Self::B4096),
+            _ => Err("sectors have 512 or 4096 bytes"),
         }
     }
 }

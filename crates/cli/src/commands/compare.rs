@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use diskferry::{Backing, Difference, Location, OpenOptions};
+use diskferry::{Backing, Difference, Location};
 use serde_json::json;
 
 use super::{Outcome, choice, print_json, stdout, warn};
@@ -18,13 +18,13 @@ pub fn compare(arguments: args::Compare) -> Outcome {
     let display = Display::start(arguments.work.progress, &job.control);
     let a = open.open_image(&Location::from_argument(&arguments.a), &job.control)?;
     arguments.from.warn(a.warnings());
-    let open = OpenOptions {
-        format: arguments.from_b,
-        disk: choice(arguments.disk_b),
-        snapshot: arguments.snapshot_b.clone(),
-        parent: arguments.backing_b.clone(),
-        ..arguments.from.open_options(Backing::Required)
-    };
+    let open = arguments
+        .from
+        .open_options(Backing::Required)
+        .format(arguments.from_b)
+        .disk(choice(arguments.disk_b))
+        .snapshot(arguments.snapshot_b.clone())
+        .parent(arguments.backing_b.clone());
     let b = open.open_image(&Location::from_argument(&arguments.b), &job.control)?;
     if arguments.from.force_share || arguments.backing_b.is_some() {
         warn(b.warnings());

@@ -35,6 +35,7 @@ pub fn convert(arguments: args::Convert) -> Outcome {
     let to_stdout = match &request.target {
         Location::Standard => false,
         Location::Path(path) => !is_stdout(path),
+        _ => true,
     };
     // The target is there, whole: that nobody could be told does not undo it.
     let _ = if to_stdout {
@@ -46,26 +47,26 @@ pub fn convert(arguments: args::Convert) -> Outcome {
 }
 
 fn request(arguments: &args::Convert) -> Result<diskferry::Convert, Failure> {
-    Ok(diskferry::Convert {
-        source: Location::from_argument(&arguments.source),
-        target: Location::from_argument(&arguments.target),
-        open: arguments.from.open_options(Backing::Required),
-        to: arguments.to,
-        import: arguments.import,
-        waived: arguments.waive.clone(),
-        options: arguments.option.clone(),
-        compress: arguments.compress.map(|level| Compress { level }),
-        size: arguments.size,
-        shrink: if arguments.allow_shrink { Shrink::DropZeros } else { Shrink::Refuse },
-        backup_gpt: if arguments.move_gpt { BackupGpt::Moved } else { BackupGpt::Kept },
-        gpt_sectors: arguments.gpt_sectors,
-        zeros: if arguments.no_zero_scan { Zeros::Trust } else { Zeros::Scan },
-        digests: unique(&arguments.digest),
-        verify: if arguments.verify { Verify::ReadBack } else { Verify::Trust },
-        replace: if arguments.force { Replace::Allowed } else { Replace::Never },
-        durability: if arguments.sync { Durability::Synced } else { Durability::Cached },
-        identity: Identity { uuid: arguments.uuid, time: source_date_epoch()? },
-    })
+    let source = Location::from_argument(&arguments.source);
+    let target = Location::from_argument(&arguments.target);
+    let identity = Identity::default().uuid(arguments.uuid).time(source_date_epoch()?);
+    Ok(diskferry::Convert::new(source, target)
+        .open(arguments.from.open_options(Backing::Required))
+        .to(arguments.to)
+        .import(arguments.import)
+        .waive(arguments.waive.clone())
+        .options(arguments.option.clone())
+        .compress(arguments.compress.map(Compress::at))
+        .size(arguments.size)
+        .shrink(if arguments.allow_shrink { Shrink::DropZeros } else { Shrink::Refuse })
+        .backup_gpt(if arguments.move_gpt { BackupGpt::Moved } else { BackupGpt::Kept })
+        .gpt_sectors(arguments.gpt_sectors)
+        .zeros(if arguments.no_zero_scan { Zeros::Trust } else { Zeros::Scan })
+        .digests(unique(&arguments.digest))
+        .verify(if arguments.verify { Verify::ReadBack } else { Verify::Trust })
+        .replace(if arguments.force { Replace::Allowed } else { Replace::Never })
+        .durability(if arguments.sync { Durability::Synced } else { Durability::Cached })
+        .identity(identity))
 }
 
 /// The time that goes into targets instead of now: <https://reproducible-builds.org/specs/source-date-epoch/>.

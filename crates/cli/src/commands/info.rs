@@ -2,9 +2,7 @@
 
 use std::io::{self, Write};
 
-use diskferry::{
-    Backing, Choice, DataFile, Info, Location, OpenOptions, SnapshotInfo, WrappedDisk,
-};
+use diskferry::{Backing, Choice, DataFile, Info, Location, SnapshotInfo, WrappedDisk};
 
 use super::convert::{told, virtual_size};
 use super::{Outcome, Pairs, print_json, print_table, stdout};
@@ -18,7 +16,7 @@ pub fn info(arguments: args::Info) -> Outcome {
     let open = from.open_options(Backing::Lenient);
     // Of several disks the first is shown, and all that are known are listed.
     let disk = from.disk.map_or(Choice::First, Choice::Number);
-    let open = OpenOptions { disk, scratch: None, ..open };
+    let open = open.disk(disk).scratch(None);
     let location = Location::from_argument(image);
     let info = match all_disks {
         true => open.info_with_all_disks(&location)?,

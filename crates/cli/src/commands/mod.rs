@@ -72,18 +72,17 @@ impl Source {
         for (name, value) in &self.limit {
             limits.set(name, value).expect("the parser has tried it");
         }
-        OpenOptions {
-            format: self.from,
-            disk: choice(self.disk),
-            snapshot: self.snapshot.clone(),
-            limits,
-            policy: Policy { allow: self.allow_path.clone() },
-            backing,
-            access: self.io.into(),
-            parent: self.backing.clone(),
-            scratch: Some(self.scratch.clone().unwrap_or_else(env::temp_dir)),
-            locks: if self.force_share { Locks::Ignore } else { Locks::Respect },
-        }
+        OpenOptions::new()
+            .format(self.from)
+            .disk(choice(self.disk))
+            .snapshot(self.snapshot.clone())
+            .limits(limits)
+            .policy(Policy::allowing(self.allow_path.clone()))
+            .backing(backing)
+            .access(self.io.into())
+            .parent(self.backing.clone())
+            .scratch(self.scratch.clone().unwrap_or_else(env::temp_dir))
+            .locks(if self.force_share { Locks::Ignore } else { Locks::Respect })
     }
 
     /// The words of a command line that open an image in the same way.

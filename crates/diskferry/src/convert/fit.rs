@@ -185,7 +185,7 @@ impl Task<'_> {
         let (info, read, told) = (stream.info(), stream.read(), stream.told());
         let (mut arrived, mut odd) = (None, Vec::new());
         let mut resized = |stream: StreamInput, size| {
-            let resized = Resized::new(stream.into_stream(), size, self.request.shrink());
+            let resized = Resized::new(stream.into_stream(), size, self.request.effective_shrink());
             arrived = Some(resized.arrived());
             resized
         };
@@ -228,7 +228,7 @@ impl Task<'_> {
     /// # Errors
     /// `Misuse` when a disk of `own` bytes is to be made smaller without leave.
     fn check_shrink(&self, own: u64, size: u64) -> Result<()> {
-        if size < own && self.request.shrink() == Shrink::Refuse {
+        if size < own && self.request.effective_shrink() == Shrink::Refuse {
             return Err(Error::misuse(format!(
                 "a size of {size} bytes is less than the disk's {own}; --allow-shrink drops the \
                  rest, where it is zeros"

@@ -6,6 +6,7 @@ use diskferry_block_stream::Stamp;
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{Durability, Replace, Zeros};
 use diskferry_inspect::SectorSize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::convert::gpt::Fit;
@@ -16,8 +17,9 @@ use crate::source::OpenOptions;
 
 /// What is to be converted, into what.
 ///
-/// [`new`](Self::new) gives the defaults; set what is to be otherwise, and [`run`](Self::run) it.
+/// [`new`](Self::new) gives the defaults, the setters what is to be otherwise, and [`run`](Self::run) does it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Convert {
     /// Where the disk is.
     pub source: Location,
@@ -60,7 +62,8 @@ pub struct Convert {
 }
 
 /// The virtual size that a target is to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum VirtualSize {
     /// So many bytes.
     Bytes(u64),
@@ -70,7 +73,8 @@ pub enum VirtualSize {
 }
 
 /// What to do when the target is to be smaller than the source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Shrink {
     /// It is an error.
     #[default]
@@ -80,7 +84,8 @@ pub enum Shrink {
 }
 
 /// What becomes of the backup of a GPT, which belongs at the disk's end, where that moves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum BackupGpt {
     /// It stays where it is, as every other byte does; guests and their tools move it.
     #[default]
@@ -91,7 +96,8 @@ pub enum BackupGpt {
 }
 
 /// Whether the target is read back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verify {
     /// It is trusted.
     #[default]
@@ -102,7 +108,9 @@ pub enum Verify {
 
 /// Ids and times that go into a target, for formats that have them. What is `None` is random, or
 /// now; the same source, options and identity give the same bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Identity {
     /// The target's id.
     pub uuid: Option<Uuid>,
@@ -111,6 +119,20 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The target's id.
+    #[must_use]
+    pub fn uuid(mut self, uuid: impl Into<Option<Uuid>>) -> Self {
+        self.uuid = uuid.into();
+        self
+    }
+
+    /// When it was made, in seconds since 1970.
+    #[must_use]
+    pub fn time(mut self, seconds: impl Into<Option<u64>>) -> Self {
+        self.time = seconds.into();
+        self
+    }
+
     /// What goes into the target; a second call may give another.
     pub(crate) fn stamp(&self) -> Stamp {
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -140,14 +162,129 @@ impl Convert {
             zeros: Zeros::default(),
             digests: Vec::new(),
             verify: Verify::default(),
-            replace: Replace::Never,
+            replace: Replace::default(),
             durability: Durability::default(),
             identity: Identity::default(),
         }
     }
 
+    /// How the source is opened.
+    #[must_use]
+    pub fn open(mut self, open: OpenOptions) -> Self {
+        self.open = open;
+        self
+    }
+
+    /// The target's format.
+    #[must_use]
+    pub fn to(mut self, format: impl Into<Option<Format>>) -> Self {
+        self.to = format.into();
+        self
+    }
+
+    /// The import target that the result is to be ready for.
+    #[must_use]
+    pub fn import(mut self, target: impl Into<Option<ImportTarget>>) -> Self {
+        self.import = target.into();
+        self
+    }
+
+    /// Further rules of the import target that the result may break, by id.
+    #[must_use]
+    pub fn waive(mut self, rules: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.waived.extend(rules.into_iter().map(Into::into));
+        self
+    }
+
+    /// Further options of the target's format, by name.
+    #[must_use]
+    pub fn options(
+        mut self,
+        options: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Self {
+        self.options.extend(options.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
+    /// Whether the target is to be compressed.
+    #[must_use]
+    pub fn compress(mut self, compress: impl Into<Option<Compress>>) -> Self {
+        self.compress = compress.into();
+        self
+    }
+
+    /// The virtual size of the target.
+    #[must_use]
+    pub fn size(mut self, size: impl Into<Option<VirtualSize>>) -> Self {
+        self.size = size.into();
+        self
+    }
+
+    /// What to do when that is less than the source's.
+    #[must_use]
+    pub fn shrink(mut self, shrink: Shrink) -> Self {
+        self.shrink = shrink;
+        self
+    }
+
+    /// What becomes of the backup of a GPT where the disk's end moves.
+    #[must_use]
+    pub fn backup_gpt(mut self, backup: BackupGpt) -> Self {
+        self.backup_gpt = backup;
+        self
+    }
+
+    /// The sectors that a GPT is to count in.
+    #[must_use]
+    pub fn gpt_sectors(mut self, sectors: impl Into<Option<SectorSize>>) -> Self {
+        self.gpt_sectors = sectors.into();
+        self
+    }
+
+    /// What to do with zeros that the source stores.
+    #[must_use]
+    pub fn zeros(mut self, zeros: Zeros) -> Self {
+        self.zeros = zeros;
+        self
+    }
+
+    /// Further digests of the virtual disk to compute in the same pass.
+    #[must_use]
+    pub fn digests(mut self, digests: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.digests.extend(digests);
+        self
+    }
+
+    /// Whether the target is read back.
+    #[must_use]
+    pub fn verify(mut self, verify: Verify) -> Self {
+        self.verify = verify;
+        self
+    }
+
+    /// What to do with an existing target.
+    #[must_use]
+    pub fn replace(mut self, replace: Replace) -> Self {
+        self.replace = replace;
+        self
+    }
+
+    /// Whether the target is to survive a power failure once it has its name.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Ids and times that go into the target.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = identity;
+        self
+    }
+
     /// What to do when the target is to be smaller: an original size is asked for knowingly.
-    pub(crate) fn shrink(&self) -> Shrink {
+    pub(crate) fn effective_shrink(&self) -> Shrink {
         match self.size {
             Some(VirtualSize::Original) => Shrink::DropZeros,
             Some(VirtualSize::Bytes(_)) | None => self.shrink,

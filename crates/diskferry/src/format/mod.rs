@@ -24,6 +24,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Image, Limits, OptionSpec, Result, Stream, Writing};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A format that diskferry knows.
 #[derive(Clone, Copy)]
@@ -204,11 +206,34 @@ impl fmt::Display for Format {
     }
 }
 
+/// Stored by its name.
+impl Serialize for Format {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Format {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::from_name(&name).ok_or_else(|| D::Error::custom(format!("no format '{name}'")))
+    }
+}
+
 /// Asks a format for compression.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Compress {
     /// The codec's own level; `None` for its usual one.
     pub level: Option<u32>,
+}
+
+impl Compress {
+    /// Compression of that level.
+    pub fn at(level: impl Into<Option<u32>>) -> Self {
+        Self { level: level.into() }
+    }
 }
 
 /// The unit in which clouds count sizes, in bytes.

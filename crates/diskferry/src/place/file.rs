@@ -18,11 +18,15 @@ use diskferry_block_stream::{Bytes, Error, Result};
 use diskferry_engine::{FileBytes, MappedBytes};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, makedev, open, openat2};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::source::unwrap::Archive;
 
 /// Where an image is, or where one goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Stored, it is what it is on a command line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Argument", from = "Argument")]
+#[non_exhaustive]
 pub enum Location {
     /// A path to a file, a block device or a named pipe.
     Path(PathBuf),
@@ -38,10 +42,36 @@ impl Location {
     }
 }
 
+/// A location as it is on a command line.
+#[derive(Serialize, Deserialize)]
+struct Argument(PathBuf);
+
+impl From<Location> for Argument {
+    fn from(location: Location) -> Self {
+        Self(match location {
+            Location::Path(path) if path.as_os_str() == "-" => "./-".into(),
+            Location::Path(path) => path,
+            Location::Standard => "-".into(),
+        })
+    }
+}
+
+impl From<Argument> for Location {
+    fn from(argument: Argument) -> Self {
+        Self::from_argument(argument.0)
+    }
+}
+
 /// A path means itself, also `-`.
 impl From<PathBuf> for Location {
     fn from(path: PathBuf) -> Self {
         Self::Path(path)
+    }
+}
+
+impl From<&str> for Location {
+    fn from(path: &str) -> Self {
+        Self::Path(path.into())
     }
 }
 
@@ -61,7 +91,8 @@ impl fmt::Display for Location {
 }
 
 /// How the bytes of a source file are read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// As is quickest.
     #[default]

@@ -12,9 +12,11 @@ use std::os::fd::AsFd;
 use diskferry_block_stream::{Error, ErrorKind, Result};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
+use serde::{Deserialize, Serialize};
 
 /// What to do about files that somebody, such as a running machine, has locked to write to them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Locks {
     /// They are refused: what is read may be torn.
     #[default]

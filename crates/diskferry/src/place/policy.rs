@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use diskferry_block_stream::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::place::file::Sort;
 
@@ -18,7 +19,9 @@ use crate::place::file::Sort;
 /// By default only plain names beside the image itself, in whatever words: no absolute path, no `..` that
 /// leaves the folder, no sub-folder, no link that leads out of it, no device. What is refused is
 /// [`ErrorKind::Refused`], and nothing was opened then.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Policy {
     /// Folders under which any file may be referred to, also by an absolute or a relative path. A
     /// parent that is known by its id is looked for in the folders themselves, too.
@@ -37,6 +40,11 @@ pub(crate) struct Permitted {
 }
 
 impl Policy {
+    /// One that allows the files under these folders, too.
+    pub fn allowing(folders: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        Self { allow: folders.into_iter().map(Into::into).collect() }
+    }
+
     /// Judges the name of a file that an image at `image` refers to as its `role`
     /// ("backing file"). `image` is `None` where it came without a path, through stdin.
     pub(crate) fn judge(

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Error, Limits, Result};
 use diskferry_engine::Control;
 use diskferry_wrap::{Choice, Listing};
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::found::{BACKING, Origin, Source};
 pub(crate) use self::image::Neighbour;
@@ -43,8 +44,9 @@ pub use crate::place::locks::Locks;
 use crate::place::policy::Policy;
 use crate::source::unwrap::{Around, InOrderOnly, Peeled, Wanted};
 
-/// How sources are opened.
+/// How sources are opened: plain data, that opens any number of them.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct OpenOptions {
     /// The image's format; by default its content tells.
     pub format: Option<Format>,
@@ -71,7 +73,8 @@ pub struct OpenOptions {
 }
 
 /// What to do about the backing chain and the data files of an image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Backing {
     /// They are opened; one that cannot be is an error.
     #[default]
@@ -84,6 +87,81 @@ pub enum Backing {
 }
 
 impl OpenOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The image's format.
+    #[must_use]
+    pub fn format(mut self, format: impl Into<Option<Format>>) -> Self {
+        self.format = format.into();
+        self
+    }
+
+    /// Which disk is meant, where the file is an archive.
+    #[must_use]
+    pub fn disk(mut self, disk: Choice) -> Self {
+        self.disk = disk;
+        self
+    }
+
+    /// An internal snapshot to open, by id or name.
+    #[must_use]
+    pub fn snapshot(mut self, snapshot: impl Into<Option<String>>) -> Self {
+        self.snapshot = snapshot.into();
+        self
+    }
+
+    /// What the image and its chain may ask for.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Which files the image may refer to.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// What to do about files that the image refers to.
+    #[must_use]
+    pub fn backing(mut self, backing: Backing) -> Self {
+        self.backing = backing;
+        self
+    }
+
+    /// How bytes are read.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// The image's parent, in place of the one that it names.
+    #[must_use]
+    pub fn parent(mut self, parent: impl Into<Option<PathBuf>>) -> Self {
+        self.parent = parent.into();
+        self
+    }
+
+    /// The folder in which what cannot be read in order is unpacked.
+    #[must_use]
+    pub fn scratch(mut self, folder: impl Into<Option<PathBuf>>) -> Self {
+        self.scratch = folder.into();
+        self
+    }
+
+    /// What to do about files that somebody else has open for writing.
+    #[must_use]
+    pub fn locks(mut self, locks: Locks) -> Self {
+        self.locks = locks;
+        self
+    }
+
     /// Opens a source, whatever can be one. That may take long where an image has to be unpacked to a scratch file,
     /// which is followed and stopped by the `control`.
     ///

@@ -194,7 +194,7 @@ pub enum Verdict {
 }
 
 fn open(bytes: Arc<Overlay>, path: &Path, format: Option<Format>) -> Result<DiskImage> {
-    let options = OpenOptions { format, ..OpenOptions::default() };
+    let options = OpenOptions::new().format(format);
     options.open_bytes(bytes as Arc<dyn Bytes>, Some(path), &Control::default())
 }
 

@@ -2,6 +2,7 @@
 
 use diskferry_codec::Fingerprint;
 use diskferry_codec::digest::Algorithm;
+use serde::{Deserialize, Serialize};
 
 /// How a copy is made.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +16,8 @@ pub struct CopyOptions {
 }
 
 /// What to do with bytes of the source that are there and are zeros.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Zeros {
     /// Look for them, and store nothing for them where the target allows.
     #[default]

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use diskferry_block_stream::{Bytes, Error, Result};
 use rustix::fs::{Advice, FallocateFlags, Mode, SeekFrom, fallocate, fstatfs};
 use rustix::io::{Errno, retry_on_intr};
+use serde::{Deserialize, Serialize};
 
 use super::partial::{Entry, Kept, Partial};
 use super::{Output, folder_of, sync, write_zeros};
@@ -33,7 +34,8 @@ pub struct FileOutput {
 }
 
 /// What finishing a file waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Durability {
     /// The kernel has all bytes, and writes them when it likes.
     #[default]
@@ -181,9 +183,11 @@ impl FileOutput {
 }
 
 /// What to do with an existing target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Replace {
     /// It is an error.
+    #[default]
     Never,
     /// It is replaced at the end.
     Allowed,

@@ -1,9 +1,11 @@
 //! Which disk of an archive is meant, of those that there are.
 
 use diskferry_block_stream::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// Which disk of an archive is meant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Choice {
     /// The only one: several are an error.
     #[default]

@@ -17,6 +17,9 @@ mod others;
 mod ovf;
 mod tencent;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::profile::ImportTarget;
 
 /// In the order in which people read them.
@@ -53,5 +56,19 @@ impl ImportTarget {
     /// The target of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         ALL.into_iter().find(|target| target.name() == name)
+    }
+}
+
+/// Stored by its name.
+impl Serialize for ImportTarget {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for ImportTarget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::from_name(&name).ok_or_else(|| D::Error::custom(format!("no import target '{name}'")))
     }
 }
