@@ -5,7 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use diskferry::{Control, ErrorKind, Location, OpenOptions, Policy};
+use diskferry::place::Policy;
+use diskferry::{Control, ErrorKind, Location, OpenOptions};
 use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::fuzz::Choices;
 use tempfile::TempDir;

@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use diskferry::block_stream::Piece;
+use diskferry::convert::{BackupGpt, Identity, SectorSize, Shrink, Uuid, Verify, VirtualSize};
+use diskferry::format::Compress;
+use diskferry::import::{Preflight, import_targets};
+use diskferry::source::{Backing, Choice, Limits};
 use diskferry::{
-    Backing, BackupGpt, Choice, Compress, Control, Convert, DiskImage, Error, ErrorKind, Format,
-    Identity, Input, Job, Limits, Location, OpenOptions, Preflight, Result, SectorSize, Shrink,
-    Uuid, Verify, VirtualSize, formats, import_targets,
+    Control, Convert, DiskImage, Error, ErrorKind, Format, Input, Job, Location, OpenOptions,
+    Result, formats,
 };
 use diskferry_testkit::fuzz::Choices;
 use packages::package;

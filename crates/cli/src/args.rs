@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use diskferry::{
-    Access, Algorithm, Format, ImportTarget, Limits, SectorSize, Uuid, VirtualSize, formats,
-    import_targets, parse_size,
-};
+use diskferry::block_stream::parse_size;
+use diskferry::convert::{Algorithm, SectorSize, Uuid, VirtualSize};
+use diskferry::import::{ImportTarget, import_targets};
+use diskferry::place::Access;
+use diskferry::source::Limits;
+use diskferry::{Format, formats};
 
 /// Turns a disk image that one cloud or hypervisor exported into a file that another will import.
 #[derive(Parser)]

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use diskferry::{Control, Pace, Stage};
+use diskferry::Control;
+use diskferry::engine::{Pace, Stage};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 

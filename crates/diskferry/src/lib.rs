@@ -8,12 +8,13 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let (source, target) = (folder.path().join("disk.img"), folder.path().join("disk.qcow2"));
 //! # std::fs::write(&source, vec![7; 1 << 20])?;
-//! use diskferry::{Algorithm, Convert, Job, Verify, VirtualSize};
+//! use diskferry::convert::{Algorithm, Verify, VirtualSize};
+//! use diskferry::{Convert, Job};
 //!
-//! let mut convert = Convert::new(source.as_path(), target.as_path());
-//! convert.size = Some(VirtualSize::Bytes(8 << 20));
-//! convert.verify = Verify::ReadBack;
-//! convert.digests = vec![Algorithm::Sha256];
+//! let convert = Convert::new(source.as_path(), target.as_path())
+//!     .size(VirtualSize::Bytes(8 << 20))
+//!     .verify(Verify::ReadBack)
+//!     .digests([Algorithm::Sha256]);
 //! let summary = convert.run(&Job::new(0)?)?;
 //! assert_eq!((summary.source.format, summary.target.format), ("raw", "qcow2"));
 //! assert_eq!(summary.target.virtual_size, Some(8 << 20));
@@ -22,45 +23,32 @@
 //! # }
 //! ```
 //!
-//! [`OpenOptions`] opens an image with its backing chain, to look at it: [`DiskImage::info`],
-//! [`map`](DiskImage::map), [`check`](DiskImage::check), [`compare`](DiskImage::compare).
-//! [`formats`] lists what there is. No file is opened on an image's say-so beyond what the
-//! [`Policy`] allows, and what an image may ask for is bounded by [`Limits`].
+//! - [`convert`]: what a conversion can be asked for, and what it tells;
+//! - [`source`]: how images are opened, with their backing chains and out of what they are wrapped in; nothing is opened
+//!   on an image's say-so beyond what a [`Policy`](place::Policy) allows, and what it may ask for is bounded by
+//!   [`Limits`](source::Limits);
+//! - [`look`]: what can be said of one: [`info`](OpenOptions::info), [`map`](DiskImage::map),
+//!   [`check`](DiskImage::check), [`compare`](DiskImage::compare), [`digest`](Input::digest);
+//! - [`import`]: what clouds and hypervisors accept, to judge an image by it before it is uploaded;
+//! - [`format`](mod@format): the formats there are; [`place`]: where images are and go;
+//! - [`block_stream`]: the vocabulary, for whoever needs the bytes of a [disk](DiskImage::disk) themselves;
+//!   [`engine`]: what moves them.
 //!
-//! What clouds and hypervisors accept is in [`import_targets`]: a [`Preflight`] judges an image by
-//! the rules of one, and [`Convert::import`] makes one ready for it.
-//!
-//! Whoever needs the bytes themselves finds them in [`DiskImage::disk`], as the [`Disk`] of the
-//! [`block_stream`] vocabulary.
+//! The names of the paved road stand here, too.
 #![forbid(unsafe_code)]
 
-mod convert;
-mod format;
-mod import;
-mod look;
-mod place;
-mod source;
+pub mod convert;
+pub mod format;
+pub mod import;
+pub mod look;
+pub mod place;
+pub mod source;
 mod target;
 
-pub use convert::{BackupGpt, Convert, Identity, Shrink, Summary, Verify, VirtualSize};
-pub use diskferry_block_stream as block_stream;
-pub use diskferry_block_stream::{
-    Cancel, Detail, Disk, Error, ErrorKind, Limits, OptionSpec, Place, Problem, ProblemKind,
-    Progress, Remedy, Result, Side, parse_size,
-};
-pub use diskferry_codec::digest::{Algorithm, UnknownAlgorithm};
-pub use diskferry_engine::{Control, Difference, Durability, Job, Pace, Replace, Stage, Zeros};
-pub use diskferry_inspect::SectorSize;
-pub use diskferry_wrap::Choice;
-pub use format::{Compress, Format, formats};
-pub use import::{
-    Certainty, ImportTarget, Preflight, Report, Rule, Ruling, Severity, Source, Verdict,
-    import_targets,
-};
-pub use look::info::{ChainLink, DataFile, Info, SnapshotInfo, WrappedDisk};
-pub use look::map::{MapEntry, MapKind};
-pub use place::file::{Access, Location};
-pub use place::policy::Policy;
-pub use source::stream::StreamInput;
-pub use source::{Backing, DiskImage, Input, Layer, Locks, OpenOptions};
-pub use uuid::Uuid;
+pub use diskferry_block_stream::{self as block_stream, Error, ErrorKind, Result};
+pub use diskferry_engine::{self as engine, Control, Job};
+
+pub use convert::{Convert, Summary};
+pub use format::{Format, formats};
+pub use place::Location;
+pub use source::{DiskImage, Input, OpenOptions};

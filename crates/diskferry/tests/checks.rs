@@ -6,9 +6,9 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use diskferry::{
-    Backing, Control, DiskImage, ErrorKind, Input, Job, Location, OpenOptions, ProblemKind, Result,
-};
+use diskferry::look::ProblemKind;
+use diskferry::source::Backing;
+use diskferry::{Control, DiskImage, ErrorKind, Input, Job, Location, OpenOptions, Result};
 use diskferry_testkit::qemu;
 use flate2::read::GzDecoder;
 use tempfile::TempDir;
@@ -306,10 +306,10 @@ impl<'a> Tables<'a> {
 fn digest(path: &Path) -> Result<String> {
     // The data file has an absolute name: whoever makes images says where it is.
     let allow = vec![path.parent().unwrap().to_owned()];
-    let policy = diskferry::Policy::allowing(allow);
+    let policy = diskferry::place::Policy::allowing(allow);
     let options = OpenOptions::new().policy(policy);
     let image = options.open_image(&Location::from(path), &Control::default())?;
-    let algorithms = [diskferry::Algorithm::Sha256];
+    let algorithms = [diskferry::convert::Algorithm::Sha256];
     let (_, digests) = Input::Image(image).digest(&algorithms, &Job::new(1)?)?;
     Ok(digests[0].1.clone())
 }
@@ -369,7 +369,7 @@ fn qemus(path: &Path, format: &str) -> (Finding, String) {
 
 fn open(path: &Path) -> Result<DiskImage> {
     let allow = vec![path.parent().unwrap().to_owned()];
-    let policy = diskferry::Policy::allowing(allow);
+    let policy = diskferry::place::Policy::allowing(allow);
     let options = OpenOptions::new().backing(Backing::Ignored).policy(policy);
     options.open_image(&Location::from(path), &Control::default())
 }

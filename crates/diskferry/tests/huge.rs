@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use cap::Cap;
 use diskferry::block_stream::{Bytes, Kind, Plan, Result};
-use diskferry::{Control, Job, Limits, OpenOptions};
+use diskferry::source::Limits;
+use diskferry::{Control, Job, OpenOptions};
 use diskferry_block_stream::Writing as _;
 use diskferry_testkit::format::STAMP;
 use diskferry_testkit::{Model, format, within};

@@ -5,11 +5,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use diskferry::{
-    Backing, BackupGpt, Control, Convert, Difference, ErrorKind, Format, ImportTarget, Job, Limits,
-    Location, OpenOptions, Preflight, ProblemKind, Report, SectorSize, Summary, Verdict, Verify,
-    VirtualSize, import_targets,
-};
+use diskferry::convert::{BackupGpt, SectorSize, Verify, VirtualSize};
+use diskferry::import::{ImportTarget, Preflight, Report, Verdict, import_targets};
+use diskferry::look::{Difference, ProblemKind};
+use diskferry::source::{Backing, Limits};
+use diskferry::{Control, Convert, ErrorKind, Format, Job, Location, OpenOptions, Summary};
 use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::{machine, qemu};
 
@@ -783,7 +783,7 @@ fn openstacks_inspector_and_the_rules_agree_about_odd_files() {
         let file = folder.path().join(name);
         let mut convert = Convert::new(source.as_path(), file.as_path());
         (convert.to, convert.options) = (Some(format), options.to_vec());
-        convert.replace = diskferry::Replace::Allowed;
+        convert.replace = diskferry::convert::Replace::Allowed;
         convert.run(&Job::new(2).unwrap()).unwrap();
         fs::read(file).unwrap()
     };
@@ -869,7 +869,7 @@ fn the_size_that_is_judged_is_the_one_that_will_be() {
         untouched.check();
         convert.size = Some(VirtualSize::Bytes(limit - (64 << 10)));
         convert.target = folder.path().join("b.vmdk").as_path().into();
-        convert.replace = diskferry::Replace::Allowed;
+        convert.replace = diskferry::convert::Replace::Allowed;
         let summary = convert.run(&Job::new(2).unwrap()).unwrap();
         assert_eq!(summary.target.virtual_size, Some((16 << 40) - (64 << 10)));
         assert!(summary.warnings.iter().any(|text| text.contains("rounded up")), "{summary:?}");
@@ -897,7 +897,7 @@ fn a_gpt_moves_in_one_pass_as_it_does_anywhere() {
         convert.size = Some(VirtualSize::Bytes(size));
         convert.backup_gpt = BackupGpt::Moved;
         convert.verify = Verify::ReadBack;
-        convert.replace = diskferry::Replace::Allowed;
+        convert.replace = diskferry::convert::Replace::Allowed;
         convert.run(&job)
     };
     for (disk, sizes) in [

@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use diskferry::{
-    Algorithm, Cancel, Compress, Control, Convert, Format, Input, Job, Location, MapEntry, MapKind,
-    OpenOptions, Replace, Verify,
-};
+use diskferry::block_stream::Cancel;
+use diskferry::convert::{Algorithm, Replace, Verify};
+use diskferry::format::Compress;
+use diskferry::look::{MapEntry, MapKind};
+use diskferry::{Control, Convert, Format, Input, Job, Location, OpenOptions};
 use diskferry_testkit::{Model, qemu};
 
 fn text(path: &Path) -> &str {
@@ -300,8 +301,8 @@ fn external_data_files_read_as_qemu_reads_them() {
         let options = format!("data_file={},data_file_raw={raw}", text(&data));
         qemu::img(&["create", "-q", "-f", "qcow2", "-o", &options, text(&path), "3M"]);
         qemu::io(&path, "qcow2", WRITES);
-        let options =
-            OpenOptions::new().policy(diskferry::Policy::allowing([folder.path().to_owned()]));
+        let options = OpenOptions::new()
+            .policy(diskferry::place::Policy::allowing([folder.path().to_owned()]));
         let image =
             options.open_image(&Location::from(path.as_path()), &Control::default()).unwrap();
         let job = Job::new(2).unwrap();

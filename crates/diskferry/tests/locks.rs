@@ -6,10 +6,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use diskferry::{
-    Backing, Choice, Control, Convert, DiskImage, ErrorKind, Job, Location, Locks, OpenOptions,
-    Result,
-};
+use diskferry::place::Locks;
+use diskferry::source::{Backing, Choice};
+use diskferry::{Control, Convert, DiskImage, ErrorKind, Job, Location, OpenOptions, Result};
 use diskferry_testkit::child::{Bounded, Running, command};
 use diskferry_testkit::qemu;
 
@@ -60,7 +59,7 @@ fn folder() -> (tempfile::TempDir, impl Fn(&str) -> PathBuf) {
 }
 
 fn open(path: &Path, locks: Locks) -> Result<DiskImage> {
-    let policy = diskferry::Policy::allowing([path.parent().unwrap().to_owned()]);
+    let policy = diskferry::place::Policy::allowing([path.parent().unwrap().to_owned()]);
     OpenOptions::new()
         .locks(locks)
         .policy(policy)

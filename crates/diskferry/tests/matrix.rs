@@ -5,10 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use diskferry::{
-    Algorithm, Compress, Control, Convert, Difference, DiskImage, Format, Identity, Input, Job,
-    Location, OpenOptions, Uuid, Verify, VirtualSize,
-};
+use diskferry::convert::{Algorithm, Identity, Uuid, Verify, VirtualSize};
+use diskferry::format::Compress;
+use diskferry::look::Difference;
+use diskferry::{Control, Convert, DiskImage, Format, Input, Job, Location, OpenOptions};
 use diskferry_testkit::qemu;
 
 /// A kind of image.

@@ -7,9 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use diskferry::convert::{Algorithm, Identity, Replace, Uuid};
+use diskferry::place::Policy;
+use diskferry::source::Backing;
 use diskferry::{
-    Algorithm, Backing, Control, Convert, DiskImage, ErrorKind, Format, Identity, Input, Job,
-    Location, OpenOptions, Policy, Replace, Result, Uuid,
+    Control, Convert, DiskImage, ErrorKind, Format, Input, Job, Location, OpenOptions, Result,
 };
 use diskferry_testkit::{Model, qemu};
 

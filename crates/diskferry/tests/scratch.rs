@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use diskferry::{
-    Control, ErrorKind, Format, ImportTarget, Limits, Location, OpenOptions, Preflight,
-};
+use diskferry::import::{ImportTarget, Preflight};
+use diskferry::source::Limits;
+use diskferry::{Control, ErrorKind, Format, Location, OpenOptions};
 use diskferry_testkit::child::{Bounded, command};
 
 fn sh(folder: &Path, script: &str) {

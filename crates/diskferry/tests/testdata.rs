@@ -5,10 +5,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use diskferry::{
-    Algorithm, Control, Convert, ErrorKind, Input, Job, Location, OpenOptions, Replace, Result,
-    VirtualSize,
-};
+use diskferry::convert::{Algorithm, Replace, VirtualSize};
+use diskferry::{Control, Convert, ErrorKind, Input, Job, Location, OpenOptions, Result};
 use diskferry_block_stream::{Limits, Piece, Stream};
 use diskferry_vmdk::StreamOptimizedStream;
 use flate2::read::GzDecoder;

@@ -4,9 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use diskferry::convert::{Algorithm, Identity, Uuid, Verify};
+use diskferry::look::{Info, ProblemKind};
+use diskferry::source::{Choice, Limits};
 use diskferry::{
-    Algorithm, Choice, Control, Convert, DiskImage, ErrorKind, Format, Identity, Info, Input, Job,
-    Limits, Location, OpenOptions, ProblemKind, Result, Summary, Uuid, Verify,
+    Control, Convert, DiskImage, ErrorKind, Format, Input, Job, Location, OpenOptions, Result,
+    Summary,
 };
 use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::qemu;
@@ -657,7 +660,7 @@ fn written(folder: &Folder, name: &str, options: &[(&str, &str)], threads: usize
         options.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     convert.identity = Identity::default().uuid(Uuid::from_u128(7)).time(1_700_000_000);
     convert.verify = Verify::ReadBack;
-    convert.replace = diskferry::Replace::Allowed;
+    convert.replace = diskferry::convert::Replace::Allowed;
     convert.run(&Job::new(threads).unwrap()).unwrap();
     fs::read(target).unwrap()
 }

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use diskferry::{Backing, Location, Problem, ProblemKind};
+use diskferry::Location;
+use diskferry::look::{Problem, ProblemKind};
+use diskferry::source::Backing;
 use serde_json::json;
 
 use super::{Outcome, stdout};

@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
-use diskferry::{Backing, Difference, Location};
+use diskferry::Location;
+use diskferry::look::Difference;
+use diskferry::source::Backing;
 use serde_json::json;
 
 use super::{Outcome, choice, print_json, stdout, warn};

@@ -6,10 +6,11 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use diskferry::{
-    Backing, BackupGpt, Compress, Durability, Error, Identity, Info, Location, Replace, Shrink,
-    Summary, Verify, Zeros,
-};
+use diskferry::convert::{BackupGpt, Durability, Identity, Replace, Shrink, Verify, Zeros};
+use diskferry::format::Compress;
+use diskferry::look::Info;
+use diskferry::source::Backing;
+use diskferry::{Error, Location, Summary};
 
 use super::{Outcome, Pairs, print_json, stdout, unique, warn};
 use crate::args;

@@ -2,7 +2,10 @@
 
 use std::io::Write;
 
-use diskferry::{Algorithm, Backing, Location, Stage};
+use diskferry::Location;
+use diskferry::convert::Algorithm;
+use diskferry::engine::Stage;
+use diskferry::source::Backing;
 use serde_json::{Map, Value, json};
 
 use super::{Outcome, print_json, stdout, unique};

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use diskferry::{Backing, Choice, DataFile, Info, Location, SnapshotInfo, WrappedDisk};
+use diskferry::Location;
+use diskferry::look::{DataFile, Info, SnapshotInfo, WrappedDisk};
+use diskferry::source::{Backing, Choice};
 
 use super::convert::{told, virtual_size};
 use super::{Outcome, Pairs, print_json, print_table, stdout};

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use diskferry::{Backing, Control, Location, MapEntry};
+use diskferry::look::MapEntry;
+use diskferry::source::Backing;
+use diskferry::{Control, Location};
 
 use super::{Outcome, stdout};
 use crate::args;

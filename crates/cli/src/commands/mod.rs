@@ -26,7 +26,10 @@ use std::env;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::Path;
 
-use diskferry::{Algorithm, Backing, Choice, Job, Limits, Locks, OpenOptions, Policy};
+use diskferry::convert::Algorithm;
+use diskferry::place::{Locks, Policy};
+use diskferry::source::{Backing, Choice, Limits};
+use diskferry::{Job, OpenOptions};
 use serde::Serialize;
 
 use crate::args::{Source, Work};

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use diskferry::{Backing, Location, Preflight, Report, Verdict};
+use diskferry::Location;
+use diskferry::import::{Preflight, Report, Verdict};
+use diskferry::source::Backing;
 
 use super::{Outcome, Pairs, print_json, print_table, stdout};
 use crate::args;

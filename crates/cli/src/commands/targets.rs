@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use diskferry::{Certainty, ImportTarget, Severity, import_targets};
+use diskferry::import::{Certainty, ImportTarget, Severity, import_targets};
 use serde_json::{Value, json};
 
 use super::{Outcome, Pairs, print_json, print_table, stdout};

@@ -1,4 +1,19 @@
 //! A conversion from a source to a target, from top to bottom.
+//!
+//! ```
+//! # fn main() -> diskferry::Result<()> {
+//! # let folder = tempfile::tempdir()?;
+//! # let (source, target) = (folder.path().join("disk.img"), folder.path().join("disk.vhd"));
+//! # std::fs::write(&source, vec![7; 1 << 20])?;
+//! use diskferry::convert::Replace;
+//! use diskferry::{Convert, Job};
+//!
+//! let convert = Convert::new(source.as_path(), target.as_path()).replace(Replace::Allowed);
+//! let summary = convert.options([("subformat", "fixed")]).run(&Job::new(1)?)?;
+//! assert_eq!(summary.target.subformat.as_deref(), Some("fixed"));
+//! # Ok(())
+//! # }
+//! ```
 
 mod beginning;
 mod brief;
@@ -23,6 +38,11 @@ mod write;
 
 use diskferry_block_stream::{ErrorKind, Result};
 use diskferry_engine::{Job, Stage};
+
+pub use diskferry_codec::digest::{Algorithm, UnknownAlgorithm};
+pub use diskferry_engine::{Durability, Replace, Zeros};
+pub use diskferry_inspect::SectorSize;
+pub use uuid::Uuid;
 
 pub use self::request::{BackupGpt, Convert, Identity, Shrink, Verify, VirtualSize};
 pub use self::summary::Summary;

@@ -2,6 +2,13 @@
 //!
 //! Each format is a [`Row`] in a file of its own below this one, which adapts its crate. No other
 //! place lists the formats: help texts, probing, `formats` and the target's extension ask here.
+//!
+//! ```
+//! use diskferry::format::{Format, formats};
+//!
+//! assert_eq!(Format::from_name("vpc"), Some(Format::VHD));
+//! assert!(formats().iter().any(|format| format.extensions().contains(&"vmdk")));
+//! ```
 
 mod gcp;
 mod ova;
@@ -23,7 +30,8 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Image, Limits, OptionSpec, Result, Stream, Writing};
+pub use diskferry_block_stream::OptionSpec;
+use diskferry_block_stream::{Bytes, Error, Image, Limits, Result, Stream, Writing};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -3,6 +3,13 @@
 //! The rules are data, one file a target in `targets/`; each names its source and how sure it is.
 //! A rule is judged on [`facts::Facts`]: of an image as it is ([`Preflight`]), or of one as a
 //! conversion would make it, so that what cannot be made ready is refused before any work.
+//!
+//! ```
+//! use diskferry::import::{ImportTarget, import_targets};
+//!
+//! let azure = ImportTarget::from_name("azure").unwrap();
+//! assert!(import_targets().contains(&azure) && !azure.rules().is_empty());
+//! ```
 
 mod check;
 mod facts;

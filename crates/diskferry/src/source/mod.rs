@@ -1,8 +1,23 @@
 //! Opens a source: a file, a device or a pipe, out of whatever it is wrapped in, with all that it needs.
+//!
+//! ```
+//! # fn main() -> diskferry::Result<()> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("disk.img");
+//! # std::fs::write(&path, vec![7; 1 << 20])?;
+//! use diskferry::place::Policy;
+//! use diskferry::{Control, OpenOptions};
+//!
+//! let options = OpenOptions::new().policy(Policy::allowing(["/var/lib/images"])).scratch(std::env::temp_dir());
+//! let image = options.open_image(&path.as_path().into(), &Control::default())?;
+//! assert_eq!((image.format().name(), image.disk().size()), ("raw", 1 << 20));
+//! # Ok(())
+//! # }
+//! ```
 
 mod arriving;
 mod chain;
-pub mod forward;
+pub(crate) mod forward;
 mod found;
 mod image;
 mod input;
@@ -11,10 +26,10 @@ mod numbering;
 mod package;
 mod pieces;
 mod probe;
-pub mod siblings;
-pub mod stream;
-pub mod unlike;
-pub mod unwrap;
+pub(crate) mod siblings;
+pub(crate) mod stream;
+pub(crate) mod unlike;
+pub(crate) mod unwrap;
 
 use std::fs::File;
 use std::io::Seek;
@@ -23,9 +38,11 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Limits, Result};
+pub use diskferry_block_stream::Limits;
+use diskferry_block_stream::{Bytes, Error, Result};
 use diskferry_engine::Control;
-use diskferry_wrap::{Choice, Listing};
+pub use diskferry_wrap::Choice;
+use diskferry_wrap::Listing;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::found::{BACKING, Origin, Source};
@@ -37,10 +54,11 @@ use self::input::once_only;
 pub(crate) use self::input::{Written, WrittenPart};
 pub(crate) use self::named::as_it_means;
 pub(crate) use self::probe::{probe, tail};
+pub use self::stream::StreamInput;
 use crate::format::Format;
 use crate::look::info::Info;
 use crate::place::file::{self, Access, FileId, Location, Opened, STDIN, Sort};
-pub use crate::place::locks::Locks;
+use crate::place::locks::Locks;
 use crate::place::policy::Policy;
 use crate::source::unwrap::{Around, InOrderOnly, Peeled, Wanted};
 
