@@ -8,7 +8,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use diskferry_benches::{UNIT, units};
 use diskferry_block_stream::{
-    Bytes, Chunk, Disk, Form, Layout, Limits, Packed, Piece, Plan, Result, Sink, Stamp, Stream,
+    Budget, Bytes, Chunk, Disk, Form, Layout, Packed, Piece, Plan, Result, Sink, Stamp, Stream,
     Writing as _,
 };
 use diskferry_qcow2::Qcow2;
@@ -64,7 +64,7 @@ const WAYS: [Way; 6] = [
             let options = diskferry_vhd::Options::default();
             diskferry_vhd::plan(Some(size), &options, &STAMP).expect("a disk that fits")
         },
-        open: |file| Box::new(Vhd::open(file, &Limits::default()).expect("a good image")),
+        open: |file| Box::new(Vhd::open(file, &Budget::default()).expect("a good image")),
     },
     Way {
         name: "vdi",
@@ -75,7 +75,7 @@ const WAYS: [Way; 6] = [
             let options = diskferry_vdi::Options::default();
             diskferry_vdi::plan(Some(size), &options, &STAMP).expect("a disk that fits")
         },
-        open: |file| Box::new(Vdi::open(file, &Limits::default()).expect("a good image")),
+        open: |file| Box::new(Vdi::open(file, &Budget::default()).expect("a good image")),
     },
     Way {
         name: "vmdk monolithicSparse",
@@ -105,7 +105,7 @@ fn qcow2(size: u64, options: &diskferry_qcow2::Options) -> Plan {
 }
 
 fn open_qcow2(file: Arc<dyn Bytes>) -> Box<dyn Disk> {
-    Box::new(Qcow2::open(file, &Limits::default()).expect("a good image"))
+    Box::new(Qcow2::open(file, &Budget::default()).expect("a good image"))
 }
 
 fn vmdk(size: u64, subformat: &str) -> Plan {
@@ -115,7 +115,7 @@ fn vmdk(size: u64, subformat: &str) -> Plan {
 }
 
 fn open_vmdk(file: Arc<dyn Bytes>) -> Box<dyn Disk> {
-    Box::new(Vmdk::open(file, &Limits::default()).expect("a good image"))
+    Box::new(Vmdk::open(file, &Budget::default()).expect("a good image"))
 }
 
 /// Which chunks of a disk are stored.
@@ -217,8 +217,8 @@ fn reading(criterion: &mut Criterion) {
 const DATA: usize = 32 << 20;
 
 fn pass(file: &[u8], buf: &mut [u8]) {
-    let limits = Limits::default();
-    let mut stream = StreamOptimizedStream::new(file, "memory", &limits).expect("a good image");
+    let budget = Budget::default();
+    let mut stream = StreamOptimizedStream::new(file, "memory", &budget).expect("a good image");
     while stream.next(black_box(buf)).expect("a good image") != Piece::End {}
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use diskferry_benches::units;
 use diskferry_block_stream::{
-    Bytes, Cursor, Disk, Extent, Flat, Kind, Limits, Plan, Result, Stamp, Writing as _,
+    Budget, Bytes, Cursor, Disk, Extent, Flat, Kind, Plan, Result, Stamp, Writing as _,
 };
 use diskferry_codec::{HISTORY, OpenDeflater, OpenInflater};
 use diskferry_engine::{CopyOptions, Job, Source, copy};
@@ -115,11 +115,11 @@ fn written(disk: &dyn Disk, plan: Plan) -> Arc<dyn Bytes> {
 fn open(bytes: Arc<dyn Bytes>) -> Box<dyn Disk> {
     let mut head = [0; 6];
     bytes.read_at(0, &mut head).expect("more than a page");
-    let limits = Limits::default();
+    let budget = Budget::default();
     if Zvhd::probe(&head) {
-        Box::new(Zvhd::open(bytes, &limits).expect("a good image"))
+        Box::new(Zvhd::open(bytes, &budget).expect("a good image"))
     } else {
-        Box::new(Zvhd2::open(bytes, &limits).expect("a good image"))
+        Box::new(Zvhd2::open(bytes, &budget).expect("a good image"))
     }
 }
 

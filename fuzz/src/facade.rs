@@ -225,8 +225,8 @@ impl Wanted {
     }
 
     fn options(&self) -> OpenOptions {
-        let mut limits = Limits::default().with_metadata(8 << 20).with_window(16 << 20);
-        (limits.virtual_size, limits.unpacked, limits.members) = (self.most, UNPACKED, 200);
+        let limits = Limits::default().with_metadata(8 << 20).with_window(16 << 20);
+        let limits = limits.with_virtual_size(self.most).with_unpacked(UNPACKED).with_members(200);
         OpenOptions::new()
             .format(self.format)
             .disk(self.disk)

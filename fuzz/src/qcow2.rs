@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use diskferry_block_stream::{Bytes, Disk, Image, Limits, Result, Writing as _};
+use diskferry_block_stream::{Budget, Bytes, Disk, Image, Result, Writing as _};
 use diskferry_engine::{CopyOptions, Job, Source, copy};
 use diskferry_qcow2::{Options, Qcow2, plan};
 use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image, put};
@@ -25,24 +25,24 @@ pub fn tables(input: &[u8]) {
 
 /// The input is a disk, and the way it is written.
 pub fn roundtrip(input: &[u8]) {
-    any_disk(input, choose, |bytes, limits| Ok(Box::new(Qcow2::open(bytes, limits)?)));
+    any_disk(input, choose, |bytes, budget| Ok(Box::new(Qcow2::open(bytes, budget)?)));
 }
 
 /// The disk as it is, and as it was at the first few snapshots.
-fn views(bytes: Arc<dyn Bytes>, limits: &Limits) -> Views {
-    let now = open(&bytes, limits);
+fn views(bytes: Arc<dyn Bytes>, budget: &Budget) -> Views {
+    let now = open(&bytes, budget);
     let mut ids = now.as_ref().map_or(Vec::new(), |now| {
         now.snapshots().iter().map(|snapshot| snapshot.id.clone()).take(4).collect()
     });
     // What is found by an id is the first of that id.
     ids.dedup();
-    let then = ids.iter().map(|id| open(&bytes, limits)?.at_snapshot(id, limits));
+    let then = ids.iter().map(|id| open(&bytes, budget)?.at_snapshot(id, budget));
     let boxed = |image: Result<Qcow2>| image.map(|image| Box::new(image) as Box<dyn Image>);
     std::iter::once(now).chain(then).map(boxed).collect()
 }
 
-fn open(bytes: &Arc<dyn Bytes>, limits: &Limits) -> Result<Qcow2> {
-    let image = Qcow2::open(Arc::clone(bytes), limits)?;
+fn open(bytes: &Arc<dyn Bytes>, budget: &Budget) -> Result<Qcow2> {
+    let image = Qcow2::open(Arc::clone(bytes), budget)?;
     if image.data_file().is_none() {
         return Ok(image);
     }

@@ -4,7 +4,7 @@ use std::io::{Cursor, Read};
 use std::sync::{Arc, LazyLock};
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Error, ErrorKind, Image, Limits, Plan, Problem, Progress, Result,
+    Budget, Bytes, Cancel, Error, ErrorKind, Image, Limits, Plan, Problem, Progress, Result,
 };
 use diskferry_testkit::format::{STAMP, options};
 use diskferry_testkit::fuzz::{Choices, Chosen, any_disk};
@@ -64,15 +64,15 @@ fn choose(choices: &mut Choices<'_>) -> Chosen {
 }
 
 /// The disk, once the manifest was found right.
-fn open_ova(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Box<dyn Image>> {
-    let package = Package::open("a.ova", bytes, limits)?;
+fn open_ova(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Box<dyn Image>> {
+    let package = Package::open("a.ova", bytes, budget)?;
     assert!(package.is_ova());
     let report = &mut |problem: Problem| panic!("{}", problem.text);
     package.check(&Cancel::default(), &Progress::default(), report)?;
     let nothing = |_: &Candidate<'_>| Ok(Likeness::Unknown);
     let Picked { body: part, disks, .. } = package.disk(Choice::Only, &nothing)?;
     assert_eq!(disks.len(), 1);
-    Ok(Box::new(Vmdk::open(Arc::new(part), limits)?))
+    Ok(Box::new(Vmdk::open(Arc::new(part), budget)?))
 }
 
 /// Short, so that a fuzzer has many. Sparse members may be as long as they like.
@@ -121,10 +121,9 @@ fn sum(block: &mut [u8]) {
 }
 
 /// Bounds on the work.
-fn limits() -> Limits {
-    let mut limits = Limits::default().with_metadata(32 << 20).with_window(WINDOW);
-    (limits.virtual_size, limits.unpacked, limits.members) = (1 << 20, 4 << 20, 200);
-    limits
+fn budget() -> Budget {
+    let limits = Limits::default().with_metadata(32 << 20).with_window(WINDOW);
+    limits.with_virtual_size(1 << 20).with_unpacked(4 << 20).with_members(200).budget()
 }
 
 /// What the presets of xz and zstd take, and not much more: layers come to it.
@@ -135,18 +134,19 @@ fn anywhere(file: &[u8], choice: Choice) -> Result<Option<Vec<u8>>> {
     if Wrapping::of(file) != Some(Wrapping::Tar) {
         return Ok(None);
     }
-    let (limits, bytes): (Limits, Arc<dyn Bytes>) = (limits(), Arc::new(file.to_vec()));
-    if let Err(error) = survey(&bytes, &self::limits(), &Cancel::default(), &Progress::default()) {
+    let bytes: Arc<dyn Bytes> = Arc::new(file.to_vec());
+    if let Err(error) = survey(&bytes, &budget(), &Cancel::default(), &Progress::default()) {
         refused(&error);
     }
-    let package = Package::open("archive", bytes, &limits)?;
+    let budget = budget();
+    let package = Package::open("archive", bytes, &budget)?;
     package.check(&Cancel::default(), &Progress::default(), &mut |_: Problem| {})?;
     if let Ok(Picked { disks, .. }) = package.disk(Choice::First, &judge) {
         listed_alike(file, &disks);
     }
     let Picked { body: part, disks, .. } = package.disk(choice, &judge)?;
     assert!(disks.len() <= 256 || !package.is_ova());
-    limits.check_virtual_size(part.len())?;
+    budget.limits().check_virtual_size(part.len())?;
     let mut content = vec![0xee; part.len() as usize];
     part.read_at(0, &mut content)?;
     let mut at = 0;
@@ -164,7 +164,7 @@ fn anywhere(file: &[u8], choice: Choice) -> Result<Option<Vec<u8>>> {
 /// In order, an archive has the same disks in the same order.
 fn listed_alike(file: &[u8], disks: &[Found]) {
     let names = |disks: &[Found]| disks.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
-    match list_disks(Peek::new(Cursor::new(file.to_vec())), &in_order_judge(), &limits()) {
+    match list_disks(Peek::new(Cursor::new(file.to_vec())), &in_order_judge(), &budget()) {
         Ok(listing) => assert_eq!(names(&listing.disks), names(disks)),
         Err(error) => refused(&error),
     }
@@ -186,28 +186,28 @@ fn in_order_judge() -> Arc<dyn Judge> {
 
 /// The disk under all wrappers, or the file itself.
 fn in_order(file: Vec<u8>, choice: Choice, holes: bool) -> Result<Vec<u8>> {
-    let limits = limits();
-    let read = in_order_within(&limits, file, choice, holes);
-    limits.take_window("a window", 0, WINDOW).expect("all windows were given back");
+    let budget = budget();
+    let read = in_order_within(&budget, file, choice, holes);
+    budget.window().widen("a window", WINDOW).expect("all windows were given back");
     read
 }
 
 fn in_order_within(
-    limits: &Limits,
+    budget: &Budget,
     file: Vec<u8>,
     mut choice: Choice,
     holes: bool,
 ) -> Result<Vec<u8>> {
     let mut peek = Peek::new(Cursor::new(file));
-    for _ in 0..limits.nesting {
+    for _ in 0..budget.limits().nesting {
         match Wrapping::of(peek.peek(Wrapping::HEAD)?) {
             None => break,
             Some(Wrapping::Packed(wrapper)) => {
-                peek = Peek::new(Unpacking::new(wrapper, peek, limits));
+                peek = Peek::new(Unpacking::new(wrapper, peek, budget));
             }
             Some(Wrapping::Tar) => {
-                let inside = find_disk(peek, choice, &in_order_judge(), limits)?.body;
-                limits.check_virtual_size(inside.size)?;
+                let inside = find_disk(peek, choice, &in_order_judge(), budget)?.body;
+                budget.limits().check_virtual_size(inside.size)?;
                 peek = inside.content;
                 choice = Choice::First;
             }
@@ -217,12 +217,12 @@ fn in_order_within(
     let mut buf = vec![0xee; 5000];
     loop {
         let zeros = if holes { peek.hole()? } else { 0 };
-        limits.check_virtual_size((content.len() as u64).saturating_add(zeros))?;
+        budget.limits().check_virtual_size((content.len() as u64).saturating_add(zeros))?;
         content.resize(content.len() + zeros as usize, 0);
         match peek.read(&mut buf)? {
             0 if zeros == 0 => return Ok(content),
             count => content.extend_from_slice(&buf[..count]),
         }
-        limits.check_virtual_size(content.len() as u64)?;
+        budget.limits().check_virtual_size(content.len() as u64)?;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use diskferry_block_stream::{Bytes, Limits, Writing};
+use diskferry_block_stream::{Budget, Bytes, Writing};
 use diskferry_testkit::format::{STAMP, options};
 use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image, put, view};
 use diskferry_vhd::{Vhd, plan};
@@ -37,7 +37,7 @@ pub fn tables(input: &[u8]) {
 
 /// The input is a disk, and the way it is written.
 pub fn roundtrip(input: &[u8]) {
-    any_disk(input, choose, |bytes, limits| Ok(Box::new(Vhd::open(bytes, limits)?)));
+    any_disk(input, choose, |bytes, budget| Ok(Box::new(Vhd::open(bytes, budget)?)));
 }
 
 /// Options as an input chooses them.
@@ -56,8 +56,8 @@ fn choose(choices: &mut Choices<'_>) -> Chosen {
     }
 }
 
-fn views(bytes: Arc<dyn Bytes>, limits: &Limits) -> Views {
-    view(Vhd::open(bytes, limits))
+fn views(bytes: Arc<dyn Bytes>, budget: &Budget) -> Views {
+    view(Vhd::open(bytes, budget))
 }
 
 const FOOTER: usize = 512;

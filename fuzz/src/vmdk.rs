@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
 use diskferry_block_stream::{
-    Bytes, Disk, ErrorKind, Image, Limits, Piece, Result, Stream, Writing as _,
+    Budget, Bytes, Disk, ErrorKind, Image, Limits, Piece, Result, Stream, Writing as _,
 };
 use diskferry_testkit::fuzz::{Choices, Chosen, Views, any_disk, any_image, put, view};
 use diskferry_testkit::{Model, Texture};
@@ -34,12 +34,12 @@ pub fn tables(input: &[u8]) {
 /// The input is a descriptor: what is read of it can be written and read again, and it is the
 /// descriptor of an image, or refused.
 pub fn descriptor(input: &[u8]) {
-    if let Ok(descriptor) = Descriptor::parse(input, &limits()) {
+    if let Ok(descriptor) = Descriptor::parse(input, &budget()) {
         // A quotation mark in a name that has none around it can be read, and not be written.
         for line in descriptor.extents().iter().filter(|line| !line.name.contains('"')) {
             let written = line.to_string();
             // Where no line ends with LF, CR ends one; a name may have CR in it.
-            let again = Descriptor::parse(format!("{written}\n").as_bytes(), &limits());
+            let again = Descriptor::parse(format!("{written}\n").as_bytes(), &budget());
             let again = again.unwrap_or_else(|error| panic!("{line:?}: {error}"));
             let kept = again.extents().first().expect("an extent's line");
             assert_eq!(kept.to_string(), written, "{line:?}");
@@ -59,15 +59,15 @@ pub fn stream(input: &[u8]) {
         _ => panic!("{:?}, and {:?} slice by slice", whole.err(), trickled.err()),
     }
     // A table may still be wrong where the grains' own markers are right.
-    if let (Ok((passed, _)), Ok(image)) = (whole, Vmdk::open(Arc::new(input.to_vec()), &limits())) {
+    if let (Ok((passed, _)), Ok(image)) = (whole, Vmdk::open(Arc::new(input.to_vec()), &budget())) {
         assert_eq!(image.size(), passed, "by position it has another size");
     }
 }
 
 /// The input is a disk, and the way it is written.
 pub fn roundtrip(input: &[u8]) {
-    any_disk(input, choose, |bytes, limits| {
-        let image = Vmdk::open(Arc::clone(&bytes), limits)?;
+    any_disk(input, choose, |bytes, budget| {
+        let image = Vmdk::open(Arc::clone(&bytes), budget)?;
         if image.describe().compression.is_some() {
             let passed = run(to_vec(&bytes).as_slice(), 70_000).map(|(passed, _)| passed);
             assert_eq!(passed, Ok(image.size()), "as a stream");
@@ -76,20 +76,20 @@ pub fn roundtrip(input: &[u8]) {
     });
 }
 
-fn limits() -> Limits {
-    Limits::default().with_metadata(8 << 20)
+fn budget() -> Budget {
+    Limits::default().with_metadata(8 << 20).budget()
 }
 
 /// The image, with good files for whatever it names.
-fn views(bytes: Arc<dyn Bytes>, limits: &Limits) -> Views {
-    view(open(bytes, limits))
+fn views(bytes: Arc<dyn Bytes>, budget: &Budget) -> Views {
+    view(open(bytes, budget))
 }
 
-fn open(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Vmdk> {
-    let image = Vmdk::open(bytes, limits)?;
+fn open(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Vmdk> {
+    let image = Vmdk::open(bytes, budget)?;
     let needed = image.extents_needed().len();
     let files = (0..needed).map(|index| Arc::clone(&EXTENTS[index % EXTENTS.len()])).collect();
-    image.with_extents(files, limits)
+    image.with_extents(files, budget)
 }
 
 /// Files of 256 KiB of disk: flat, and an extent of each kind.
@@ -154,7 +154,7 @@ fn run(reader: impl Read + Send, buffer: usize) -> Result<(u64, Vec<u8>), String
         assert!(honest.contains(&kind), "{kind:?} is no way to refuse a stream: {error}");
         error.to_string()
     };
-    let mut stream = StreamOptimizedStream::new(reader, "pipe", &limits()).map_err(refused)?;
+    let mut stream = StreamOptimizedStream::new(reader, "pipe", &budget()).map_err(refused)?;
     let said = stream.size();
     let (mut buf, mut first, mut passed) = (vec![0xa5; buffer], Vec::new(), 0);
     loop {

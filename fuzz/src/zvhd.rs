@@ -5,8 +5,8 @@ use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Disk, ErrorKind, Image, Limits, Piece, Plan, Problem, Progress, Result, Stamp,
-    Stream, Writing as _,
+    Budget, Bytes, Cancel, Disk, ErrorKind, Image, Limits, Piece, Plan, Problem, Progress, Result,
+    Stamp, Stream, Writing as _,
 };
 use diskferry_engine::{CopyOptions, Job, Source, copy};
 use diskferry_testkit::fuzz::{Choices, Chosen, any_disk, any_image, put};
@@ -16,7 +16,7 @@ use diskferry_zvhd::zvhd2::{self, Zvhd2, Zvhd2Stream};
 
 /// The input is an image, in a file and in a pipe.
 pub fn read(input: &[u8]) {
-    any_image(input, |bytes, limits| vec![open(bytes, limits)]);
+    any_image(input, |bytes, budget| vec![open(bytes, budget)]);
     through_a_pipe(input);
 }
 
@@ -32,33 +32,33 @@ pub fn tables(input: &[u8]) {
 
 /// The input is a disk, and the way it is written.
 pub fn roundtrip(input: &[u8]) {
-    any_disk(input, choose, |bytes, limits| {
-        let image = open(bytes, limits)?;
+    any_disk(input, choose, |bytes, budget| {
+        let image = open(bytes, budget)?;
         Ok(Box::new(Original(image)))
     });
 }
 
-fn open(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Box<dyn Image>> {
+fn open(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Box<dyn Image>> {
     let mut head = [0; 6];
     let length = bytes.len().min(6) as usize;
     bytes.read_at(0, &mut head[..length])?;
     if Zvhd2::probe(&head) {
-        return Ok(Box::new(Zvhd2::open(bytes, limits)?));
+        return Ok(Box::new(Zvhd2::open(bytes, budget)?));
     }
-    Ok(Box::new(Zvhd::open(bytes, limits)?))
+    Ok(Box::new(Zvhd::open(bytes, budget)?))
 }
 
 /// A pipe gives the disk that the file is, or an error; where the file is good, only an unsupported
 /// order of its parts, or a first page that the last one contradicts.
 fn through_a_pipe(input: &[u8]) {
-    let limits = || Limits::default().with_metadata(8 << 20);
+    let budget = || Limits::default().with_metadata(8 << 20).budget();
     let reader = Cursor::new(input);
     let stream: Result<Box<dyn Stream + '_>> = if Zvhd2::probe(input) {
-        Zvhd2Stream::new(reader, "pipe", &limits()).map(|stream| Box::new(stream) as _)
+        Zvhd2Stream::new(reader, "pipe", &budget()).map(|stream| Box::new(stream) as _)
     } else {
-        ZvhdStream::new(reader, "pipe", &limits()).map(|stream| Box::new(stream) as _)
+        ZvhdStream::new(reader, "pipe", &budget()).map(|stream| Box::new(stream) as _)
     };
-    let disk = open(Arc::new(input.to_vec()), &limits());
+    let disk = open(Arc::new(input.to_vec()), &budget());
     let Ok(mut stream) = stream else { return };
     let mut cursor =
         disk.as_ref().ok().map(|disk| disk.cursor().expect("a cursor of bytes in memory"));

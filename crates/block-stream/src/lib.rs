@@ -7,12 +7,13 @@
 //! - [`Plan`] is a format's answer to "how would you store a disk of this size?". It does no I/O:
 //!   the engine owns threads, memory, order and errors.
 //!   A format's options are its [`Writing`], which makes one.
-//! - [`Error`] says what, where and why, and a [`Remedy`] what helps; [`Limits`] bounds what an image may ask for;
-//!   [`Cancel`] and [`Progress`] connect a running job with whoever started it.
+//! - [`Error`] says what, where and why, and a [`Remedy`] what helps; [`Limits`] bounds what an image may ask for, and
+//!   a [`Budget`] keeps account of it; [`Cancel`] and [`Progress`] connect a running job with whoever started it.
 //!
 //! All positions and lengths are bytes unless a name says otherwise.
 #![forbid(unsafe_code)]
 
+mod budget;
 mod bytes;
 mod describe;
 mod disk;
@@ -25,6 +26,7 @@ mod remedy;
 mod walk;
 mod writing;
 
+pub use budget::{Budget, Held, Spent, Window};
 pub use bytes::{Bytes, Run};
 pub use describe::{Description, Detail, Problem, ProblemKind, Snapshot};
 pub use disk::{

@@ -1,23 +1,30 @@
 //! How much an image may ask for.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Budget, Error, Result};
 
 /// Bounds on what opening and reading one image, with its whole chain and all that it is wrapped in,
 /// may take.
 ///
-/// Clones share one budget. The defaults let every honest image of up to 64 TiB through. Each has the name by
-/// which [`set`](Self::set) and messages call it.
-#[derive(Clone, Debug)]
+/// Plain data: whoever opens an image with them gives it a [`budget`](Self::budget) of its own. The defaults let
+/// every honest image of up to 64 TiB through. Each has the name by which [`set`](Self::set), messages and what
+/// is stored call it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Limits {
-    metadata: Arc<AtomicU64>,
-    windows: Arc<Windows>,
+    /// `metadata`: memory for tables, in bytes.
+    pub metadata: u64,
+    /// `window`: memory for what decompressors remember of what they gave, in bytes; [`MOST_WINDOW`](Self::MOST_WINDOW)
+    /// at most.
+    pub window: u64,
     /// `depth`: layers of a backing chain.
+    #[serde(rename = "depth")]
     pub chain_depth: u32,
     /// `size`: the largest virtual size in bytes. Sparse images may well say that they are larger than what
     /// they are stored on; but none is useful that no file system has room for.
+    #[serde(rename = "size")]
     pub virtual_size: u64,
     /// `nesting`: wrappers around wrappers: a tar in a gzip file is two.
     pub nesting: u32,
@@ -34,18 +41,13 @@ pub struct Limits {
     pub files: u32,
 }
 
-/// Memory for what decompressors remember of what they gave.
-#[derive(Debug)]
-struct Windows {
-    most: u64,
-    taken: AtomicU64,
-}
-
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            metadata: Arc::new(AtomicU64::new(Self::METADATA)),
-            windows: Arc::new(Windows { most: Self::WINDOW, taken: AtomicU64::new(0) }),
+            // qemu refuses an L1 table above 32 MiB; this holds several layers of that size.
+            metadata: 256 << 20,
+            // The strongest presets of xz and zstd take 64 and 128 MiB.
+            window: 256 << 20,
             chain_depth: 64,
             virtual_size: 1 << 50,
             nesting: 4,
@@ -73,32 +75,47 @@ pub const LIMITS: &[(&str, &str, bool)] = &[
 ];
 
 impl Limits {
-    /// The default budget for tables held in memory, in bytes.
-    ///
-    /// qemu refuses an L1 table above 32 MiB; this holds several layers of that size.
-    pub const METADATA: u64 = 256 << 20;
-
-    /// The default of `window`, in bytes. The strongest presets of xz and zstd take 64 and 128 MiB.
-    pub const WINDOW: u64 = 256 << 20;
-
     /// The largest `window`, in bytes: xz has no larger dictionary.
     pub const MOST_WINDOW: u64 = 4 << 30;
 
-    /// Limits with another budget for tables held in memory, in bytes.
+    /// With another bound on the memory for tables, in bytes.
     #[must_use]
-    pub fn with_metadata(self, bytes: u64) -> Self {
-        Self { metadata: Arc::new(AtomicU64::new(bytes)), ..self }
+    pub fn with_metadata(mut self, bytes: u64) -> Self {
+        self.metadata = bytes;
+        self
     }
 
-    /// Limits with another budget for the windows of decompressors, in bytes, of which nothing is taken yet.
+    /// With another bound on the windows of decompressors, in bytes.
     #[must_use]
-    pub fn with_window(self, bytes: u64) -> Self {
-        Self { windows: Arc::new(Windows { most: bytes, taken: AtomicU64::new(0) }), ..self }
+    pub fn with_window(mut self, bytes: u64) -> Self {
+        self.window = bytes;
+        self
     }
 
-    /// `window`: the budget for the windows of decompressors, in bytes.
-    pub fn window(&self) -> u64 {
-        self.windows.most
+    /// With another bound on the virtual size, in bytes.
+    #[must_use]
+    pub fn with_virtual_size(mut self, bytes: u64) -> Self {
+        self.virtual_size = bytes;
+        self
+    }
+
+    /// With another bound on what a compressed file may unpack to, in bytes.
+    #[must_use]
+    pub fn with_unpacked(mut self, bytes: u64) -> Self {
+        self.unpacked = bytes;
+        self
+    }
+
+    /// With another bound on the members of an archive.
+    #[must_use]
+    pub fn with_members(mut self, members: u32) -> Self {
+        self.members = members;
+        self
+    }
+
+    /// What one opening may take: a budget of its own, of which nothing is spent.
+    pub fn budget(&self) -> Budget {
+        Budget::new(self.clone())
     }
 
     /// Sets the limit of this name, which is one of [`LIMITS`], to a number, or to a size as
@@ -122,8 +139,8 @@ impl Limits {
                 "window" if bytes > Self::MOST_WINDOW => {
                     return Err(Error::misuse("the limit 'window' is 4G at most"));
                 }
-                "window" => *self = self.clone().with_window(bytes),
-                _ => *self = self.clone().with_metadata(bytes),
+                "window" => self.window = bytes,
+                _ => self.metadata = bytes,
             }
             return Ok(());
         }
@@ -144,56 +161,6 @@ impl Limits {
     /// A `Limit` error: what there is too much of, and the name of the limit that is reached.
     pub fn reached(name: &'static str, what: impl std::fmt::Display) -> Error {
         Error::limit(format!("{what}; --limit {name}=… sets another bound"))
-    }
-
-    /// Takes `bytes` of table memory from the budget, before they are allocated.
-    ///
-    /// # Errors
-    /// `Limit` when the budget does not hold that much any more.
-    pub fn spend(&self, what: &'static str, bytes: u64) -> Result<usize> {
-        self.metadata
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes))
-            .ok()
-            .and_then(|_| usize::try_from(bytes).ok())
-            .ok_or_else(|| {
-                let what = format!("{what} takes {bytes} bytes, past the bound on table memory");
-                Self::reached("metadata", what)
-            })
-    }
-
-    /// Gives back what [`spend`](Self::spend) took for memory that is free again.
-    pub fn refund(&self, bytes: u64) {
-        self.metadata.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Takes what makes the window of a decompressor `bytes` large, which is `now` so far, before it is. All that are
-    /// there at a time, of all layers of wrappers, are counted together.
-    ///
-    /// # Errors
-    /// `Limit` when there is not as much left; it says what wants it, and the bound that would do.
-    pub fn take_window(&self, what: impl std::fmt::Display, now: u64, bytes: u64) -> Result<()> {
-        let Windows { most, taken } = &*self.windows;
-        let more = bytes.saturating_sub(now);
-        let all = |taken: u64| taken.checked_add(more).filter(|all| all <= most);
-        taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, all).map(drop).map_err(|taken| {
-            let beside = match taken.saturating_sub(now) {
-                0 => String::new(),
-                others => format!(" beside {others} of others"),
-            };
-            let advice = match taken.saturating_add(more).div_ceil(1 << 20) {
-                wanted if wanted > Self::MOST_WINDOW >> 20 => "no bound may be as large".to_owned(),
-                wanted if wanted.is_multiple_of(1024) => {
-                    format!("--limit window={}G reads it", wanted / 1024)
-                }
-                wanted => format!("--limit window={wanted}M reads it"),
-            };
-            Error::limit(format!("{what}{beside}, past the bound of {most}; {advice}"))
-        })
-    }
-
-    /// Gives back what [`take_window`](Self::take_window) took.
-    pub fn give_window_back(&self, bytes: u64) {
-        self.windows.taken.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// # Errors
@@ -219,6 +186,8 @@ mod tests {
             limits.set(name, "7").unwrap();
         }
         let Limits {
+            metadata,
+            window,
             chain_depth,
             virtual_size,
             nesting,
@@ -227,58 +196,15 @@ mod tests {
             ratio,
             extents,
             files,
-            ..
-        } = limits.clone();
+        } = limits;
         assert_eq!([chain_depth, nesting, members, extents, files], [7; 5]);
-        assert_eq!([virtual_size, unpacked, ratio], [7; 3]);
-        assert_eq!(limits.window(), 7);
-        assert_eq!(limits.spend("a table", 7).unwrap(), 7);
-        let error = limits.spend("a table", 1).unwrap_err().to_string();
-        assert!(error.contains("--limit metadata="), "{error}");
+        assert_eq!([metadata, window, virtual_size, unpacked, ratio], [7; 5]);
         limits.set("size", "2T").unwrap();
         assert_eq!(limits.virtual_size, 2 << 40);
         for (name, value) in
             [("depth", "2K"), ("size", "big"), ("width", "1"), ("files", "-1"), ("window", "4097M")]
         {
             assert!(limits.set(name, value).is_err(), "{name}={value}");
-        }
-    }
-
-    #[test]
-    fn windows_are_counted_together_and_the_bound_that_does_is_named() {
-        let limits = Limits::default();
-        let deeper = limits.clone();
-        limits.take_window("a window of 128 MiB", 0, 128 << 20).unwrap();
-        deeper.take_window("a window of 128 MiB", 0, 128 << 20).unwrap();
-        let told = |limits: &Limits, bytes: u64| {
-            let error = limits.take_window("a window", 0, bytes).unwrap_err();
-            assert_eq!(error.kind(), crate::ErrorKind::Limit);
-            error.to_string()
-        };
-        let by_others = told(&limits, 1);
-        assert!(
-            by_others
-                .ends_with("of others, past the bound of 268435456; --limit window=257M reads it"),
-            "{by_others}"
-        );
-        // What it has itself is not taken twice, nor another's.
-        let wider = limits.take_window("a window", 128 << 20, 200 << 20).unwrap_err().to_string();
-        assert!(wider.contains("beside 134217728 of others"), "{wider}");
-        assert!(wider.ends_with("--limit window=328M reads it"), "{wider}");
-        limits.give_window_back(128 << 20);
-        deeper.take_window("a window", 0, 1).unwrap();
-        deeper.give_window_back(1);
-        deeper.give_window_back(128 << 20);
-        for (bytes, advice) in [
-            ((256 << 20) + 1, "--limit window=257M reads it"),
-            (2 << 30, "--limit window=2G reads it"),
-            (3 << 29, "--limit window=1536M reads it"),
-            (4 << 30, "--limit window=4G reads it"),
-            ((4 << 30) + 1, "no bound may be as large"),
-            (u64::MAX, "no bound may be as large"),
-        ] {
-            let told = told(&limits, bytes);
-            assert!(told.ends_with(advice) && told.contains("the bound of 268435456"), "{told}");
         }
     }
 }

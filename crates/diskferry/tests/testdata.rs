@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use diskferry::convert::{Algorithm, Replace, VirtualSize};
 use diskferry::{Control, Convert, ErrorKind, Input, Job, Location, OpenOptions, Result};
-use diskferry_block_stream::{Limits, Piece, Stream};
+use diskferry_block_stream::{Budget, Piece, Stream};
 use diskferry_vmdk::StreamOptimizedStream;
 use flate2::read::GzDecoder;
 use tempfile::TempDir;
@@ -199,7 +199,7 @@ fn a_stream_optimized_vmdk_reads_the_same_from_a_pipe() {
 /// Reads the file as a streamOptimized image that arrives through a pipe.
 fn from_a_pipe(path: &Path) -> Result<Vec<u8>> {
     let file = fs::File::open(path).unwrap();
-    let mut stream = StreamOptimizedStream::new(file, "pipe", &Limits::default())?;
+    let mut stream = StreamOptimizedStream::new(file, "pipe", &Budget::default())?;
     let (mut all, mut buf) = (Vec::new(), vec![0; 100_000]);
     loop {
         match stream.next(&mut buf)? {

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Cancel, Limits, Progress};
+use diskferry_block_stream::{Budget, Cancel, Progress};
 use diskferry_inspect::{
     Architecture, ContentKind, GptState, Inspection, Role, System, TableKind, inspect, usage,
 };
@@ -12,7 +12,7 @@ use diskferry_qcow2::Qcow2;
 
 fn open() -> Qcow2 {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/real-disk.qcow2");
-    Qcow2::open(Arc::new(std::fs::read(path).unwrap()), &Limits::default()).unwrap()
+    Qcow2::open(Arc::new(std::fs::read(path).unwrap()), &Budget::default()).unwrap()
 }
 
 fn inspected() -> Inspection {

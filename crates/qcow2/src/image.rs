@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, ParentRef,
+    Budget, Bytes, Cancel, Cursor, Description, Detail, Disk, Error, Held, Image, Order, ParentRef,
     Problem, Progress, Result, Snapshot,
 };
 
@@ -19,11 +19,11 @@ use crate::wire;
 /// An opened qcow2 image: one layer, as it is now or as it was at a snapshot.
 pub struct Qcow2 {
     pub(crate) header: Header,
-    pub(crate) snapshots: Vec<SnapshotEntry>,
+    pub(crate) snapshots: Held<Vec<SnapshotEntry>>,
     /// The snapshots as callers see them.
     listed: Vec<Snapshot>,
     /// The L1 table of what is read.
-    pub(crate) l1: Vec<u64>,
+    pub(crate) l1: Held<Vec<u64>>,
     /// An L2 table that two of its entries lead to. Such a disk can be checked, and not read: in a small file it
     /// could have more extents than anybody can walk through.
     pub(crate) shared_table: Option<u64>,
@@ -50,17 +50,17 @@ impl Qcow2 {
     /// # Errors
     /// `Damaged` when these contradict each other or the file's length, `Unsupported` for encrypted
     /// images and for features unknown here, `Limit` for tables past the bounds, `Io`.
-    pub fn open(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    pub fn open(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let name = bytes.name().to_owned();
-        Self::read(bytes, limits).map_err(|error| error.doing("opening").in_file(&name))
+        Self::read(bytes, budget).map_err(|error| error.doing("opening").in_file(&name))
     }
 
-    fn read(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    fn read(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let header = Header::read(bytes.as_ref())?;
-        limits.check_virtual_size(header.size)?;
-        let snapshots = snapshot::read(bytes.as_ref(), &header, limits)?;
-        let l1 = read_l1(bytes.as_ref(), &header, header.l1, header.size, limits)?;
-        let shared_table = shared_table(&l1, limits)?;
+        budget.limits().check_virtual_size(header.size)?;
+        let snapshots = snapshot::read(bytes.as_ref(), &header, budget)?;
+        let l1 = read_l1(bytes.as_ref(), &header, header.l1, header.size, budget)?;
+        let shared_table = shared_table(&l1, budget)?;
         Ok(Self {
             size: header.size,
             shared_table,
@@ -98,7 +98,7 @@ impl Qcow2 {
     ///
     /// # Errors
     /// `Misuse` when there is none of that name, else as for [`open`](Self::open).
-    pub fn at_snapshot(self, name: &str, limits: &Limits) -> Result<Self> {
+    pub fn at_snapshot(self, name: &str, budget: &Budget) -> Result<Self> {
         let found = self
             .snapshots
             .iter()
@@ -114,10 +114,11 @@ impl Qcow2 {
             .in_file(&file));
         };
         let size = found.listed.size.unwrap_or(self.header.size);
-        let l1 = limits
+        let l1 = budget
+            .limits()
             .check_virtual_size(size)
-            .and_then(|()| read_l1(self.files[0].as_ref(), &self.header, found.l1, size, limits))
-            .and_then(|l1| Ok((shared_table(&l1, limits)?, l1)))
+            .and_then(|()| read_l1(self.files[0].as_ref(), &self.header, found.l1, size, budget))
+            .and_then(|l1| Ok((shared_table(&l1, budget)?, l1)))
             .map_err(|error| error.doing("opening a snapshot").in_file(&file))?;
         let (shared_table, l1) = l1;
         Ok(Self { l1, shared_table, size, ..self })
@@ -149,8 +150,8 @@ fn read_l1(
     header: &Header,
     place: TablePlace,
     size: u64,
-    limits: &Limits,
-) -> Result<Vec<u64>> {
+    budget: &Budget,
+) -> Result<Held<Vec<u64>>> {
     let entries = u64::from(place.entries);
     let length = entries * 8;
     if length > L1_MAX {
@@ -160,23 +161,23 @@ fn read_l1(
         return Err(Damage::L1TooSmall { entries, size }.into());
     }
     if entries == 0 {
-        return Ok(Vec::new());
+        return Ok(budget.hold(Vec::new()));
     }
     check_place(bytes, header, "L1 table", place.offset, length)?;
-    let mut table = vec![0; limits.spend("the L1 table", length)?];
+    let spent = budget.spend("the L1 table", length)?;
+    let mut table = vec![0; spent.bytes()];
     bytes.read_at(place.offset, &mut table)?;
-    Ok(wire::entries(&table))
+    Ok(spent.on(wire::entries(&table)))
 }
 
 /// An L2 table that more than one entry leads to. No program makes such: a write to one part of the disk
 /// would show in another.
-fn shared_table(l1: &[u64], limits: &Limits) -> Result<Option<u64>> {
+fn shared_table(l1: &[u64], budget: &Budget) -> Result<Option<u64>> {
     let length = size_of_val(l1) as u64;
-    limits.spend("the L1 table", length)?;
+    let _spent = budget.spend("the L1 table", length)?;
     let mut tables: Vec<u64> =
         l1.iter().map(|entry| l2_offset(*entry)).filter(|at| *at != 0).collect();
     tables.sort_unstable();
-    limits.refund(length);
     Ok(tables.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]))
 }
 

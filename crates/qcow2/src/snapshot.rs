@@ -2,7 +2,7 @@
 //!
 //! Source: QEMU, `docs/interop/qcow2.rst`, "Snapshots".
 
-use diskferry_block_stream::{Bytes, Limits, Result, Snapshot};
+use diskferry_block_stream::{Budget, Bytes, Held, Result, Snapshot};
 
 use crate::damage::Damage;
 use crate::header::{Header, TablePlace};
@@ -26,26 +26,32 @@ const EXTRA_MAX: u32 = 1024;
 pub(crate) fn read(
     bytes: &dyn Bytes,
     header: &Header,
-    limits: &Limits,
-) -> Result<Vec<SnapshotEntry>> {
+    budget: &Budget,
+) -> Result<Held<Vec<SnapshotEntry>>> {
+    let mut entries = budget.hold(Vec::new());
     if header.snapshots == 0 {
-        return Ok(Vec::new());
+        return Ok(entries);
     }
     if header.snapshots > SNAPSHOTS_MAX {
         return Err(Damage::TooManySnapshots(header.snapshots).into());
     }
     check_place(bytes, header, "snapshot table", header.snapshots_offset, 0)?;
-    let mut entries = Vec::new();
     let mut at = header.snapshots_offset;
     for index in 0..header.snapshots {
-        let entry = read_entry(bytes, limits, index, at)?;
+        let entry = read_entry(bytes, &mut entries, index, at)?;
         at += entry.length;
         entries.push(entry);
     }
     Ok(entries)
 }
 
-fn read_entry(bytes: &dyn Bytes, limits: &Limits, index: u32, at: u64) -> Result<SnapshotEntry> {
+/// Reads the entry at `at`; its memory is spent on the list that it will be in.
+fn read_entry(
+    bytes: &dyn Bytes,
+    list: &mut Held<Vec<SnapshotEntry>>,
+    index: u32,
+    at: u64,
+) -> Result<SnapshotEntry> {
     let mut fixed = [0; wire::SNAPSHOT];
     let past_end = |length: u64| at.checked_add(length).is_none_or(|end| end > bytes.len());
     if past_end(wire::SNAPSHOT as u64) {
@@ -59,7 +65,8 @@ fn read_entry(bytes: &dyn Bytes, limits: &Limits, index: u32, at: u64) -> Result
     if raw.extra_length > EXTRA_MAX || past_end(length) {
         return Err(Damage::Snapshot { index, at, extra: raw.extra_length }.into());
     }
-    let mut rest = vec![0; limits.spend("the list of snapshots", variable as u64)?];
+    list.spend("the list of snapshots", variable as u64)?;
+    let mut rest = vec![0; variable];
     bytes.read_at(at + wire::SNAPSHOT as u64, &mut rest)?;
     let (extra, strings) = rest.split_at(raw.extra_length as usize);
     let (state_size, size) = wire::snapshot_extra(extra);

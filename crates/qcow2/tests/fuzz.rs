@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use diskferry_block_stream::{Disk, ErrorKind, Limits};
+use diskferry_block_stream::{Budget, Disk, ErrorKind};
 use diskferry_qcow2::Qcow2;
 use diskferry_testkit::fuzz::kept;
 use diskferry_testkit::{format, within};
@@ -54,7 +54,7 @@ fn a_check_looks_at_each_table_once() {
         put(0x1000 + 8 * n, &0xD000_u64.to_be_bytes());
     }
     let length = image.len();
-    let image = Qcow2::open(Arc::new(image), &Limits::default()).unwrap();
+    let image = Qcow2::open(Arc::new(image), &Budget::default()).unwrap();
     let mut texts = Vec::new();
     within(Duration::from_secs(60), "checking", || {
         format::check(&image, &mut |problem| texts.push(problem.text))

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, ErrorKind, Kind, Limits, Result, Writing as _};
+use diskferry_block_stream::{Budget, Bytes, Disk, ErrorKind, Kind, Result, Writing as _};
 use diskferry_qcow2::{Options, Qcow2, plan};
 use diskferry_testkit::format::{self, problems};
 use diskferry_testkit::{Model, Texture, laws};
@@ -17,7 +17,7 @@ fn options(text: &str) -> Options {
 }
 
 fn open(bytes: Arc<dyn Bytes>, size: u64) -> Result<Arc<dyn Disk>> {
-    format::asked_for(Qcow2::open(bytes, &Limits::default())?, size, 512)
+    format::asked_for(Qcow2::open(bytes, &Budget::default())?, size, 512)
 }
 
 fn write(text: &str, model: &Model) -> Arc<dyn Bytes> {
@@ -84,7 +84,7 @@ fn an_image_cut_short_is_damaged_or_whole() {
     for text in ["cluster_size=4K", "cluster_size=4K,c", "extended_l2=on,cluster_size=16K"] {
         let model = Model::random(8, 600 << 10, 512);
         let open = |bytes| -> Result<Arc<dyn Disk>> {
-            Ok(Arc::new(Qcow2::open(bytes, &Limits::default())?))
+            Ok(Arc::new(Qcow2::open(bytes, &Budget::default())?))
         };
         laws::truncation(&write(text, &model), open, &model);
     }
@@ -97,7 +97,7 @@ fn what_is_written_has_no_problems() {
             if text.contains("preallocation") && model.size() > 64 << 20 {
                 continue;
             }
-            let image = Qcow2::open(write(text, &model), &Limits::default()).unwrap();
+            let image = Qcow2::open(write(text, &model), &Budget::default()).unwrap();
             assert_eq!(problems(&image), [], "{text}: {model}");
         }
     }
@@ -109,7 +109,7 @@ fn many_refcount_blocks_count_right() {
     for text in ["cluster_size=512", "cluster_size=512,c"] {
         let model = Model::random(9, 40 << 20, 4096);
         let bytes = write(text, &model);
-        let image = Qcow2::open(Arc::clone(&bytes), &Limits::default()).unwrap();
+        let image = Qcow2::open(Arc::clone(&bytes), &Budget::default()).unwrap();
         assert_eq!(problems(&image), [], "{text}");
         laws::reading(&image, &model);
     }
@@ -119,7 +119,7 @@ fn many_refcount_blocks_count_right() {
 fn an_empty_disk_of_64_tib_is_a_few_clusters() {
     let model = Model::empty(64 << 40, 65536);
     let bytes = write("", &model);
-    let image = Qcow2::open(Arc::clone(&bytes), &Limits::default()).unwrap();
+    let image = Qcow2::open(Arc::clone(&bytes), &Budget::default()).unwrap();
     let extent = image.cursor().unwrap().extent(0, image.size()).unwrap();
     assert_eq!((extent.length, extent.kind), (64 << 40, Kind::Absent));
     assert!(bytes.len() < 2 << 20, "{} bytes", bytes.len());
@@ -128,7 +128,7 @@ fn an_empty_disk_of_64_tib_is_a_few_clusters() {
 #[test]
 fn stored_clusters_are_plain_extents_of_the_file() {
     let model = Model::full(1, 8 << 20, 65536, Texture::Noise);
-    let image = Qcow2::open(write("", &model), &Limits::default()).unwrap();
+    let image = Qcow2::open(write("", &model), &Budget::default()).unwrap();
     let extent = image.cursor().unwrap().extent(0, image.size()).unwrap();
     assert_eq!(extent.length, 8 << 20, "neighbours in the file are one extent");
     assert!(matches!(extent.kind, Kind::Plain { file: 0, .. }));
@@ -139,7 +139,7 @@ fn clusters_that_do_not_shrink_are_stored() {
     let model = Model::full(1, 8 << 20, 65536, Texture::Noise);
     let bytes = write("c", &model);
     assert!(bytes.len() <= (8 << 20) + 8 * 65536, "{} bytes", bytes.len());
-    let image = Qcow2::open(bytes, &Limits::default()).unwrap();
+    let image = Qcow2::open(bytes, &Budget::default()).unwrap();
     let extent = image.cursor().unwrap().extent(0, image.size()).unwrap();
     assert!(matches!(extent.kind, Kind::Plain { .. }));
 }

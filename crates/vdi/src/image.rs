@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Cursor, Description, Detail, Disk, Image, Limits, ParentRef, Problem, Progress,
-    Result,
+    Budget, Bytes, Cancel, Cursor, Description, Detail, Disk, Held, Image, ParentRef, Problem,
+    Progress, Result,
 };
 
 use crate::check;
@@ -16,7 +16,7 @@ use crate::wire::{self, ENTRY};
 pub struct Vdi {
     pub(crate) header: Header,
     /// The whole map, of which the disk may need less.
-    pub(crate) map: Vec<u32>,
+    pub(crate) map: Held<Vec<u32>>,
     parent: Option<ParentRef>,
     /// One file, in the form that [`Disk::files`] gives out.
     files: [Arc<dyn Bytes>; 1],
@@ -34,15 +34,15 @@ impl Vdi {
     /// # Errors
     /// `Damaged` when these contradict each other or the file's length, `Unsupported` for versions
     /// and image types unknown here, `Limit` for a map or a disk past the bounds, `Io`.
-    pub fn open(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    pub fn open(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let name = bytes.name().to_owned();
-        Self::read(bytes, limits).map_err(|error| error.doing("opening").in_file(&name))
+        Self::read(bytes, budget).map_err(|error| error.doing("opening").in_file(&name))
     }
 
-    fn read(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    fn read(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let header = Header::read(bytes.as_ref())?;
-        limits.check_virtual_size(header.size)?;
-        let map = read_map(bytes.as_ref(), &header, limits)?;
+        budget.limits().check_virtual_size(header.size)?;
+        let map = read_map(bytes.as_ref(), &header, budget)?;
         let parent = header.parent.map(|parent| ParentRef {
             names: Vec::new(),
             format: Some("vdi".into()),
@@ -59,9 +59,9 @@ impl Vdi {
 /// Bytes of the map that are read at a time, so that memory holds it but once.
 const MAP_STEP: u64 = 1 << 20;
 
-fn read_map(bytes: &dyn Bytes, header: &Header, limits: &Limits) -> Result<Vec<u32>> {
+fn read_map(bytes: &dyn Bytes, header: &Header, budget: &Budget) -> Result<Held<Vec<u32>>> {
     let length = u64::from(header.blocks) * ENTRY;
-    limits.spend("the block map", length)?;
+    let spent = budget.spend("the block map", length)?;
     let mut map = Vec::with_capacity(header.blocks as usize);
     let mut step = vec![0; length.min(MAP_STEP) as usize];
     let mut at = 0;
@@ -71,7 +71,7 @@ fn read_map(bytes: &dyn Bytes, header: &Header, limits: &Limits) -> Result<Vec<u
         wire::entries(part, &mut map);
         at += part.len() as u64;
     }
-    Ok(map)
+    Ok(spent.on(map))
 }
 
 impl Disk for Vdi {

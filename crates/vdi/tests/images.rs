@@ -7,8 +7,8 @@ use build::{
     Block, Build, CREATION_TEXT, MODIFICATION_TEXT, PARENT, PARENT_TEXT, mixed_endian, patch,
 };
 use diskferry_block_stream::{
-    Bytes, Description, Detail, Disk, Error, ErrorKind, Extent, Image, Kind, Limits, ProblemKind,
-    Result,
+    Budget, Bytes, Description, Detail, Disk, Error, ErrorKind, Extent, Image, Kind, Limits,
+    ProblemKind, Result,
 };
 use diskferry_engine::{Chain, Slice};
 use diskferry_testkit::format::problems;
@@ -18,7 +18,7 @@ use diskferry_vdi::Vdi;
 mod build;
 
 fn open(bytes: Vec<u8>) -> Result<Vdi> {
-    Vdi::open(Arc::new(bytes), &Limits::default())
+    Vdi::open(Arc::new(bytes), &Budget::default())
 }
 
 /// A small disk of all textures, in blocks of this size; it ends inside one.
@@ -68,7 +68,7 @@ fn every_kind_of_image_reads_as_its_disk() {
         assert_eq!(problems(&image), [], "{name}");
         laws::reading(&image, &model);
         let open = |bytes: Arc<dyn Bytes>| -> Result<Arc<dyn Disk>> {
-            Ok(Arc::new(Vdi::open(bytes, &Limits::default())?))
+            Ok(Arc::new(Vdi::open(bytes, &Budget::default())?))
         };
         laws::truncation(&(Arc::new(build.bytes()) as Arc<dyn Bytes>), open, &model);
     }
@@ -243,8 +243,8 @@ fn only_what_bears_the_signature_is_vdi() {
 }
 
 /// Opens an image and asks for all of it.
-fn first_error(file: Vec<u8>, limits: &Limits) -> Option<Error> {
-    let image = match Vdi::open(Arc::new(file), limits) {
+fn first_error(file: Vec<u8>, budget: &Budget) -> Option<Error> {
+    let image = match Vdi::open(Arc::new(file), budget) {
         Ok(image) => image,
         Err(error) => return Some(error),
     };
@@ -283,7 +283,7 @@ fn contradictions_are_damage_with_a_place() {
     for &(name, at, value, text) in parts {
         let mut file = small().bytes();
         patch(&mut file, at, value);
-        let error = first_error(file, &Limits::default()).expect(name);
+        let error = first_error(file, &Budget::default()).expect(name);
         assert_eq!(error.kind(), ErrorKind::Damaged, "{name}: {error}");
         assert!(error.to_string().contains(text), "{name}: {error}");
         assert!(error.to_string().starts_with("memory: "), "{name}: {error}");
@@ -296,14 +296,14 @@ fn a_map_past_the_end_is_damage() {
         let mut file = small().bytes();
         patch(&mut file, 0x180, blocks);
         patch(&mut file, 0x158, u32::MAX);
-        let error = first_error(file, &Limits::default()).unwrap();
+        let error = first_error(file, &Budget::default()).unwrap();
         assert_eq!(error.kind(), ErrorKind::Damaged);
         let text = format!("block map of {:#x} bytes at {at:#x} runs past the end", blocks * 4);
         assert!(error.to_string().contains(&text), "{error}");
     }
     let mut old = Build { version: 2, ..small() }.bytes();
     patch(&mut old, 0x16c, u32::MAX);
-    let error = first_error(old, &Limits::default()).unwrap();
+    let error = first_error(old, &Budget::default()).unwrap();
     assert!(error.to_string().contains("block map of 0x3fffffffc bytes at 0x1a4"), "{error}");
 }
 
@@ -317,7 +317,7 @@ fn what_is_unknown_is_unsupported() {
     ] {
         let mut file = small().bytes();
         patch(&mut file, at, value);
-        let error = first_error(file, &Limits::default()).expect(text);
+        let error = first_error(file, &Budget::default()).expect(text);
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.to_string().contains(text), "{error}");
     }
@@ -325,13 +325,12 @@ fn what_is_unknown_is_unsupported() {
 
 #[test]
 fn limits_hold_before_memory_is_taken() {
-    let small_budget = Limits::default().with_metadata(31);
+    let small_budget = Limits::default().with_metadata(31).budget();
     let error = first_error(small().bytes(), &small_budget).unwrap();
     assert_eq!(error.kind(), ErrorKind::Limit);
     assert!(error.to_string().contains("block map takes 32 bytes"), "{error}");
-    let mut limits = Limits::default();
-    limits.virtual_size = 8 * 4096 - 513;
-    assert_eq!(first_error(small().bytes(), &limits).unwrap().kind(), ErrorKind::Limit);
+    let budget = Limits::default().with_virtual_size(8 * 4096 - 513).budget();
+    assert_eq!(first_error(small().bytes(), &budget).unwrap().kind(), ErrorKind::Limit);
 }
 
 #[test]
@@ -442,8 +441,8 @@ fn an_empty_disk_is_a_disk() {
 }
 
 /// Opens any bytes as an image.
-fn views(bytes: Arc<dyn Bytes>, limits: &Limits) -> fuzz::Views {
-    vec![Vdi::open(bytes, limits).map(|image| Box::new(image) as Box<dyn Image>)]
+fn views(bytes: Arc<dyn Bytes>, budget: &Budget) -> fuzz::Views {
+    vec![Vdi::open(bytes, budget).map(|image| Box::new(image) as Box<dyn Image>)]
 }
 
 #[test]

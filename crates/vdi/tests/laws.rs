@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result, Stamp, Writing,
+    Budget, Bytes, Disk, ErrorKind, Image, Kind, Plan, Result, Stamp, Writing,
 };
 use diskferry_testkit::format::{self, problems};
 use diskferry_testkit::{Model, Texture, laws};
@@ -22,7 +22,7 @@ fn make(text: &str, size: u64) -> Plan {
 }
 
 fn open(bytes: Arc<dyn Bytes>, size: u64) -> Result<Arc<dyn Disk>> {
-    format::asked_for(Vdi::open(bytes, &Limits::default())?, size, 512)
+    format::asked_for(Vdi::open(bytes, &Budget::default())?, size, 512)
 }
 
 fn write(text: &str, model: &Model) -> Arc<dyn Bytes> {
@@ -78,7 +78,7 @@ fn an_image_cut_short_is_damaged_or_whole() {
 fn what_is_written_has_no_problems() {
     for text in WAYS {
         for model in Model::gallery(1 << 20) {
-            let image = Vdi::open(write(text, &model), &Limits::default()).unwrap();
+            let image = Vdi::open(write(text, &model), &Budget::default()).unwrap();
             assert_eq!(problems(&image), [], "{text}: {model}");
             assert_eq!(image.describe().warnings, [], "{text}: {model}");
         }
@@ -89,7 +89,7 @@ fn what_is_written_has_no_problems() {
 fn the_ids_are_the_stamp_and_what_is_made_from_it() {
     let model = Model::random(1, 3 << 20, 4096);
     for text in ["", "subformat=static"] {
-        let image = Vdi::open(write(text, &model), &Limits::default()).unwrap();
+        let image = Vdi::open(write(text, &model), &Budget::default()).unwrap();
         let id = "01234567-89ab-4def-8011-223344556677";
         assert_eq!(image.id().as_deref(), Some(id));
         assert!(image.parent().is_none());
@@ -106,7 +106,7 @@ fn an_empty_dynamic_disk_is_a_header_and_a_map() {
     let model = Model::empty(256 << 30, 65536);
     let bytes = write("", &model);
     assert_eq!(bytes.len(), 2 << 20);
-    let image = Vdi::open(bytes, &Limits::default()).unwrap();
+    let image = Vdi::open(bytes, &Budget::default()).unwrap();
     let extent = image.cursor().unwrap().extent(0, image.size()).unwrap();
     assert_eq!((extent.length, extent.kind), (256 << 30, Kind::Absent));
 }
@@ -117,7 +117,7 @@ fn stored_blocks_are_plain_extents_at_whole_mib() {
     for text in ["", "subformat=static"] {
         let bytes = write(text, &model);
         assert_eq!(bytes.len(), 11 << 20, "{text}: blocks are whole in the file");
-        let image = Vdi::open(bytes, &Limits::default()).unwrap();
+        let image = Vdi::open(bytes, &Budget::default()).unwrap();
         let extent = image.cursor().unwrap().extent(0, image.size()).unwrap();
         assert_eq!(extent.length, (8 << 20) + 512, "{text}: neighbours in the file are one extent");
         assert_eq!(extent.kind, Kind::Plain { file: 0, offset: 2 << 20 }, "{text}");
@@ -128,7 +128,7 @@ fn stored_blocks_are_plain_extents_at_whole_mib() {
 fn holes_of_a_static_image_are_zeros_of_the_disk() {
     let parts = [(Texture::Noise, 1 << 20), (Texture::Absent, 1 << 30), (Texture::Text, 1 << 20)];
     let model = Model::of(3, 1 << 20, &parts);
-    let image = Vdi::open(write("subformat=static", &model), &Limits::default()).unwrap();
+    let image = Vdi::open(write("subformat=static", &model), &Budget::default()).unwrap();
     let mut cursor = image.cursor().unwrap();
     let extent = cursor.extent(1 << 20, 1 << 31).unwrap();
     assert_eq!((extent.length, extent.kind), (1 << 30, Kind::Zero));

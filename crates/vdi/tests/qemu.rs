@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use build::Build;
-use diskferry_block_stream::{Disk, Image, Kind, Limits, Stamp, Writing as _};
+use diskferry_block_stream::{Budget, Disk, Image, Kind, Stamp, Writing as _};
 use diskferry_engine::{CopyOptions, FileBytes, FileOutput, Job, Replace, Source, compare, copy};
 use diskferry_testkit::format::problems;
 use diskferry_testkit::{Model, Texture, laws, qemu};
@@ -22,7 +22,7 @@ fn text(path: &Path) -> &str {
 
 fn open(path: &Path) -> Vdi {
     let bytes = FileBytes::new(text(path), File::open(path).unwrap()).unwrap();
-    Vdi::open(Arc::new(bytes), &Limits::default()).unwrap()
+    Vdi::open(Arc::new(bytes), &Budget::default()).unwrap()
 }
 
 fn write(model: &Model, static_: bool, path: &Path) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Cursor, Description, Detail, Disk, Image, Limits, ParentRef, Problem, Progress,
-    Result, SECTOR,
+    Budget, Bytes, Cancel, Cursor, Description, Detail, Disk, Held, Image, ParentRef, Problem,
+    Progress, Result, SECTOR,
 };
 
 use crate::check;
@@ -24,7 +24,7 @@ use crate::wire::{self, ENTRY, FOOTER, HEADER, SHORT_FOOTER, UNUSED};
 pub struct Vhd {
     pub(crate) header: Header,
     /// The table entries of the disk's blocks; none for fixed disks.
-    pub(crate) table: Vec<u32>,
+    pub(crate) table: Held<Vec<u32>>,
     /// Entries that are in use.
     used: u64,
     /// One file, in the form that [`Disk::files`] gives out.
@@ -43,17 +43,17 @@ impl Vhd {
     /// # Errors
     /// `Damaged` when these contradict each other or the file's length, `Unsupported` for disk
     /// types and versions unknown here, `Limit` for tables past the bounds, `Io`.
-    pub fn open(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    pub fn open(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let name = bytes.name().to_owned();
-        Self::read(bytes, limits).map_err(|error| error.doing("opening").in_file(&name))
+        Self::read(bytes, budget).map_err(|error| error.doing("opening").in_file(&name))
     }
 
-    fn read(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    fn read(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let header = Header::read(bytes.as_ref())?;
-        limits.check_virtual_size(header.footer.size)?;
+        budget.limits().check_virtual_size(header.footer.size)?;
         let table = match &header.blocks {
-            Some(blocks) => read_table(bytes.as_ref(), blocks, limits)?,
-            None => Vec::new(),
+            Some(blocks) => read_table(bytes.as_ref(), blocks, budget)?,
+            None => budget.hold(Vec::new()),
         };
         let used = table.iter().filter(|entry| **entry != UNUSED).count() as u64;
         Ok(Self { header, table, used, files: [bytes] })
@@ -139,11 +139,12 @@ fn readable(code: &[u8; 4]) -> String {
 }
 
 /// Reads the entries that the disk needs; a table may have more.
-fn read_table(bytes: &dyn Bytes, blocks: &Blocks, limits: &Limits) -> Result<Vec<u32>> {
+fn read_table(bytes: &dyn Bytes, blocks: &Blocks, budget: &Budget) -> Result<Held<Vec<u32>>> {
     /// Entries read at a time, so that they are in memory once and not twice.
     const STEP: usize = 64 << 10;
     let length = blocks.entries * ENTRY;
-    let entries = limits.spend("the block allocation table", length)? / ENTRY as usize;
+    let spent = budget.spend("the block allocation table", length)?;
+    let entries = spent.bytes() / ENTRY as usize;
     let mut table = Vec::with_capacity(entries);
     let mut buf = vec![0; entries.min(STEP) * ENTRY as usize];
     while table.len() < entries {
@@ -151,7 +152,7 @@ fn read_table(bytes: &dyn Bytes, blocks: &Blocks, limits: &Limits) -> Result<Vec
         bytes.read_at(blocks.table_offset + table.len() as u64 * ENTRY, part)?;
         wire::entries(part, &mut table);
     }
-    Ok(table)
+    Ok(spent.on(table))
 }
 
 impl Disk for Vhd {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result, Stamp, Writing,
+    Budget, Bytes, Disk, ErrorKind, Image, Kind, Plan, Result, Stamp, Writing,
 };
 use diskferry_testkit::format::{self, STAMP, problems};
 use diskferry_testkit::{Model, Texture, laws};
@@ -19,7 +19,7 @@ fn make(text: &str, size: u64) -> Plan {
 }
 
 fn open(bytes: Arc<dyn Bytes>, size: u64) -> Result<Arc<dyn Disk>> {
-    format::asked_for(Vhd::open(bytes, &Limits::default())?, size, 512)
+    format::asked_for(Vhd::open(bytes, &Budget::default())?, size, 512)
 }
 
 fn write(text: &str, model: &Model) -> Arc<dyn Bytes> {
@@ -72,7 +72,7 @@ fn an_image_cut_short_is_damaged_or_whole() {
     for text in ["", "block_size=512K", "subformat=fixed"] {
         let model = Model::random(8, (5 << 20) + 512, 64 << 10);
         let open = |bytes| -> Result<Arc<dyn Disk>> {
-            Ok(Arc::new(Vhd::open(bytes, &Limits::default())?))
+            Ok(Arc::new(Vhd::open(bytes, &Budget::default())?))
         };
         laws::truncation(&write(text, &model), open, &model);
     }
@@ -86,7 +86,7 @@ fn what_is_written_has_no_problems_and_is_recognised() {
             let head = bytes_at(&bytes, 0, bytes.len().min(1024) as usize);
             let tail = bytes_at(&bytes, bytes.len() - 512, 512);
             assert!(Vhd::probe(&head, &tail), "{text}: {model}");
-            let image = Vhd::open(bytes, &Limits::default()).unwrap();
+            let image = Vhd::open(bytes, &Budget::default()).unwrap();
             assert_eq!(problems(&image), [], "{text}: {model}");
             assert_eq!(image.describe().warnings, [], "{text}: {model}");
         }
@@ -97,7 +97,7 @@ fn what_is_written_has_no_problems_and_is_recognised() {
 fn stored_blocks_are_plain_extents_at_whole_pages() {
     let model = Model::full(1, 7 << 20, 65536, Texture::Noise);
     for (text, block) in [("", 2 << 20), ("block_size=512K", 512 << 10)] {
-        let image = Vhd::open(write(text, &model), &Limits::default()).unwrap();
+        let image = Vhd::open(write(text, &model), &Budget::default()).unwrap();
         let mut cursor = image.cursor().unwrap();
         for at in (0..image.size()).step_by(block) {
             let extent = cursor.extent(at, image.size() - at).unwrap();
@@ -136,7 +136,7 @@ fn a_disk_of_2040_gib_is_the_largest_and_its_zeros_cost_nothing() {
     for (text, bytes_at_most) in [("", 5 << 20), ("subformat=fixed", most + 512)] {
         let bytes = write(text, &model);
         assert!(bytes.len() <= bytes_at_most, "{text}: {} bytes", bytes.len());
-        let image = Vhd::open(bytes, &Limits::default()).unwrap();
+        let image = Vhd::open(bytes, &Budget::default()).unwrap();
         let extent = image.cursor().unwrap().extent(0, image.size()).unwrap();
         assert_eq!((extent.length, extent.kind), (most, Kind::Zero), "{text}");
         for size in [most + 1, most + 512, u64::MAX] {

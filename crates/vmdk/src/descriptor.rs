@@ -22,7 +22,7 @@
 //! encodings; all of that is read. Sources: VMware, "Virtual Disk Format 5.0"; libvmdk, "VMware
 //! Virtual Disk Format (VMDK)".
 
-use diskferry_block_stream::{Limits, Result, SECTOR};
+use diskferry_block_stream::{Budget, Held, Result, SECTOR};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use crate::damage::Damage;
@@ -150,15 +150,15 @@ impl Descriptor {
     /// # Errors
     /// `Damaged` for a line that begins as an extent and is none, or for a content id that is no
     /// number; `Limit` when it has more lines than the bounds allow.
-    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self> {
+    pub fn parse(bytes: &[u8], budget: &Budget) -> Result<Held<Self>> {
         let breaks = bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count() as u64;
-        limits.spend("the descriptor", bytes.len() as u64 + breaks * LINE_COST)?;
+        let spent = budget.spend("the descriptor", bytes.len() as u64 + breaks * LINE_COST)?;
         let Text { text, unknown_encoding, page } = decode(bytes);
         let mut descriptor = Self { unknown_encoding, page, ..Self::default() };
         for (line, number) in lines(&text).zip(1..) {
             descriptor.take(line.trim(), number)?;
         }
-        Ok(descriptor)
+        Ok(spent.on(descriptor))
     }
 
     fn take(&mut self, line: &str, number: usize) -> Result<(), Damage> {
@@ -362,10 +362,12 @@ fn stated_encoding(bytes: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use diskferry_block_stream::Limits;
+
     use super::*;
 
-    fn parse(text: &str) -> Result<Descriptor> {
-        Descriptor::parse(text.as_bytes(), &Limits::default())
+    fn parse(text: &str) -> Result<Held<Descriptor>> {
+        Descriptor::parse(text.as_bytes(), &Budget::default())
     }
 
     fn flat(sectors: u64, name: &str, offset: u64) -> ExtentLine {
@@ -407,8 +409,8 @@ mod tests {
             ("UTF-16 of the other order", wide(PLAIN, u16::to_be_bytes)),
         ] {
             assert!(Descriptor::probe(&bytes), "{what}");
-            let found = Descriptor::parse(&bytes, &Limits::default()).unwrap();
-            assert_eq!(found, expected, "{what}");
+            let found = Descriptor::parse(&bytes, &Budget::default()).unwrap();
+            assert_eq!(*found, *expected, "{what}");
         }
     }
 
@@ -502,7 +504,7 @@ mod tests {
         ] {
             let head = format!("encoding=\"{label}\"\nRW 1 VMFS \"");
             let bytes = [head.as_bytes(), name, b"\"\n"].concat();
-            let found = Descriptor::parse(&bytes, &Limits::default()).unwrap();
+            let found = Descriptor::parse(&bytes, &Budget::default()).unwrap();
             assert_eq!(found.extents()[0].name, text, "{label}");
             assert_eq!(found.unknown_encoding().is_none(), known, "{label}");
         }
@@ -533,8 +535,8 @@ mod tests {
         let found = parse(&text).unwrap();
         assert_eq!(found.extents().len(), 32_000);
         assert_eq!(found.extents()[31_999].name, "disk-s32000.vmdk");
-        let limits = Limits::default().with_metadata(1 << 20);
-        assert!(Descriptor::parse(text.as_bytes(), &limits).is_err());
+        let budget = Limits::default().with_metadata(1 << 20).budget();
+        assert!(Descriptor::parse(text.as_bytes(), &budget).is_err());
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Cursor, Description, Detail, Disk, Error, Image, Limits, Order, ParentRef,
-    Problem, Progress, Result, SECTOR,
+    Budget, Bytes, Cancel, Cursor, Description, Detail, Disk, Error, Held, Image, Limits, Order,
+    ParentRef, Problem, Progress, Result, SECTOR,
 };
 use encoding_rs::Encoding as CharacterSet;
 
@@ -27,7 +27,7 @@ pub struct Vmdk {
     pub(crate) extents: Vec<Extent>,
     size: u64,
     header: Option<Header>,
-    descriptor: Option<Descriptor>,
+    descriptor: Option<Held<Descriptor>>,
     /// The files that [`with_extents`](Self::with_extents) is to bring.
     needed: Vec<ExtentName>,
     parent: Option<ParentRef>,
@@ -101,27 +101,27 @@ impl Vmdk {
     /// `Damaged` when these contradict each other or the file's length, `Unsupported` for disks on
     /// devices, for parts of a disk, and for what is unknown here, `Limit` for tables past the
     /// bounds, `Io`.
-    pub fn open(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    pub fn open(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let name = bytes.name().to_owned();
-        Self::read(bytes, limits).map_err(|error| error.doing("opening").in_file(&name))
+        Self::read(bytes, budget).map_err(|error| error.doing("opening").in_file(&name))
     }
 
-    fn read(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    fn read(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         match magic(bytes.as_ref())? {
-            Some(Magic::Hosted) => Self::hosted(bytes, limits),
+            Some(Magic::Hosted) => Self::hosted(bytes, budget),
             Some(Magic::Cowd) => {
-                let (opened, parent) = Sparse::cowd(bytes.as_ref(), limits)?;
+                let (opened, parent) = Sparse::cowd(bytes.as_ref(), budget)?;
                 let names = parent.iter().filter_map(|name| last_component(name));
                 let parent = parent.is_some().then(|| ParentRef {
                     names: names.collect(),
                     format: Some(FORMAT.into()),
                     id: None,
                 });
-                Self { parent, ..Self::bare(bytes) }.with_own(opened, None, limits)
+                Self { parent, ..Self::bare(bytes) }.with_own(opened, None, budget)
             }
             Some(Magic::SeSparse) => {
-                let opened = Sparse::se_sparse(bytes.as_ref(), limits)?;
-                Self::bare(bytes).with_own(opened, None, limits)
+                let opened = Sparse::se_sparse(bytes.as_ref(), budget)?;
+                Self::bare(bytes).with_own(opened, None, budget)
             }
             None => {
                 let length = bytes.len();
@@ -129,23 +129,23 @@ impl Vmdk {
                 if !Descriptor::probe(&head) {
                     return Err(Damage::NoSignature.into());
                 }
-                let descriptor = read_descriptor(bytes.as_ref(), 0, length, limits)?;
-                Self::of_files(bytes, descriptor, limits)
+                let descriptor = read_descriptor(bytes.as_ref(), 0, length, budget)?;
+                Self::of_files(bytes, descriptor, budget)
             }
         }
     }
 
     /// A disk in one file with a header.
-    fn hosted(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    fn hosted(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let header = Header::read(bytes.as_ref())?;
         let descriptor = match header.descriptor {
-            Some((at, length)) => read_descriptor(bytes.as_ref(), at, length, limits)?,
-            None => Descriptor::default(),
+            Some((at, length)) => read_descriptor(bytes.as_ref(), at, length, budget)?,
+            None => budget.hold(Descriptor::default()),
         };
         let lines = descriptor.extents();
         // A header of no capacity may do no more than carry the descriptor.
         if header.capacity == 0 && lines.iter().any(|line| line.sectors > 0) {
-            return Self::of_files(bytes, descriptor, limits);
+            return Self::of_files(bytes, descriptor, budget);
         }
         if descriptor.is_empty() && header.packing == Packing::Plain {
             return Err(Error::unsupported(
@@ -157,7 +157,7 @@ impl Vmdk {
             return Err(Error::unsupported(format!("an embedded descriptor of {count} extents")));
         }
         refuse_device(&descriptor)?;
-        let opened = Sparse::hosted(bytes.as_ref(), &header, limits)?;
+        let opened = Sparse::hosted(bytes.as_ref(), &header, budget)?;
         let said = lines.first().map(|line| line.sectors);
         let mut image = Self { header: Some(header), ..Self::bare(bytes) };
         if descriptor.is_empty() {
@@ -165,11 +165,15 @@ impl Vmdk {
         } else {
             image = image.with_descriptor(descriptor);
         }
-        image.with_own(opened, said, limits)
+        image.with_own(opened, said, budget)
     }
 
     /// A disk in files that a descriptor names.
-    fn of_files(bytes: Arc<dyn Bytes>, descriptor: Descriptor, limits: &Limits) -> Result<Self> {
+    fn of_files(
+        bytes: Arc<dyn Bytes>,
+        descriptor: Held<Descriptor>,
+        budget: &Budget,
+    ) -> Result<Self> {
         // QEMU gives a split disk of no bytes no extents, and no cylinders either.
         let is_empty = descriptor.value("ddb.geometry.cylinders") == Some("0");
         if descriptor.extents().is_empty() && !is_empty {
@@ -177,9 +181,11 @@ impl Vmdk {
         }
         refuse_device(&descriptor)?;
         let count = descriptor.extents().len();
-        if count > limits.extents as usize {
-            let what =
-                format!("a descriptor of {count} extents, past the bound of {}", limits.extents);
+        if count > budget.limits().extents as usize {
+            let what = format!(
+                "a descriptor of {count} extents, past the bound of {}",
+                budget.limits().extents
+            );
             return Err(Limits::reached("extents", what));
         }
         let mut image = Self::bare(bytes);
@@ -206,9 +212,9 @@ impl Vmdk {
             image.size = end;
             image.extents.push(Extent { start, length, store });
         }
-        limits.check_virtual_size(image.size)?;
-        if image.needed.len() > limits.files as usize {
-            let (has, most) = (image.needed.len(), limits.files);
+        budget.limits().check_virtual_size(image.size)?;
+        if image.needed.len() > budget.limits().files as usize {
+            let (has, most) = (image.needed.len(), budget.limits().files);
             let what = format!("a disk spread over {has} files, past the bound of {most}");
             return Err(Limits::reached("files", what));
         }
@@ -228,7 +234,7 @@ impl Vmdk {
         }
     }
 
-    fn with_descriptor(mut self, descriptor: Descriptor) -> Self {
+    fn with_descriptor(mut self, descriptor: Held<Descriptor>) -> Self {
         self.parent = descriptor.parent_cid().map(|cid| ParentRef {
             names: descriptor
                 .parent_path()
@@ -253,7 +259,7 @@ impl Vmdk {
 
     /// The image with the one extent that is in its own file; `said` is what the descriptor has for
     /// its sectors.
-    fn with_own(mut self, opened: Opened, said: Option<u64>, limits: &Limits) -> Result<Self> {
+    fn with_own(mut self, opened: Opened, said: Option<u64>, budget: &Budget) -> Result<Self> {
         let Opened { sparse, warnings } = opened;
         self.warnings.extend(warnings);
         if self.header.is_none() {
@@ -285,7 +291,7 @@ impl Vmdk {
             }
             None => capacity,
         };
-        limits.check_virtual_size(self.size)?;
+        budget.limits().check_virtual_size(self.size)?;
         let store = Store::Sparse { file: 0, sparse };
         self.extents.push(Extent { start: 0, length: self.size, store });
         Ok(self)
@@ -302,7 +308,7 @@ impl Vmdk {
     ///
     /// # Errors
     /// `Misuse` when they are not as many, else as for [`open`](Self::open).
-    pub fn with_extents(mut self, files: Vec<Arc<dyn Bytes>>, limits: &Limits) -> Result<Self> {
+    pub fn with_extents(mut self, files: Vec<Arc<dyn Bytes>>, budget: &Budget) -> Result<Self> {
         if files.len() != self.needed.len() {
             let (has, needs) = (files.len(), self.needed.len());
             return Err(Error::misuse(format!("{has} files for {needs} extents"))
@@ -312,14 +318,14 @@ impl Vmdk {
             self.needed.iter().map(|needed| needed.name.as_str()).zip(1..).collect();
         self.files.truncate(1);
         self.files.extend(files);
-        let lines = self.descriptor.as_ref().map_or(&[][..], Descriptor::extents);
+        let lines = self.descriptor.as_ref().map_or(&[][..], |descriptor| descriptor.extents());
         for (extent, line) in self.extents.iter_mut().zip(lines) {
             let Some(&file) = indexes.get(line.name.as_str()).filter(|_| extent.is_elsewhere())
             else {
                 continue;
             };
             let bytes = self.files[file].as_ref();
-            let (store, warnings) = open_extent(line, file, bytes, limits)
+            let (store, warnings) = open_extent(line, file, bytes, budget)
                 .map_err(|error| error.doing("opening").in_file(bytes.name()))?;
             let named = warnings.into_iter().map(|problem| in_file(bytes, problem));
             self.warnings.extend(named);
@@ -348,7 +354,7 @@ impl Vmdk {
     }
 
     fn subformat(&self) -> String {
-        let said = self.descriptor.as_ref().and_then(Descriptor::create_type);
+        let said = self.descriptor.as_ref().and_then(|descriptor| descriptor.create_type());
         let seen = || match self.sparse().next().map(|sparse| sparse.encoding) {
             Some(Encoding::Cowd) => "vmfsSparse",
             Some(Encoding::SeSparse { .. }) => "seSparse",
@@ -387,7 +393,12 @@ fn read(bytes: &dyn Bytes, at: u64, length: u64) -> Result<Vec<u8>> {
     Ok(read)
 }
 
-fn read_descriptor(bytes: &dyn Bytes, at: u64, length: u64, limits: &Limits) -> Result<Descriptor> {
+fn read_descriptor(
+    bytes: &dyn Bytes,
+    at: u64,
+    length: u64,
+    budget: &Budget,
+) -> Result<Held<Descriptor>> {
     let end = bytes.len();
     if at.checked_add(length).is_none_or(|descriptor_end| descriptor_end > end) {
         return Err(Damage::PastEnd { what: "descriptor", at, length, end }.into());
@@ -395,11 +406,9 @@ fn read_descriptor(bytes: &dyn Bytes, at: u64, length: u64, limits: &Limits) -> 
     if length > DESCRIPTOR_MAX {
         return Err(Error::limit(format!("a descriptor of {length} bytes")));
     }
-    limits.spend("the descriptor", length)?;
+    let _spent = budget.spend("the descriptor", length)?;
     let text = read(bytes, at, length)?;
-    let descriptor = Descriptor::parse(&text, limits);
-    limits.refund(length);
-    descriptor
+    Descriptor::parse(&text, budget)
 }
 
 fn last_component(name: &[u8]) -> Option<OsString> {
@@ -463,7 +472,7 @@ fn open_extent(
     line: &ExtentLine,
     file: usize,
     bytes: &dyn Bytes,
-    limits: &Limits,
+    budget: &Budget,
 ) -> Result<(Store, Vec<Problem>)> {
     if matches!(line.kind, ExtentKind::Flat | ExtentKind::Vmfs) {
         // The descriptor's parser has seen to it that this is within 64 bits.
@@ -471,9 +480,9 @@ fn open_extent(
     }
     // The descriptor's word for the kind is not always right, as QEMU found.
     let Opened { sparse, mut warnings } = match magic(bytes)? {
-        Some(Magic::Hosted) => Sparse::hosted(bytes, &Header::read(bytes)?, limits)?,
-        Some(Magic::Cowd) => Sparse::cowd(bytes, limits)?.0,
-        Some(Magic::SeSparse) => Sparse::se_sparse(bytes, limits)?,
+        Some(Magic::Hosted) => Sparse::hosted(bytes, &Header::read(bytes)?, budget)?,
+        Some(Magic::Cowd) => Sparse::cowd(bytes, budget)?.0,
+        Some(Magic::SeSparse) => Sparse::se_sparse(bytes, budget)?,
         None => return Err(Damage::NoSignature.into()),
     };
     let (has, says) = (sparse.capacity / SECTOR, line.sectors);
@@ -513,10 +522,10 @@ impl Image for Vmdk {
     fn describe(&self) -> Description {
         let value = |key: &str| self.descriptor.as_ref().and_then(|text| text.value(key));
         let mut ids = Vec::new();
-        if let Some(cid) = self.descriptor.as_ref().and_then(Descriptor::cid) {
+        if let Some(cid) = self.descriptor.as_ref().and_then(|descriptor| descriptor.cid()) {
             ids.push(("cid", id_text(cid)));
         }
-        if let Some(cid) = self.descriptor.as_ref().and_then(Descriptor::parent_cid) {
+        if let Some(cid) = self.descriptor.as_ref().and_then(|descriptor| descriptor.parent_cid()) {
             ids.push(("parent_cid", id_text(cid)));
         }
         let found = IDS.iter().filter_map(|(name, key)| Some((*name, value(key)?.to_owned())));
@@ -557,7 +566,7 @@ impl Image for Vmdk {
     }
 
     fn id(&self) -> Option<String> {
-        self.descriptor.as_ref().and_then(Descriptor::cid).map(id_text)
+        self.descriptor.as_ref().and_then(|descriptor| descriptor.cid()).map(id_text)
     }
 
     fn check_tables(

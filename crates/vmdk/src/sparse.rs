@@ -12,7 +12,9 @@
 //!
 //! Sources as for `wire.rs`.
 
-use diskferry_block_stream::{Bytes, Error, ErrorKind, Limits, Problem as Odd, Result, SECTOR};
+use diskferry_block_stream::{
+    Budget, Bytes, Error, ErrorKind, Held, Problem as Odd, Result, SECTOR,
+};
 
 use crate::damage::{Damage, Problem};
 use crate::header::{self, Directory, Header, Packing, read_sector};
@@ -22,7 +24,7 @@ use crate::wire::{
 };
 
 /// An opened sparse extent. All positions and lengths are bytes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Sparse {
     pub encoding: Encoding,
     /// Bytes of the disk that it can hold.
@@ -31,7 +33,7 @@ pub(crate) struct Sparse {
     /// Grains that a table maps.
     pub table_entries: u64,
     /// The directory, entries as the file has them.
-    pub directory: Vec<u64>,
+    pub directory: Held<Vec<u64>>,
     pub directory_at: u64,
     /// The redundant directory, where there is one.
     pub redundant_at: Option<u64>,
@@ -39,7 +41,7 @@ pub(crate) struct Sparse {
     pub lowest: u64,
     /// Where the directories and all tables are: stretches in order and apart, begin and end. No grain is
     /// there. Most files have all of them in one.
-    pub metadata: Vec<(u64, u64)>,
+    pub metadata: Held<Vec<(u64, u64)>>,
     /// From here on there are only grains; 0 where the format does not tell.
     pub data: u64,
 }
@@ -77,7 +79,7 @@ pub(crate) struct Opened {
 
 impl Sparse {
     /// Opens a hosted sparse extent by its header.
-    pub fn hosted(bytes: &dyn Bytes, header: &Header, limits: &Limits) -> Result<Opened> {
+    pub fn hosted(bytes: &dyn Bytes, header: &Header, budget: &Budget) -> Result<Opened> {
         let Directory::At(directory_at) = header.directory else {
             return Err(Damage::NoFooter { at: bytes.len() }.into());
         };
@@ -89,7 +91,7 @@ impl Sparse {
             capacity: header.capacity,
             grain: header.grain,
             table_entries: header.table_entries,
-            directory: Vec::new(),
+            directory: budget.hold(Vec::new()),
             directory_at,
             redundant_at: header.redundant,
             lowest: header
@@ -97,14 +99,14 @@ impl Sparse {
                 .map(|(at, length)| at.saturating_add(length))
                 .filter(|end| *end <= header.overhead)
                 .unwrap_or(SECTOR),
-            metadata: Vec::new(),
+            metadata: budget.hold(Vec::new()),
             data: header.overhead,
         };
-        sparse.with_directories(bytes, limits)
+        sparse.with_directories(bytes, budget)
     }
 
     /// Opens an extent of ESX Server; also says what its header calls its parent.
-    pub fn cowd(bytes: &dyn Bytes, limits: &Limits) -> Result<(Opened, Option<Vec<u8>>)> {
+    pub fn cowd(bytes: &dyn Bytes, budget: &Budget) -> Result<(Opened, Option<Vec<u8>>)> {
         let mut first = [0; COWD_HEADER];
         if bytes.len() < COWD_HEADER as u64 {
             return Err(Damage::Short { what: "header", at: 0 }.into());
@@ -128,11 +130,11 @@ impl Sparse {
             capacity: u64::from(raw.capacity) * SECTOR,
             grain: grain * SECTOR,
             table_entries: COWD_TABLE_ENTRIES,
-            directory: Vec::new(),
+            directory: budget.hold(Vec::new()),
             directory_at: u64::from(raw.directory) * SECTOR,
             redundant_at: None,
             lowest: COWD_HEADER as u64,
-            metadata: Vec::new(),
+            metadata: budget.hold(Vec::new()),
             data: 0,
         };
         let entries = u64::from(raw.directory_entries);
@@ -141,12 +143,12 @@ impl Sparse {
         }
         let root = raw.flags & wire::COWD_ROOT != 0;
         let parent = (!root && !raw.parent.is_empty()).then_some(raw.parent);
-        Ok((sparse.with_directories(bytes, limits)?, parent))
+        Ok((sparse.with_directories(bytes, budget)?, parent))
     }
 
     /// Opens a seSparse extent. The format is not published, so whatever QEMU has not seen yet is
     /// refused, as QEMU does.
-    pub fn se_sparse(bytes: &dyn Bytes, limits: &Limits) -> Result<Opened> {
+    pub fn se_sparse(bytes: &dyn Bytes, budget: &Budget) -> Result<Opened> {
         let first = read_sector(bytes, 0, "header")?;
         if !first.starts_with(&SESPARSE_MAGIC) {
             return Err(Damage::NoSignature.into());
@@ -181,18 +183,18 @@ impl Sparse {
             capacity: header::capacity(raw.capacity)?,
             grain: SESPARSE_GRAIN * SECTOR,
             table_entries: SESPARSE_TABLE * SECTOR / Width::Eight.bytes(),
-            directory: Vec::new(),
+            directory: budget.hold(Vec::new()),
             directory_at: bytes_of(raw.directory),
             redundant_at: None,
             lowest: SECTOR,
-            metadata: Vec::new(),
+            metadata: budget.hold(Vec::new()),
             data: 0,
         };
         let entries = bytes_of(raw.directory_sectors) / Width::Eight.bytes();
         if entries < sparse.tables() {
             return Err(Damage::DirectoryTooSmall { entries, size: sparse.capacity }.into());
         }
-        sparse.with_directories(bytes, limits)
+        sparse.with_directories(bytes, budget)
     }
 
     /// Bytes of the disk that one table maps.
@@ -278,14 +280,14 @@ impl Sparse {
 
     /// Reads the directory. An entry that is damaged is taken from the redundant directory, if that
     /// has a better one.
-    fn with_directories(mut self, bytes: &dyn Bytes, limits: &Limits) -> Result<Opened> {
+    fn with_directories(mut self, bytes: &dyn Bytes, budget: &Budget) -> Result<Opened> {
         let mut warnings = Vec::new();
-        let first = damage_apart(self.read_directory(bytes, self.directory_at, limits))?;
+        let first = damage_apart(self.read_directory(bytes, self.directory_at, budget))?;
         let second = match self.redundant_at {
-            Some(at) => Some(damage_apart(self.read_directory(bytes, at, limits))?),
+            Some(at) => Some(damage_apart(self.read_directory(bytes, at, budget))?),
             None => None,
         };
-        let mut redundant = Vec::new();
+        let mut redundant = budget.hold(Vec::new());
         self.directory = match (first, second) {
             (Ok(first), None) => first,
             (Ok(mut first), Some(Ok(second))) => {
@@ -314,17 +316,16 @@ impl Sparse {
             }
             (Err(error), None | Some(Err(_))) => return Err(error),
         };
-        self.check_shared(limits)?;
-        self.metadata = self.metadata(bytes, &redundant, limits)?;
-        limits.refund(redundant.len() as u64 * ENTRY);
+        self.check_shared(budget)?;
+        self.metadata = self.metadata(bytes, &redundant, budget)?;
         Ok(Opened { sparse: self, warnings })
     }
 
     /// Refuses a directory of which two entries lead to one table: a small file could so claim more
     /// extents than anybody can walk through.
-    fn check_shared(&self, limits: &Limits) -> Result<()> {
+    fn check_shared(&self, budget: &Budget) -> Result<()> {
         let length = self.directory.len() as u64 * ENTRY;
-        limits.spend("the grain directory", length)?;
+        let _spent = budget.spend("the grain directory", length)?;
         let mut tables: Vec<u64> = self
             .directory
             .iter()
@@ -333,7 +334,6 @@ impl Sparse {
                 _ => None,
             })
             .collect();
-        limits.refund(length);
         tables.sort_unstable();
         match tables.windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => Err(Damage::SharedTable { at: pair[0] }.into()),
@@ -346,11 +346,11 @@ impl Sparse {
         &self,
         bytes: &dyn Bytes,
         redundant: &[u64],
-        limits: &Limits,
-    ) -> Result<Vec<(u64, u64)>> {
+        budget: &Budget,
+    ) -> Result<Held<Vec<(u64, u64)>>> {
         const SPAN: u64 = size_of::<(u64, u64)>() as u64;
         let most = (self.directory.len() + redundant.len() + 2) as u64 * SPAN;
-        limits.spend("the places of the grain tables", most)?;
+        let mut spent = budget.spend("the places of the grain tables", most)?;
         let directory = self.tables() * self.width().bytes();
         let directories = [Some(self.directory_at), self.redundant_at];
         let mut spans: Vec<_> = directories
@@ -376,8 +376,8 @@ impl Sparse {
             joins
         });
         spans.shrink_to_fit();
-        limits.refund(most - spans.len() as u64 * SPAN);
-        Ok(spans)
+        spent.keep(spans.len() as u64 * SPAN);
+        Ok(spent.on(spans))
     }
 
     /// Whether any of these bytes of the file are a directory's or a table's.
@@ -386,7 +386,12 @@ impl Sparse {
         self.metadata.get(next).is_some_and(|(from, _)| *from < at.saturating_add(length))
     }
 
-    fn read_directory(&self, bytes: &dyn Bytes, at: u64, limits: &Limits) -> Result<Vec<u64>> {
+    fn read_directory(
+        &self,
+        bytes: &dyn Bytes,
+        at: u64,
+        budget: &Budget,
+    ) -> Result<Held<Vec<u64>>> {
         let entries = self.tables();
         let width = self.width();
         let (length, end) = (entries * width.bytes(), bytes.len());
@@ -394,9 +399,9 @@ impl Sparse {
             return Err(Damage::PastEnd { what: "grain directory", at, length, end }.into());
         }
         if entries == 0 {
-            return Ok(Vec::new());
+            return Ok(budget.hold(Vec::new()));
         }
-        limits.spend("the grain directory", entries * ENTRY)?;
+        let spent = budget.spend("the grain directory", entries * ENTRY)?;
         let mut directory = Vec::with_capacity(entries as usize);
         // In steps, so that the bytes do not take as much memory again.
         let mut step = vec![0; length.min(STEP) as usize];
@@ -406,7 +411,7 @@ impl Sparse {
             let count = part.len() / width.bytes() as usize;
             directory.extend((0..count).map(|index| width.entry(part, index)));
         }
-        Ok(directory)
+        Ok(spent.on(directory))
     }
 
     /// Replaces damaged entries of the directory by those of the redundant one, and counts them.
@@ -476,16 +481,17 @@ mod tests {
     use super::*;
 
     fn sparse(encoding: Encoding) -> Sparse {
+        let budget = Budget::default();
         Sparse {
             encoding,
             capacity: 1 << 30,
             grain: 4096,
             table_entries: 512,
-            directory: Vec::new(),
+            directory: budget.hold(Vec::new()),
             directory_at: 0,
             redundant_at: None,
             lowest: 21 * SECTOR,
-            metadata: vec![(30 * SECTOR, 40 * SECTOR)],
+            metadata: budget.hold(vec![(30 * SECTOR, 40 * SECTOR)]),
             data: 0,
         }
     }

@@ -8,7 +8,7 @@
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Read;
 
-use diskferry_block_stream::{Limits, NotInOrder, Piece, Result, SECTOR, Stream, fill_from};
+use diskferry_block_stream::{Budget, Held, NotInOrder, Piece, Result, SECTOR, Stream, fill_from};
 use diskferry_codec::ZlibUnpacker;
 
 use crate::cursor::packed_max;
@@ -27,12 +27,12 @@ pub struct StreamOptimizedStream<R> {
     /// Bytes of the disk that were handed out.
     passed: u64,
     state: State,
-    limits: Limits,
+    budget: Budget,
     /// The grains that were met, and those that must be, where tables in front told it.
     met: Tally,
     told: Option<Tally>,
     /// The tables that went by: the sector of each, and the digest of its grains.
-    tables: Vec<(u64, Option<u64>)>,
+    tables: Held<Vec<(u64, Option<u64>)>>,
     /// Where the directory began that went by and agreed with the grains, in bytes.
     directory: Option<u64>,
     /// A footer went by.
@@ -64,12 +64,12 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
     /// # Errors
     /// `Unsupported` when it is a VMDK of another kind, whose tables point back and forth;
     /// `Damaged` when its parts contradict each other; `Limit` for tables past the bounds; `Io`.
-    pub fn new(reader: R, name: &str, limits: &Limits) -> Result<Self> {
+    pub fn new(reader: R, name: &str, budget: &Budget) -> Result<Self> {
         let source = Source { reader, name: name.to_owned(), at: 0 };
-        Self::open(source, limits).map_err(|error| error.doing("opening").in_file(name))
+        Self::open(source, budget).map_err(|error| error.doing("opening").in_file(name))
     }
 
-    fn open(mut source: Source<R>, limits: &Limits) -> Result<Self> {
+    fn open(mut source: Source<R>, budget: &Budget) -> Result<Self> {
         let first = source.sector()?.ok_or(Damage::Short { what: "header", at: 0 })?;
         let is_ours = first.starts_with(&MAGIC);
         if !is_ours && !probe(&first) {
@@ -88,10 +88,10 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
         if header.packing != (Packing::Deflate { marked: true }) {
             return Err(not_in_order());
         }
-        let descriptor = source.descriptor(&header, limits)?;
+        let descriptor = source.descriptor(&header, budget)?;
         let told = match header.directory {
             Directory::Footer => None,
-            Directory::At(at) => Some(source.grains_told(&header, at, limits)?),
+            Directory::At(at) => Some(source.grains_told(&header, at, budget)?),
         };
         source.skip_to(header.overhead)?;
         let said = descriptor.extents().first().and_then(|line| line.sectors.checked_mul(SECTOR));
@@ -101,17 +101,17 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
             }
             _ => Some(header.capacity).filter(|capacity| *capacity > 0),
         };
-        limits.check_virtual_size(size.unwrap_or(0))?;
+        budget.limits().check_virtual_size(size.unwrap_or(0))?;
         let grain = vec![0; header.grain as usize];
         Ok(Self {
             source,
             size: size.or(told.as_ref().is_some_and(Tally::is_empty).then_some(0)),
             passed: 0,
             state: State::Marker,
-            limits: limits.clone(),
-            met: Tally::default(),
+            budget: budget.clone(),
+            met: Tally::new(budget),
             told,
-            tables: Vec::new(),
+            tables: budget.hold(Vec::new()),
             directory: None,
             footed: false,
             unpacker: ZlibUnpacker::new(),
@@ -179,14 +179,14 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
         self.grain.truncate(want as usize);
         self.handed = 0;
         let (table, entry) = (guest / self.header.span(), guest % self.header.span() / grain);
-        self.met.add(table, entry, at / SECTOR, &self.limits)?;
+        self.met.add(table, entry, at / SECTOR)?;
         self.state = State::Grain { at: guest };
         Ok(())
     }
 
     /// Takes note of a table of so many sectors.
     fn table(&mut self, sectors: u64) -> Result<()> {
-        self.limits.spend("the grain tables", size_of::<(u64, Option<u64>)>() as u64)?;
+        self.tables.spend("the grain tables", size_of::<(u64, Option<u64>)>() as u64)?;
         let at = self.source.at;
         let mut grains = Grains::default();
         let mut entry = 0;
@@ -251,7 +251,7 @@ impl<R: Read + Send> StreamOptimizedStream<R> {
         }
         self.footed = true;
         if self.size.is_none() {
-            self.limits.check_virtual_size(footer.capacity)?;
+            self.budget.limits().check_virtual_size(footer.capacity)?;
             if self.passed > footer.capacity {
                 let (footer, header, field) = (footer.capacity, self.passed, "capacity");
                 return Err(Damage::FooterDiffers { at, field, footer, header }.into());
@@ -389,16 +389,17 @@ impl<R: Read> Source<R> {
     }
 
     /// The descriptor, where it precedes everything else.
-    fn descriptor(&mut self, header: &Header, limits: &Limits) -> Result<Descriptor> {
-        let Some((at, length)) = header.descriptor else { return Ok(Descriptor::default()) };
+    fn descriptor(&mut self, header: &Header, budget: &Budget) -> Result<Held<Descriptor>> {
+        let none = || Ok(budget.hold(Descriptor::default()));
+        let Some((at, length)) = header.descriptor else { return none() };
         if at < self.at || at.saturating_add(length) > header.overhead || length > DESCRIPTOR_MAX {
-            return Ok(Descriptor::default());
+            return none();
         }
         self.skip_to(at)?;
-        let mut text = vec![0; limits.spend("the descriptor", length)?];
+        let spent = budget.spend("the descriptor", length)?;
+        let mut text = vec![0; spent.bytes()];
         self.fill(&mut text)?;
-        limits.refund(length);
-        Descriptor::parse(&text, limits)
+        Descriptor::parse(&text, budget)
     }
 
     /// A sector of a table.
@@ -409,7 +410,7 @@ impl<R: Read> Source<R> {
     }
 
     /// The grains in the tables, which are in front, after their directory at `at`.
-    fn grains_told(&mut self, header: &Header, at: u64, limits: &Limits) -> Result<Tally> {
+    fn grains_told(&mut self, header: &Header, at: u64, budget: &Budget) -> Result<Tally> {
         let tables = header.capacity.div_ceil(header.span());
         let length = tables * Width::Four.bytes();
         let misplaced = || {
@@ -422,10 +423,11 @@ impl<R: Read> Source<R> {
             return Err(misplaced());
         }
         self.skip_to(at)?;
-        let mut directory = vec![0; limits.spend("the grain directory", length)?];
+        let spent = budget.spend("the grain directory", length)?;
+        let mut directory = vec![0; spent.bytes()];
         self.fill(&mut directory)?;
         let mut table = vec![0; (header.table_entries * Width::Four.bytes()) as usize];
-        let mut grains = Tally::default();
+        let mut grains = Tally::new(budget);
         for index in 0..tables {
             let at = Width::Four.entry(&directory, index as usize) * SECTOR;
             let left = (header.capacity - index * header.span()).div_ceil(header.grain);
@@ -443,11 +445,10 @@ impl<R: Read> Source<R> {
                 let sector = Width::Four.entry(table, within);
                 // An entry of 1 means zeros, for which no grain comes.
                 if sector > 1 {
-                    grains.add(index, within as u64, sector, limits)?;
+                    grains.add(index, within as u64, sector)?;
                 }
             }
         }
-        limits.refund(length);
         Ok(grains)
     }
 }
@@ -483,20 +484,23 @@ impl Grains {
 }
 
 /// Which grains there are and where, table by table, in a few bytes for each that has some.
-#[derive(Default)]
 struct Tally {
     /// The index of each table, and the digest of its grains; in order.
-    tables: Vec<(u64, u64)>,
+    tables: Held<Vec<(u64, u64)>>,
     /// The table that grains are being added to.
     open: Option<(u64, Grains)>,
 }
 
 impl Tally {
+    fn new(budget: &Budget) -> Self {
+        Self { tables: budget.hold(Vec::new()), open: None }
+    }
+
     /// Adds a grain; they come in the disk's order.
-    fn add(&mut self, table: u64, entry: u64, sector: u64, limits: &Limits) -> Result<()> {
+    fn add(&mut self, table: u64, entry: u64, sector: u64) -> Result<()> {
         if self.open.as_ref().is_none_or(|(open, _)| *open != table) {
             self.close();
-            limits.spend("the grain tables", size_of::<(u64, u64)>() as u64)?;
+            self.tables.spend("the grain tables", size_of::<(u64, u64)>() as u64)?;
             self.open = Some((table, Grains::default()));
         }
         if let Some((_, grains)) = &mut self.open {

@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn tables_are_whole_sectors() {
-        assert_eq!(entries_to_sectors(&[]), []);
+        assert!(entries_to_sectors(&[]).is_empty());
         let bytes = entries_to_sectors(&[1, 2]);
         assert_eq!((bytes.len(), Width::Four.entry(&bytes, 1)), (512, 2));
         assert_eq!(Width::Eight.entry(&bytes, 0), 2 << 32 | 1);

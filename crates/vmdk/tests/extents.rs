@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use common::{cowd, descriptor, model_of, put, se_sparse, to_vec, write, write_files};
 use diskferry_block_stream::{
-    Bytes, Disk, ErrorKind, Image, Kind, Limits, Problem, ProblemKind, Result,
+    Budget, Bytes, Disk, ErrorKind, Image, Kind, Limits, Problem, ProblemKind, Result,
 };
 use diskferry_testkit::format::{problems, warnings};
 use diskferry_testkit::{Model, Texture, laws};
 use diskferry_vmdk::{Vmdk, probe};
 
 fn open(bytes: &[u8]) -> Result<Vmdk> {
-    Vmdk::open(Arc::new(bytes.to_vec()), &Limits::default())
+    Vmdk::open(Arc::new(bytes.to_vec()), &Budget::default())
 }
 
 /// An image of a descriptor and these files, in the order in which it names them.
 fn open_with(descriptor: &str, files: &[&[u8]]) -> Result<Vmdk> {
     let files = files.iter().map(|file| Arc::new(file.to_vec()) as Arc<dyn Bytes>).collect();
-    open(descriptor.as_bytes())?.with_extents(files, &Limits::default())
+    open(descriptor.as_bytes())?.with_extents(files, &Budget::default())
 }
 
 fn entry(file: &[u8], at: usize) -> u32 {
@@ -156,7 +156,7 @@ fn extents_of_all_kinds_are_one_disk() {
         }
         at += extent.length;
     }
-    let error = open(text.as_bytes()).unwrap().with_extents(Vec::new(), &Limits::default());
+    let error = open(text.as_bytes()).unwrap().with_extents(Vec::new(), &Budget::default());
     assert_eq!(error.err().unwrap().kind(), ErrorKind::Misuse);
 }
 
@@ -178,7 +178,7 @@ fn what_is_on_a_device_or_unknown_is_refused() {
 #[test]
 fn a_part_of_a_disk_is_no_disk() {
     let part = &write_files("subformat=twoGbMaxExtentSparse", &model_of(3 << 20))[1].1;
-    let error = Vmdk::open(Arc::clone(part), &Limits::default()).err().unwrap();
+    let error = Vmdk::open(Arc::clone(part), &Budget::default()).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("descriptor"), "{error}");
 }
@@ -393,9 +393,8 @@ fn headers_that_contradict_themselves_are_damage_with_their_numbers() {
         assert_eq!(error.kind(), kind, "{what}: {error}");
         assert!(error.to_string().contains(word), "{what}: {error}");
     }
-    let mut limits = Limits::default();
-    limits.virtual_size = 1 << 20;
-    let error = Vmdk::open(Arc::new(ms), &limits).err().unwrap();
+    let budget = Limits::default().with_virtual_size(1 << 20).budget();
+    let error = Vmdk::open(Arc::new(ms), &budget).err().unwrap();
     assert_eq!(error.kind(), Limit, "{error}");
 }
 
@@ -480,7 +479,7 @@ fn flat_extents_that_are_too_short_are_damage() {
 #[test]
 fn what_is_known_of_an_image_is_told() {
     let image =
-        Vmdk::open(write("hwversion=19,adapter_type=ide", &model_of(3 << 20)), &Limits::default());
+        Vmdk::open(write("hwversion=19,adapter_type=ide", &model_of(3 << 20)), &Budget::default());
     let image = image.unwrap();
     let described = image.describe();
     assert_eq!(described.subformat, "streamOptimized");

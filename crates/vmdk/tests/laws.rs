@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::{model_of, options, read_back, stamp, unit, write, write_files};
 use diskferry_block_stream::{
-    Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result, Writing as _,
+    Budget, Bytes, Disk, ErrorKind, Image, Kind, Plan, Result, Writing as _,
 };
 use diskferry_testkit::format::{self, problems};
 use diskferry_testkit::{Model, Texture, laws};
@@ -26,7 +26,7 @@ const SPLIT: &[&str] = &[
 ];
 
 fn open(bytes: Arc<dyn Bytes>, size: u64) -> Result<Arc<dyn Disk>> {
-    format::asked_for(Vmdk::open(bytes, &Limits::default())?, size, GRAIN)
+    format::asked_for(Vmdk::open(bytes, &Budget::default())?, size, GRAIN)
 }
 
 fn make(text: &str, size: u64) -> Plan {
@@ -58,9 +58,9 @@ fn every_part_of_several_files_passes_the_laws_of_writing() {
             let open = |part: Arc<dyn Bytes>| {
                 let Plan::Split(split) = make(text, size) else { panic!("{text} is split") };
                 let descriptor = (split.descriptor)(&["part.vmdk".to_owned()])?;
-                let limits = Limits::default();
-                let image = Vmdk::open(Arc::new(descriptor), &limits)?;
-                format::asked_for(image.with_extents(vec![part], &limits)?, size, unit(text))
+                let budget = Budget::default();
+                let image = Vmdk::open(Arc::new(descriptor), &budget)?;
+                format::asked_for(image.with_extents(vec![part], &budget)?, size, unit(text))
             };
             laws::writing(part, open, &model);
         }
@@ -98,7 +98,7 @@ fn an_image_cut_short_is_damaged_or_whole() {
     for text in SINGLE {
         let model = Model::random(8, 2 << 20, 4096);
         let open = |bytes| -> Result<Arc<dyn Disk>> {
-            Ok(Arc::new(Vmdk::open(bytes, &Limits::default())?))
+            Ok(Arc::new(Vmdk::open(bytes, &Budget::default())?))
         };
         laws::truncation(&write(text, &model), open, &model);
     }
@@ -110,9 +110,9 @@ fn a_part_cut_short_is_damaged_or_whole() {
         let model = Model::random(9, 2 << 20, 4096);
         let files = write_files(text, &model);
         let open = |part: Arc<dyn Bytes>| -> Result<Arc<dyn Disk>> {
-            let limits = Limits::default();
-            let image = Vmdk::open(Arc::clone(&files[0].1), &limits)?;
-            Ok(Arc::new(image.with_extents(vec![part], &limits)?))
+            let budget = Budget::default();
+            let image = Vmdk::open(Arc::clone(&files[0].1), &budget)?;
+            Ok(Arc::new(image.with_extents(vec![part], &budget)?))
         };
         laws::truncation(&files[1].1, open, &model);
     }
@@ -122,7 +122,7 @@ fn a_part_cut_short_is_damaged_or_whole() {
 fn what_is_written_has_no_problems() {
     for text in SINGLE {
         for model in Model::gallery(GRAIN) {
-            let image = Vmdk::open(write(text, &model), &Limits::default()).unwrap();
+            let image = Vmdk::open(write(text, &model), &Budget::default()).unwrap();
             assert_eq!(problems(&image), [], "{text}: {model}");
             assert_eq!(image.describe().warnings, [], "{text}: {model}");
         }
@@ -134,7 +134,7 @@ fn huge_empty_disks_take_little() {
     for (text, most) in [("", 9 << 20), ("subformat=monolithicSparse", 9 << 30)] {
         let model = Model::empty(62 << 40, GRAIN);
         let bytes = write(text, &model);
-        let image = Vmdk::open(Arc::clone(&bytes), &Limits::default()).unwrap();
+        let image = Vmdk::open(Arc::clone(&bytes), &Budget::default()).unwrap();
         assert_eq!(image.size(), 62 << 40);
         assert!(bytes.len() < most, "{text}: {} bytes", bytes.len());
         assert!(bytes.allocated().unwrap() < 40 << 20, "{text}: {:?} bytes", bytes.allocated());
@@ -145,7 +145,7 @@ fn huge_empty_disks_take_little() {
 fn a_sparse_disk_of_4_tib_reads_as_it_was_written() {
     let model = Model::sparse(3, 4 << 40, GRAIN);
     for text in ["", "subformat=monolithicSparse"] {
-        let image = Vmdk::open(write(text, &model), &Limits::default()).unwrap();
+        let image = Vmdk::open(write(text, &model), &Budget::default()).unwrap();
         // Every run of zeros would be walked, table by table.
         let mut cursor = image.cursor().unwrap();
         for part in model.parts() {
@@ -161,7 +161,7 @@ fn a_sparse_disk_of_4_tib_reads_as_it_was_written() {
 fn stored_grains_are_plain_extents_at_whole_grains_of_the_file() {
     let model = Model::full(1, 8 << 20, GRAIN, Texture::Noise);
     let image =
-        Vmdk::open(write("subformat=monolithicSparse", &model), &Limits::default()).unwrap();
+        Vmdk::open(write("subformat=monolithicSparse", &model), &Budget::default()).unwrap();
     let extent = image.cursor().unwrap().extent(0, image.size()).unwrap();
     assert_eq!(extent.length, 8 << 20, "neighbours in the file are one extent");
     let Kind::Plain { file: 0, offset } = extent.kind else { panic!("{extent:?}") };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use common::{
     cowd, descriptor, model_of, options, rounded, se_sparse, stamp, to_vec, write, write_files,
 };
-use diskferry_block_stream::{Bytes, Disk, Image, Kind, Limits, Piece, Plan, Stream};
+use diskferry_block_stream::{Budget, Bytes, Disk, Image, Kind, Piece, Plan, Stream};
 use diskferry_engine::{
     CopyOptions, FileBytes, FileOutput, Job, Output, Replace, Source, compare, copy, copy_split,
 };
@@ -48,11 +48,11 @@ fn bytes(path: &Path) -> Arc<dyn Bytes> {
 
 /// Opens an image with the files beside it.
 fn open(path: &Path) -> Vmdk {
-    let limits = Limits::default();
-    let image = Vmdk::open(bytes(path), &limits).unwrap();
+    let budget = Budget::default();
+    let image = Vmdk::open(bytes(path), &budget).unwrap();
     let beside = |name: &str| bytes(&path.with_file_name(name));
     let files = image.extents_needed().iter().map(|needed| beside(&needed.name)).collect();
-    image.with_extents(files, &limits).unwrap()
+    image.with_extents(files, &budget).unwrap()
 }
 
 /// Writes an image, in as many files as it takes, and returns the path of the first.
@@ -158,7 +158,7 @@ fn what_qemu_streams_is_read_from_a_pipe() {
             let path = convert(dir.path(), &model, &format!("subformat=streamOptimized{more}"));
             let file = std::fs::read(&path).unwrap();
             let mut stream =
-                StreamOptimizedStream::new(file.as_slice(), "pipe", &Limits::default()).unwrap();
+                StreamOptimizedStream::new(file.as_slice(), "pipe", &Budget::default()).unwrap();
             assert_eq!(stream.size(), Some(model.size()));
             let mut found = Vec::new();
             let mut buf = vec![0; 70_000];
@@ -173,7 +173,7 @@ fn what_qemu_streams_is_read_from_a_pipe() {
             // There is no marker at its end, but the tables in front tell what is missing.
             let cuts = (0..file.len()).step_by(file.len() / 50 + 1);
             for cut in cuts.filter(|_| !model.whole().iter().all(|byte| *byte == 0)) {
-                let stream = StreamOptimizedStream::new(&file[..cut], "pipe", &Limits::default());
+                let stream = StreamOptimizedStream::new(&file[..cut], "pipe", &Budget::default());
                 let whole = stream.and_then(|mut stream| {
                     while stream.next(&mut buf)? != Piece::End {}
                     Ok(())
@@ -243,11 +243,11 @@ fn open_file(path: &Path) -> Arc<dyn Bytes> {
 
 /// Opens an image with the files beside it, which stay on disk.
 fn open_files(path: &Path) -> Vmdk {
-    let limits = Limits::default();
-    let image = Vmdk::open(open_file(path), &limits).unwrap();
+    let budget = Budget::default();
+    let image = Vmdk::open(open_file(path), &budget).unwrap();
     let beside = |name: &str| open_file(&path.with_file_name(name));
     let files = image.extents_needed().iter().map(|needed| beside(&needed.name)).collect();
-    image.with_extents(files, &limits).unwrap()
+    image.with_extents(files, &budget).unwrap()
 }
 
 #[test]

@@ -6,14 +6,14 @@ mod common;
 use std::sync::Arc;
 
 use common::{model_of, put, stamp, to_vec, write};
-use diskferry_block_stream::{Disk, ErrorKind, Limits, Piece, Result, Stream};
+use diskferry_block_stream::{Budget, Disk, ErrorKind, Piece, Result, Stream};
 use diskferry_engine::{CopyOptions, Job, Source, copy};
 use diskferry_testkit::{Model, Recorder, Texture};
 use diskferry_vmdk::{StreamOptimizedStream, Vmdk, plan};
 
 /// All that a stream has, by a buffer of this length, and the size that it said.
 fn stream(file: &[u8], buffer: usize) -> Result<(Vec<u8>, Option<u64>)> {
-    let mut stream = StreamOptimizedStream::new(file, "pipe", &Limits::default())?;
+    let mut stream = StreamOptimizedStream::new(file, "pipe", &Budget::default())?;
     let size = stream.size();
     let (mut all, mut buf) = (Vec::new(), vec![0; buffer]);
     loop {
@@ -53,7 +53,7 @@ fn a_stream_is_the_disk() {
 fn a_stream_can_be_written_as_it_comes() {
     let model = Model::random(5, 9 << 20, 65536);
     let file = file_of(&model);
-    let source = StreamOptimizedStream::new(file.as_slice(), "pipe", &Limits::default()).unwrap();
+    let source = StreamOptimizedStream::new(file.as_slice(), "pipe", &Budget::default()).unwrap();
     let recorder = Recorder::forward_only();
     let options = common::options("");
     let plan = plan(Some(model.size()), &options, &stamp(), Some("disk.vmdk")).unwrap();
@@ -98,7 +98,7 @@ fn the_footer_may_be_the_first_to_know_the_size() {
     let (found, size) = stream(&file, 65536).unwrap();
     assert_eq!(size, None);
     assert!(found == model.whole());
-    let image = Vmdk::open(Arc::new(file), &Limits::default()).unwrap();
+    let image = Vmdk::open(Arc::new(file), &Budget::default()).unwrap();
     assert_eq!(image.size(), model.size());
 }
 

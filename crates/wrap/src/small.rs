@@ -1,6 +1,6 @@
 //! What is short in an archive, or the beginning of what is not.
 
-use diskferry_block_stream::{Error, Limits, Result};
+use diskferry_block_stream::{Budget, Error, Result};
 
 use crate::choose::judge::Candidate;
 use crate::ovf::{self, Descriptor};
@@ -54,12 +54,12 @@ pub(crate) fn head(archive: &mut Peek, entry: &Entry) -> Result<Vec<u8>> {
 pub(crate) fn machine(
     archive: &mut dyn Ahead,
     entry: &Entry,
-    limits: &Limits,
+    budget: &Budget,
 ) -> Result<Option<Machine>> {
     if entry.size > xva::MAX {
         return Err(Error::limit(format!("a descriptor '{}' of {} bytes", entry.name, entry.size)));
     }
-    xva::read(&whole(archive, entry)?, limits)
+    xva::read(&whole(archive, entry)?, budget)
 }
 
 /// The text of a descriptor, whose data come next, and what it says.
@@ -69,12 +69,12 @@ pub(crate) fn machine(
 pub(crate) fn described(
     archive: &mut dyn Ahead,
     entry: &Entry,
-    limits: &Limits,
+    budget: &Budget,
 ) -> Result<(Vec<u8>, Descriptor)> {
     if entry.size > ovf::MAX {
         return Err(Error::limit(format!("an OVF descriptor of {} bytes", entry.size)));
     }
     let text = whole(archive, entry)?;
-    let descriptor = ovf::read(&entry.name, &text, limits)?;
+    let descriptor = ovf::read(&entry.name, &text, budget)?;
     Ok((text, descriptor))
 }

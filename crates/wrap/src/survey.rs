@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cancel, Limits, Progress, Result};
+use diskferry_block_stream::{Budget, Bytes, Cancel, Progress, Result};
 
 use crate::peek::{Ahead, BytesReader, Forward, Peek};
 use crate::tar::{Headers, Kind};
@@ -27,7 +27,7 @@ pub struct Survey {
 /// `Damaged`, `Limit`, `Io`, `Unsupported` for an archive in several volumes, `Cancelled`.
 pub fn survey(
     bytes: &Arc<dyn Bytes>,
-    limits: &Limits,
+    budget: &Budget,
     cancel: &Cancel,
     progress: &Progress,
 ) -> Result<Option<Survey>> {
@@ -36,21 +36,22 @@ pub fn survey(
     let inner = BytesReader::new(Arc::clone(bytes));
     progress.expect(bytes.len());
     let (cancel, progress) = (cancel.clone(), progress.clone());
-    walk(Peek::new(Watched { inner, cancel, progress }), limits).map_err(located)
+    walk(Peek::new(Watched { inner, cancel, progress }), budget).map_err(located)
 }
 
-fn walk(mut archive: Peek, limits: &Limits) -> Result<Option<Survey>> {
+fn walk(mut archive: Peek, budget: &Budget) -> Result<Option<Survey>> {
     if let Some(Wrapping::Packed(wrapper)) = Wrapping::of(archive.peek(Wrapping::HEAD)?) {
-        archive = Peek::new(Unpacking::new(wrapper, archive, limits));
+        archive = Peek::new(Unpacking::new(wrapper, archive, budget));
     }
     if Wrapping::of(archive.peek(Wrapping::HEAD)?) != Some(Wrapping::Tar) {
         return Ok(None);
     }
-    let mut headers = Headers::new(limits);
+    let mut headers = Headers::new(budget);
+    let mut spent = budget.hold(());
     let mut survey = Survey { members: Vec::new(), kinds: Vec::new() };
     while let Some(entry) = headers.next(&mut archive)? {
         archive.skip(entry.rest)?;
-        limits.spend("an archive's list", entry.name.len() as u64 + 32)?;
+        spent.spend("an archive's list", entry.name.len() as u64 + 32)?;
         survey.members.push(if entry.is_dotted { format!("./{}", entry.name) } else { entry.name });
         if !survey.kinds.contains(&entry.kind) {
             survey.kinds.push(entry.kind);

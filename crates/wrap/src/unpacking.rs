@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use diskferry_block_stream::{Error, Limits, Result};
+use diskferry_block_stream::{Budget, Error, Limits, Result, Window};
 use diskferry_codec::{UnpackError, Unpacked, Wrapper};
 
 use crate::peek::{Forward, Peek};
@@ -11,6 +11,7 @@ use crate::peek::{Forward, Peek};
 pub struct Unpacking {
     unpacked: Unpacked<Peek>,
     wrapper: Wrapper,
+    /// The most that any of its members wanted.
     window: Window,
     /// Bytes that came out.
     passed: u64,
@@ -24,9 +25,9 @@ const RATIO_FROM: u64 = 1 << 20;
 
 impl Unpacking {
     /// Unpacks what `packed` has, which bears the wrapper's signature.
-    pub fn new(wrapper: Wrapper, packed: Peek, limits: &Limits) -> Self {
+    pub fn new(wrapper: Wrapper, packed: Peek, budget: &Budget) -> Self {
         let unpacked = Unpacked::new(wrapper, packed);
-        let window = Window { bytes: 0, limits: limits.clone() };
+        let (window, limits) = (budget.window(), budget.limits());
         let (most, ratio) = (limits.unpacked, limits.ratio);
         Self { unpacked, wrapper, window, passed: 0, most, ratio }
     }
@@ -55,7 +56,7 @@ impl Unpacking {
         }
         let count = self.step(buf)?;
         if count == 0 {
-            self.window.give_back();
+            self.window.close();
         }
         self.passed += count as u64;
         if self.passed > self.most {
@@ -73,30 +74,6 @@ impl Unpacking {
             return Err(Limits::reached("ratio", what));
         }
         Ok(count)
-    }
-}
-
-/// What a layer may remember of what it gave: the most that any of its members wanted.
-struct Window {
-    bytes: u64,
-    limits: Limits,
-}
-
-impl Window {
-    fn widen(&mut self, why: &UnpackError, bytes: u64) -> Result<()> {
-        self.limits.take_window(why, self.bytes, bytes)?;
-        self.bytes = self.bytes.max(bytes);
-        Ok(())
-    }
-
-    fn give_back(&mut self) {
-        self.limits.give_window_back(std::mem::take(&mut self.bytes));
-    }
-}
-
-impl Drop for Window {
-    fn drop(&mut self) {
-        self.give_back();
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) mod runs;
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cancel, Limits, Problem, Progress, Result};
+use diskferry_block_stream::{Budget, Bytes, Cancel, Problem, Progress, Result, Spent};
 
 use self::blocks::{Member, Walk};
 use self::descriptor::Machine;
@@ -43,15 +43,18 @@ pub(crate) struct Xva {
     runs: Vec<Runs>,
     /// The last block, whose digest may come next, and its disk.
     last: Option<(usize, Stored)>,
-    limits: Limits,
+    budget: Budget,
+    /// What the lists of blocks take.
+    spent: Spent,
 }
 
 impl Xva {
     /// # Errors
     /// `Limit` where the disks take too much memory.
-    pub fn new(machine: Machine, limits: &Limits) -> Result<Self> {
+    pub fn new(machine: Machine, budget: &Budget) -> Result<Self> {
         let runs = machine.vdis.iter().map(|_| Runs::default()).collect();
-        Ok(Self { walk: Walk::new(machine, limits)?, runs, last: None, limits: limits.clone() })
+        let (walk, spent) = (Walk::new(machine, budget)?, budget.nothing());
+        Ok(Self { walk, runs, last: None, budget: budget.clone(), spent })
     }
 
     /// Takes in the next member; says whether it is one of the blocks and digests that `ova.xml` bounds.
@@ -88,7 +91,7 @@ impl Xva {
 
     fn keep(&mut self) -> Result<()> {
         match self.last.take().filter(|(_, stored)| stored.block.stored > 0) {
-            Some((disk, stored)) => self.runs[disk].push(stored, &self.limits),
+            Some((disk, stored)) => self.runs[disk].push(stored, &mut self.spent),
             None => Ok(()),
         }
     }
@@ -98,7 +101,7 @@ impl Xva {
         let disks = self.walk.listed().enumerate();
         let disks = disks.map(|(index, disk)| {
             let part = || {
-                self.limits.check_virtual_size(disk.size)?;
+                self.budget.limits().check_virtual_size(disk.size)?;
                 disk.finish()?;
                 let (name, base) = (format!("{name}/{}", disk.id), Arc::clone(base));
                 Ok(Part::of_runs(name, base, disk.size, self.runs[index].clone()))
@@ -150,8 +153,8 @@ impl Xva {
 ///
 /// # Errors
 /// `Limit` where they take too much memory.
-pub(crate) fn list(machine: Machine, limits: &Limits) -> Result<Listing> {
-    let walk = Walk::new(machine, limits)?;
+pub(crate) fn list(machine: Machine, budget: &Budget) -> Result<Listing> {
+    let walk = Walk::new(machine, budget)?;
     let disks = walk.listed().map(blocks::Blocks::found).collect();
     Ok(Listing { disks, ..Listing::default() })
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Error, ErrorKind, Limits, NotInOrder, Progress, Result,
+    Budget, Bytes, Cancel, Error, ErrorKind, Limits, NotInOrder, Progress, Result,
 };
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_testkit::child::{Bounded, command};
@@ -75,10 +75,10 @@ fn nothing(_: &Candidate<'_>) -> Result<Likeness> {
 }
 
 /// The disk of an archive in a file.
-fn disk(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<(String, Vec<u8>)> {
-    let package = Package::open("a.tar", Arc::new(bytes.to_vec()), limits)?;
+fn disk(bytes: &[u8], choice: Choice, budget: &Budget) -> Result<(String, Vec<u8>)> {
+    let package = Package::open("a.tar", Arc::new(bytes.to_vec()), budget)?;
     let part = package.disk(choice, &nothing)?.body;
-    limits.check_virtual_size(part.len())?;
+    budget.limits().check_virtual_size(part.len())?;
     let mut content = vec![0xee; part.len() as usize];
     part.read_at(0, &mut content)?;
     // What it says is a hole is zeros, and its runs tile it.
@@ -96,14 +96,14 @@ fn disk(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<(String, Vec<u8
 fn in_order(
     bytes: &[u8],
     choice: Choice,
-    limits: &Limits,
+    budget: &Budget,
     holes: bool,
 ) -> Result<(String, Vec<u8>)> {
     let peek = Peek::new(Cursor::new(bytes.to_vec()));
     let judge: Arc<dyn Judge> = Arc::new(nothing);
-    let picked = find_disk(peek, choice, &judge, limits)?;
+    let picked = find_disk(peek, choice, &judge, budget)?;
     let mut inside = picked.body;
-    limits.check_virtual_size(inside.size)?;
+    budget.limits().check_virtual_size(inside.size)?;
     let mut content = Vec::new();
     let mut buf = [0xee; 1000];
     loop {
@@ -119,14 +119,14 @@ fn in_order(
 }
 
 /// All ways to read the disk, which must agree.
-fn read(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<(String, Vec<u8>), ErrorKind> {
+fn read(bytes: &[u8], choice: Choice, budget: &Budget) -> Result<(String, Vec<u8>), ErrorKind> {
     let kind = |error: Error| {
         assert!(!error.to_string().contains('\n'), "{error}");
         error.kind()
     };
-    let whole = disk(bytes, choice, limits).map_err(kind);
+    let whole = disk(bytes, choice, budget).map_err(kind);
     for holes in [false, true] {
-        let passed = in_order(bytes, choice, limits, holes).map_err(kind);
+        let passed = in_order(bytes, choice, budget, holes).map_err(kind);
         // What is said of a member is looked at before its bytes are missed.
         let early = passed == Err(ErrorKind::Limit) && whole == Err(ErrorKind::Damaged);
         let kinds = (passed.as_ref().err(), whole.as_ref().err());
@@ -135,14 +135,12 @@ fn read(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<(String, Vec<u8
     whole
 }
 
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.virtual_size = 1 << 30;
-    limits
+fn budget() -> Budget {
+    Limits::default().with_virtual_size(1 << 30).budget()
 }
 
 fn only(bytes: &[u8]) -> Result<(String, Vec<u8>), ErrorKind> {
-    read(bytes, Choice::Only, &limits())
+    read(bytes, Choice::Only, &budget())
 }
 
 /// Runs a program in a folder.
@@ -210,7 +208,7 @@ fn an_archive_cut_anywhere_is_damaged_or_still_whole() {
 
 /// What is said of a file before it is read.
 fn said(bytes: &[u8]) -> Vec<(Point, Option<u64>)> {
-    let package = Package::open("a.tar", Arc::new(bytes.to_vec()), &limits()).unwrap();
+    let package = Package::open("a.tar", Arc::new(bytes.to_vec()), &budget()).unwrap();
     let mut said = Vec::new();
     package.object_to_files(&mut |it| said.push((it.point, it.at)));
     said
@@ -239,7 +237,7 @@ fn an_archive_may_end_behind_any_member_and_nowhere_else() {
             let mut bytes = member[..cut].to_vec();
             bytes.extend(member.get(cut..cut + extra).unwrap_or(&vec![0; extra]));
             let is_whole = ends.contains(&cut) && (extra == 0 || cut == member.len());
-            match read(&bytes, Choice::First, &limits()) {
+            match read(&bytes, Choice::First, &budget()) {
                 Ok((name, content)) => {
                     assert!(is_whole, "cut at {cut} and {extra}");
                     assert_eq!((name.as_str(), content), ("a.tar/a", vec![1; 700]));
@@ -263,10 +261,10 @@ fn an_archive_may_end_behind_any_member_and_nowhere_else() {
     // Of a package its descriptor tells what is missing.
     let whole = made(&["vm.ovf", "a b.vmdk", "c.iso"], OVF, "");
     let whole = &whole[..whole.len() - 1024];
-    assert_eq!(read(whole, Choice::Only, &limits()).unwrap().1, b"disk");
+    assert_eq!(read(whole, Choice::Only, &budget()).unwrap().1, b"disk");
     assert_eq!(said(whole), []);
     let short = &whole[..whole.len() - 1024];
-    assert_eq!(read(short, Choice::Only, &limits()).unwrap().1, b"disk");
+    assert_eq!(read(short, Choice::Only, &budget()).unwrap().1, b"disk");
     assert_eq!(said(short), [(Point::Missing, None)]);
     assert_eq!(only(&short[..short.len() - 1024]), Err(ErrorKind::Damaged));
 }
@@ -318,9 +316,9 @@ fn large_members_are_disks_and_the_only_one_is() {
     for (choice, name) in
         [(Choice::Number(1), "a.tar/a"), (Choice::Number(2), "a.tar/b"), (Choice::First, "a.tar/a")]
     {
-        assert_eq!(read(&two, choice, &limits()).unwrap().0, name);
+        assert_eq!(read(&two, choice, &budget()).unwrap().0, name);
     }
-    assert_eq!(read(&two, Choice::Number(3), &limits()), Err(ErrorKind::Misuse));
+    assert_eq!(read(&two, Choice::Number(3), &budget()), Err(ErrorKind::Misuse));
     assert_eq!(only(&archive(&members[..2])).unwrap().0, "a.tar/a");
     assert_eq!(only(&archive(&members[..1])).unwrap().1, b"text");
     assert_eq!(only(&archive(&[])), Err(ErrorKind::Unsupported));
@@ -330,16 +328,16 @@ fn large_members_are_disks_and_the_only_one_is() {
     assert_eq!(only(&three), Err(ErrorKind::Misuse));
     for (choice, name) in [(Choice::First, "a"), (Choice::Number(1), "a"), (Choice::Number(3), "c")]
     {
-        let (found, bytes) = read(&three, choice, &limits()).unwrap();
+        let (found, bytes) = read(&three, choice, &budget()).unwrap();
         assert_eq!((found, bytes), (format!("a.tar/{name}"), name.as_bytes().to_vec()));
     }
     for number in [0, 4] {
-        assert_eq!(read(&three, Choice::Number(number), &limits()), Err(ErrorKind::Misuse));
+        assert_eq!(read(&three, Choice::Number(number), &budget()), Err(ErrorKind::Misuse));
     }
     let long = Member::new("long", b'0', &large);
     let mixed = archive(&[text("a"), long, text("b")]);
-    assert_eq!(read(&mixed, Choice::Number(1), &limits()).unwrap().0, "a.tar/long");
-    assert_eq!(read(&mixed, Choice::Number(2), &limits()), Err(ErrorKind::Misuse));
+    assert_eq!(read(&mixed, Choice::Number(1), &budget()).unwrap().0, "a.tar/long");
+    assert_eq!(read(&mixed, Choice::Number(2), &budget()), Err(ErrorKind::Misuse));
 }
 
 /// An old sparse header with these entries, each offset and length, and a real size.
@@ -438,7 +436,7 @@ fn what_is_not_read_is_named() {
         ),
     ] {
         assert_eq!(only(&bytes), Err(ErrorKind::Unsupported));
-        let error = disk(&bytes, Choice::Only, &limits()).unwrap_err();
+        let error = disk(&bytes, Choice::Only, &budget()).unwrap_err();
         assert!(error.to_string().contains(text), "{error}");
     }
 }
@@ -450,8 +448,7 @@ fn bounds_hold() {
         &(0..50).map(|_| Member::new("x", b'x', record("path=a").as_bytes())).collect::<Vec<_>>(),
     );
     for bytes in [many, endless] {
-        let mut few = limits();
-        few.members = 40;
+        let few = Limits::default().with_members(40).budget();
         assert_eq!(read(&bytes, Choice::Only, &few), Err(ErrorKind::Limit));
     }
     let huge = archive(&[Member { size: 1 << 32, ..Member::new("x", b'x', b"") }]);
@@ -470,7 +467,7 @@ fn bounds_hold() {
     data.resize(data.len().next_multiple_of(512), 0);
     let bytes = archive(&[Member::new("x", b'x', text.as_bytes()), Member::new("d", b'0', &data)]);
     assert_eq!(only(&bytes).unwrap().1.len(), 100_000);
-    let little = Limits::default().with_metadata(10_000);
+    let little = Limits::default().with_metadata(10_000).budget();
     for refused in
         [disk(&bytes, Choice::Only, &little), in_order(&bytes, Choice::Only, &little, true)]
     {
@@ -504,24 +501,24 @@ fn package(order: &[&str]) -> Vec<u8> {
 fn a_descriptor_tells_the_disks_and_their_chunks() {
     let bytes =
         package(&["vm.ovf", "one.vmdk", "two.vmdk.000000000", "two.vmdk.000000001", "x.iso"]);
-    assert_eq!(disk(&bytes, Choice::Only, &limits()).unwrap_err().kind(), ErrorKind::Misuse);
-    let (name, content) = disk(&bytes, Choice::Number(1), &limits()).unwrap();
+    assert_eq!(disk(&bytes, Choice::Only, &budget()).unwrap_err().kind(), ErrorKind::Misuse);
+    let (name, content) = disk(&bytes, Choice::Number(1), &budget()).unwrap();
     assert_eq!((name.as_str(), content), ("a.tar/two.vmdk", [vec![2; 600], vec![3; 400]].concat()));
-    assert_eq!(read(&bytes, Choice::Number(2), &limits()).unwrap().1, b"one");
-    let error = in_order(&bytes, Choice::First, &limits(), true).unwrap_err();
+    assert_eq!(read(&bytes, Choice::Number(2), &budget()).unwrap().1, b"one");
+    let error = in_order(&bytes, Choice::First, &budget(), true).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     // Where one is missing, or not whole, the other can still be had.
     let one_lacks = package(&["vm.ovf", "two.vmdk.000000000", "two.vmdk.000000001"]);
     let two_lacks = package(&["vm.ovf", "one.vmdk", "two.vmdk.000000000"]);
     for (bytes, lacks, has) in [(&one_lacks, 2, 1), (&two_lacks, 1, 2)] {
-        let error = disk(bytes, Choice::Number(lacks), &limits()).unwrap_err();
+        let error = disk(bytes, Choice::Number(lacks), &budget()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
-        let there = disk(bytes, Choice::Number(has), &limits()).unwrap().1;
+        let there = disk(bytes, Choice::Number(has), &budget()).unwrap().1;
         assert_eq!(there.len(), [1000, 3][has as usize - 1]);
-        assert_eq!(disk(bytes, Choice::Only, &limits()).unwrap_err().kind(), ErrorKind::Misuse);
+        assert_eq!(disk(bytes, Choice::Only, &budget()).unwrap_err().kind(), ErrorKind::Misuse);
     }
-    assert_eq!(in_order(&two_lacks, Choice::Number(2), &limits(), true).unwrap().1, b"one");
-    let error = in_order(&one_lacks, Choice::Number(2), &limits(), true).unwrap_err();
+    assert_eq!(in_order(&two_lacks, Choice::Number(2), &budget(), true).unwrap().1, b"one");
+    let error = in_order(&one_lacks, Choice::Number(2), &budget(), true).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
 }
 
@@ -543,7 +540,7 @@ const CD_SHA512: &str = "f6ea8ad7d83486aa37e5770dac2e19671ba15e06b6761bbe3713ccb
     b398f4f583d9ce6c55763269288fd4d8356be65d636df76530fd99ae6722c9bc";
 
 fn objections(bytes: Vec<u8>) -> Result<Vec<Objection>> {
-    let package = Package::open("a.ova", Arc::new(bytes), &limits())?;
+    let package = Package::open("a.ova", Arc::new(bytes), &budget())?;
     package.disk(Choice::First, &nothing)?;
     let mut found = Vec::new();
     let (mut known, cancel, progress) = Default::default();
@@ -650,7 +647,7 @@ fn each_thing_that_importers_mind_is_found_alone() {
 fn a_disk_of_another_size_than_its_descriptor_gives_it_is_found() {
     let ovf = OVF.replacen("ovf:diskId=\"d\"", "ovf:diskId=\"d\" ovf:capacity=\"100000\"", 1);
     let bytes = made(&["vm.ovf", "a b.vmdk", "c.iso"], &ovf, MANIFEST);
-    let package = Package::open("a.ova", Arc::new(bytes), &limits()).unwrap();
+    let package = Package::open("a.ova", Arc::new(bytes), &budget()).unwrap();
     // Up to a grain it is the same.
     for (size, differs) in [(100_000, false), (131_072, false), (131_073, true), (65_536, true)] {
         let mut found = Vec::new();
@@ -669,16 +666,16 @@ fn a_descriptor_that_is_its_own_disk_is_damage_with_its_place() {
         let members =
             [Member::new("vm.ovf", b'0', text.as_bytes()), Member::new("vm.mf", b'0', b"x")];
         let bytes = archive(&members);
-        assert_eq!(read(&bytes, Choice::Only, &limits()), Err(ErrorKind::Damaged), "{href}");
-        let error = disk(&bytes, Choice::Only, &limits()).unwrap_err();
+        assert_eq!(read(&bytes, Choice::Only, &budget()), Err(ErrorKind::Damaged), "{href}");
+        let error = disk(&bytes, Choice::Only, &budget()).unwrap_err();
         assert_eq!(error.place().offset, Some(512));
         assert!(error.to_string().contains("'vm.ovf' has 'vm."), "{error}");
     }
     let text = "<Envelope><File id='1' href='a.vmdk'/><Disk fileRef='1'/></Envelope>";
     let bytes = archive(&[Member::new("machine.ovf", b'0', text.as_bytes())]);
     for error in [
-        disk(&bytes, Choice::Only, &limits()).unwrap_err(),
-        in_order(&bytes, Choice::Only, &limits(), true).unwrap_err(),
+        disk(&bytes, Choice::Only, &budget()).unwrap_err(),
+        in_order(&bytes, Choice::Only, &budget(), true).unwrap_err(),
     ] {
         assert!(error.to_string().contains("'machine.ovf' names the disk 'a.vmdk'"), "{error}");
     }
@@ -686,7 +683,7 @@ fn a_descriptor_that_is_its_own_disk_is_damage_with_its_place() {
 
 /// What the manifest promises of the files of the disk: whether all of it is kept, and what is not compared.
 fn promised(bytes: Vec<u8>, disk: &str) -> (Vec<Result<(), ErrorKind>>, Option<String>) {
-    let package = Package::open("a.ova", Arc::new(bytes), &limits()).unwrap();
+    let package = Package::open("a.ova", Arc::new(bytes), &budget()).unwrap();
     let Promises { digests, note } = package.promises(disk).unwrap();
     let mut known = Digests::default();
     let mut check = |digest: &Promise| digest.check(&mut known, &|| Ok(()));
@@ -714,7 +711,7 @@ fn a_manifest_promises_what_it_has_of_the_disk_and_no_more() {
     assert_eq!(promised(made(&["vm.ovf", "a b.vmdk"], OVF, ""), "a b.vmdk"), (vec![], None));
     // Who is asked to stop stops.
     let bytes = Arc::new(made(&usual, OVF, MANIFEST));
-    let promises = Package::open("a.ova", bytes, &limits()).unwrap().promises("a b.vmdk").unwrap();
+    let promises = Package::open("a.ova", bytes, &budget()).unwrap().promises("a b.vmdk").unwrap();
     let (first, mut known) = (&promises.digests[0], Digests::default());
     let stop = || Err(Error::cancelled());
     assert_eq!(first.check(&mut known, &stop).unwrap_err().kind(), ErrorKind::Cancelled);
@@ -733,7 +730,7 @@ fn a_file_that_is_listed_without_end_is_digested_once() {
     let line = MANIFEST.lines().next().unwrap().to_owned() + "\n";
     let manifest = line.repeat(70_000) + MANIFEST;
     let bytes = made(&["vm.ovf", "vm.mf", "a b.vmdk", "c.iso"], &ovf, &manifest);
-    assert_eq!(read(&bytes, Choice::Only, &limits()).unwrap().1, b"disk");
+    assert_eq!(read(&bytes, Choice::Only, &budget()).unwrap().1, b"disk");
     assert_eq!(promised(bytes, "a b.vmdk"), (vec![Ok(()), Ok(())], None));
 }
 
@@ -769,20 +766,20 @@ fn a_descriptor_after_the_disk_agrees_or_is_refused() {
     };
     for choice in [Choice::Only, Choice::First] {
         // What it does not name is no disk, however large.
-        let (name, content) = read(&of(&names("a.img")), choice, &limits()).unwrap();
+        let (name, content) = read(&of(&names("a.img")), choice, &budget()).unwrap();
         assert!(name == "a.tar/a.img" && content == large);
         let other = of(&names("b.img"));
-        assert_eq!(disk(&other, choice, &limits()).unwrap().1, b"disk b");
-        let error = in_order(&other, choice, &limits(), true).unwrap_err();
+        assert_eq!(disk(&other, choice, &budget()).unwrap().1, b"disk b");
+        let error = in_order(&other, choice, &budget(), true).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("unpack the archive first"), "{error}");
-        assert_eq!(read(&of("<Envelope>"), choice, &limits()), Err(ErrorKind::Damaged));
+        assert_eq!(read(&of("<Envelope>"), choice, &budget()), Err(ErrorKind::Damaged));
     }
 }
 
 fn surveyed(bytes: &[u8]) -> Result<Option<Survey>> {
     let bytes: Arc<dyn Bytes> = Arc::new(bytes.to_vec());
-    survey(&bytes, &limits(), &Cancel::default(), &Progress::default())
+    survey(&bytes, &budget(), &Cancel::default(), &Progress::default())
 }
 
 #[test]
@@ -808,7 +805,7 @@ fn a_survey_tells_the_kind_of_tar_and_every_member() {
     let stopped = Cancel::default();
     stopped.cancel();
     let bytes: Arc<dyn Bytes> = Arc::new(two);
-    let error = survey(&bytes, &limits(), &stopped, &Progress::default()).unwrap_err();
+    let error = survey(&bytes, &budget(), &stopped, &Progress::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
 }
 
@@ -854,7 +851,7 @@ fn a_disk_that_others_need_is_not_the_one_that_is_meant() {
         (&[("a", "Db"), ("b", "Da")], Choice::Only, Err(ErrorKind::Misuse)),
         (&[("a", "Da")], Choice::Only, Ok("a")),
     ] {
-        let package = Package::open("a.tar", Arc::new(of(members)), &limits()).unwrap();
+        let package = Package::open("a.tar", Arc::new(of(members)), &budget()).unwrap();
         let found = package.disk(choice, &Chain).map(|it| it.member).map_err(|error| error.kind());
         assert_eq!(found.as_deref(), picked.as_ref().map(|it| *it), "{members:?}, {choice:?}");
     }
@@ -865,7 +862,7 @@ fn a_disk_that_others_need_is_not_the_one_that_is_meant() {
             [(Choice::Only, true), (Choice::First, false), (Choice::Number(1), false)]
         {
             let peek = Peek::new(Cursor::new(of(members)));
-            let found = find_disk(peek, choice, &judge, &limits());
+            let found = find_disk(peek, choice, &judge, &budget());
             assert_eq!(found.is_err(), is_refused, "{members:?}, {choice:?}");
             if let Err(error) = found {
                 assert!(NotInOrder::is_cause_of(&error), "{error}");
@@ -889,10 +886,10 @@ fn a_judge_sees_holes_as_zeros() {
                 Ok(Likeness::Unknown)
             }
         };
-        let package = Package::open("a.tar", Arc::new(bytes.clone()), &limits()).unwrap();
+        let package = Package::open("a.tar", Arc::new(bytes.clone()), &budget()).unwrap();
         package.disk(Choice::Only, &look).unwrap();
         let judge: Arc<dyn Judge> = Arc::new(look);
-        find_disk(Peek::new(Cursor::new(bytes)), Choice::Only, &judge, &limits()).unwrap();
+        find_disk(Peek::new(Cursor::new(bytes)), Choice::Only, &judge, &budget()).unwrap();
         let seen = seen.lock().unwrap();
         assert!(seen.len() == 2 && seen[0] == seen[1], "{entries:?}");
         assert_eq!(seen[0].len(), (real as usize).min(Candidate::HEAD));

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cancel, Disk, Error, Limits, Plan, Progress, Result, Stamp};
+use diskferry_block_stream::{Budget, Bytes, Cancel, Disk, Error, Plan, Progress, Result, Stamp};
 use diskferry_testkit::{Model, Recorder, Texture, laws};
 use diskferry_vmdk::Vmdk;
 use diskferry_wrap::ova::{self, Names, Options};
@@ -22,8 +22,8 @@ fn plan(size: u64) -> Plan {
 
 /// The disk, once the manifest was found right.
 fn open(bytes: Arc<dyn Bytes>) -> Result<Arc<dyn Disk>> {
-    let limits = Limits::default();
-    let package = Package::open("a.ova", bytes, &limits)?;
+    let budget = Budget::default();
+    let package = Package::open("a.ova", bytes, &budget)?;
     assert!(package.is_ova());
     let mut problems = Vec::new();
     package
@@ -34,7 +34,7 @@ fn open(bytes: Arc<dyn Bytes>) -> Result<Arc<dyn Disk>> {
     let nothing = |_: &Candidate<'_>| Ok(Likeness::Unknown);
     let Picked { body: part, disks, .. } = package.disk(Choice::Only, &nothing)?;
     assert_eq!(disks.len(), 1);
-    Ok(Arc::new(Vmdk::open(Arc::new(part), &limits)?))
+    Ok(Arc::new(Vmdk::open(Arc::new(part), &budget)?))
 }
 
 /// Of whole grains, so that nothing is rounded.

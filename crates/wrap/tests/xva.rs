@@ -4,7 +4,9 @@
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cancel, Error, ErrorKind, Limits, Problem, Progress, Result};
+use diskferry_block_stream::{
+    Budget, Bytes, Cancel, Error, ErrorKind, Limits, Problem, Progress, Result,
+};
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_wrap::{
     Archive, Candidate, Choice, Digests, Forward, Judge, Likeness, Package, Peek, Picked, Wrapping,
@@ -90,8 +92,8 @@ fn judge() -> Arc<dyn Judge> {
     Arc::new(nothing)
 }
 
-fn anywhere(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
-    let package = Package::open("m.xva", Arc::new(bytes.to_vec()), limits)?;
+fn anywhere(bytes: &[u8], choice: Choice, budget: &Budget) -> Result<Vec<u8>> {
+    let package = Package::open("m.xva", Arc::new(bytes.to_vec()), budget)?;
     let Picked { body: part, disks, .. } = package.disk(choice, &nothing)?;
     assert_eq!(package.kind(), Archive::Xva);
     let name = part.name().strip_prefix("m.xva/").unwrap();
@@ -111,9 +113,9 @@ fn anywhere(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
     Ok(content)
 }
 
-fn in_order(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
+fn in_order(bytes: &[u8], choice: Choice, budget: &Budget) -> Result<Vec<u8>> {
     let peek = Peek::new(Cursor::new(bytes.to_vec()));
-    let Picked { archive, body: mut inside, .. } = find_disk(peek, choice, &judge(), limits)?;
+    let Picked { archive, body: mut inside, .. } = find_disk(peek, choice, &judge(), budget)?;
     assert_eq!(archive, Archive::Xva);
     let mut content = Vec::new();
     let mut buf = [0xee; 700];
@@ -131,9 +133,9 @@ fn in_order(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
 
 /// What both ways agree on.
 #[track_caller]
-fn disk(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
+fn disk(bytes: &[u8], choice: Choice, budget: &Budget) -> Result<Vec<u8>> {
     assert_eq!(Wrapping::of(bytes), Some(Wrapping::Tar));
-    let [anywhere, in_order] = [anywhere, in_order].map(|read| read(bytes, choice, limits));
+    let [anywhere, in_order] = [anywhere, in_order].map(|read| read(bytes, choice, budget));
     match (&anywhere, &in_order) {
         (Ok(one), Ok(other)) => assert!(one == other, "two disks in one file"),
         (Err(one), Err(other)) => assert_eq!(one.kind(), other.kind(), "{one}; {other}"),
@@ -144,7 +146,7 @@ fn disk(bytes: &[u8], choice: Choice, limits: &Limits) -> Result<Vec<u8>> {
 
 #[track_caller]
 fn refused(members: &[Vec<u8>], kind: ErrorKind, words: &str) {
-    let error = disk(&archive(members), Choice::Only, &Limits::default()).unwrap_err();
+    let error = disk(&archive(members), Choice::Only, &Budget::default()).unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     assert!(error.to_string().contains(words), "no '{words}' in: {error}");
 }
@@ -157,7 +159,7 @@ fn data(seed: u8) -> Vec<u8> {
 fn blocks_are_the_disk_and_what_is_left_out_is_zeros() {
     let (a, b, c) = (data(3), data(5), data(7));
     let zeros = |blocks: usize| vec![0; blocks * BLOCK];
-    let limits = Limits::default();
+    let budget = Budget::default();
     for (size, members, expected) in [
         (0, vec![], vec![]),
         (BLOCK, vec![block(0, &a)], a.clone()),
@@ -204,7 +206,7 @@ fn blocks_are_the_disk_and_what_is_left_out_is_zeros() {
         ),
     ] {
         let bytes = archive(&[&[machine(size as u64)][..], &members].concat());
-        let read = disk(&bytes, Choice::Only, &limits);
+        let read = disk(&bytes, Choice::Only, &budget);
         assert!(read.unwrap() == expected, "{size} bytes in {} members", members.len());
     }
 }
@@ -258,7 +260,7 @@ fn what_contradicts_itself_is_damage() {
     }
     let whole = archive(&[three, block(0, &a), block(2, &b)]);
     for end in 0..whole.len() {
-        let read = in_order(&whole[..end], Choice::Only, &Limits::default());
+        let read = in_order(&whole[..end], Choice::Only, &Budget::default());
         // The last block is there from here on, if not its digest.
         assert!(read.is_err() || end >= whole.len() - 2048, "cut at {end}");
     }
@@ -290,17 +292,17 @@ fn what_a_descriptor_says_is_bounded_or_damage() {
     refused(&[empty], ErrorKind::Unsupported, "without a disk");
     // A descriptor of something else leaves a tar archive what it is.
     let other = archive(&[file("ova.xml", b"<list/>"), file("disk.raw", &a)]);
-    let package = Package::open("a.tar", Arc::new(other.clone()), &Limits::default()).unwrap();
+    let package = Package::open("a.tar", Arc::new(other.clone()), &Budget::default()).unwrap();
     assert_eq!(package.kind(), Archive::Tar);
     assert_eq!(package.disk(Choice::Only, &nothing).unwrap().body.len(), BLOCK as u64);
     let peek = Peek::new(Cursor::new(other));
     assert_eq!(
-        find_disk(peek, Choice::Only, &judge(), &Limits::default()).unwrap().member,
+        find_disk(peek, Choice::Only, &judge(), &Budget::default()).unwrap().member,
         "disk.raw"
     );
     // One that is not in front is none.
     let late = archive(&[file("disk.raw", &a), sized("1024"), block(0, &a)]);
-    let package = Package::open("a.tar", Arc::new(late), &Limits::default()).unwrap();
+    let package = Package::open("a.tar", Arc::new(late), &Budget::default()).unwrap();
     assert_eq!(package.kind(), Archive::Tar);
 }
 
@@ -314,22 +316,22 @@ fn a_disk_that_is_broken_does_not_keep_from_another() {
         block(0, &a),
         block_of("one", 0, &b),
     ]);
-    let limits = Limits::default();
-    assert_eq!(disk(&bytes, Choice::Number(1), &limits).unwrap(), b);
+    let budget = Budget::default();
+    assert_eq!(disk(&bytes, Choice::Number(1), &budget).unwrap(), b);
     for number in [2, 3] {
-        let error = disk(&bytes, Choice::Number(number), &limits).unwrap_err();
+        let error = disk(&bytes, Choice::Number(number), &budget).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged);
     }
     for (choice, kind) in [(Choice::Only, "one"), (Choice::Number(4), "Ref:4 (2048 bytes)")] {
-        let error = disk(&bytes, choice, &limits).unwrap_err();
+        let error = disk(&bytes, choice, &budget).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Misuse);
         assert!(error.to_string().contains(kind), "{error}");
     }
-    let listing = list_disks(Peek::new(Cursor::new(bytes.clone())), &judge(), &limits).unwrap();
+    let listing = list_disks(Peek::new(Cursor::new(bytes.clone())), &judge(), &budget).unwrap();
     let names: Vec<&str> = listing.disks.iter().map(|disk| disk.name.as_str()).collect();
     assert_eq!(names, ["one", "Ref:4", "none"]);
     let mut problems = Vec::new();
-    let package = Package::open("m.xva", Arc::new(bytes), &limits).unwrap();
+    let package = Package::open("m.xva", Arc::new(bytes), &budget).unwrap();
     let mut report = |problem: Problem| problems.push(problem.text);
     package.check(&Cancel::default(), &Progress::default(), &mut report).unwrap();
     assert_eq!(problems.len(), 2, "{problems:?}");
@@ -343,7 +345,7 @@ fn check_tells_every_block_with_another_digest() {
         let place = bytes.len() - back;
         bytes[place] ^= 1;
     }
-    let package = Package::open("m.xva", Arc::new(bytes), &Limits::default()).unwrap();
+    let package = Package::open("m.xva", Arc::new(bytes), &Budget::default()).unwrap();
     let mut problems = Vec::new();
     let mut report = |problem: Problem| problems.push((problem.at.is_some(), problem.text));
     package.check(&Cancel::default(), &Progress::default(), &mut report).unwrap();
@@ -406,14 +408,12 @@ impl Bytes for Many {
 #[test]
 fn as_many_blocks_as_there_may_be_take_no_more_than_they_are_worth() {
     let step = 1024;
-    let limits = |members, metadata| {
-        let mut limits = Limits::default().with_metadata(metadata);
-        limits.members = members;
-        limits
+    let budget = |members, metadata| {
+        Limits::default().with_metadata(metadata).with_members(members).budget()
     };
     // A hundred thousand in a row are one run, and count as no members.
     let many = Many::new(100_000, |place| place, 100_000 * step, step);
-    let package = Package::open("many", Arc::new(many), &limits(5, 50_000)).unwrap();
+    let package = Package::open("many", Arc::new(many), &budget(5, 50_000)).unwrap();
     assert_eq!(package.disk(Choice::Only, &nothing).unwrap().body.len(), 100_000 * step);
     // Ten million that are none: past the end of the disk, or of no bytes, or far apart.
     for (number, virtual_size, size, kind) in [
@@ -422,14 +422,14 @@ fn as_many_blocks_as_there_may_be_take_no_more_than_they_are_worth() {
         (|place| place * 2, 1 << 50, step, ErrorKind::Limit),
     ] {
         let many = Many::new(10_000_000, number, virtual_size, size);
-        let opened = Package::open("many", Arc::new(many), &limits(10_000, 1 << 20));
+        let opened = Package::open("many", Arc::new(many), &budget(10_000, 1 << 20));
         assert_eq!(opened.err().unwrap().kind(), kind);
     }
     let a = data(3);
     let signs = (1..100).map(|number| file(&format!("Ref:4/{number:08}"), b""));
     let members: Vec<Vec<u8>> =
         [machine(2 * step), block(0, &a)].into_iter().chain(signs).collect();
-    let error = disk(&archive(&members), Choice::Only, &limits(50, 1 << 20)).unwrap_err();
+    let error = disk(&archive(&members), Choice::Only, &budget(50, 1 << 20)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Limit);
     assert!(error.to_string().contains("--limit members="), "{error}");
 }

@@ -9,7 +9,7 @@ use common::{
     BLOCK, Format, PAGE, alone, chained, headed, page, put, seal, text, trim, unit, zstd, zvhd,
     zvhd2,
 };
-use diskferry_block_stream::{Error, ErrorKind, Limits, Piece, Problem, ProblemKind};
+use diskferry_block_stream::{Budget, Error, ErrorKind, Limits, Piece, Problem, ProblemKind};
 use diskferry_testkit::format;
 
 /// Blocks of text, packed in each way that these tests need.
@@ -83,7 +83,7 @@ fn places(file: &[u8]) -> Vec<usize> {
 }
 
 fn problems(format: Format, file: &[u8]) -> Vec<Problem> {
-    let image = format.open(Arc::new(file.to_vec()), &Limits::default()).unwrap();
+    let image = format.open(Arc::new(file.to_vec()), &Budget::default()).unwrap();
     format::problems(image.as_ref())
 }
 
@@ -303,7 +303,7 @@ fn what_zvhd_checks_of_a_payload() {
             complains(name, &error.expect_err(name), ErrorKind::Damaged, text);
         }
         // The block in front of it is read all the same.
-        if let Ok(image) = Format::Zvhd.open(Arc::new(file.clone()), &Limits::default()) {
+        if let Ok(image) = Format::Zvhd.open(Arc::new(file.clone()), &Budget::default()) {
             let mut block = vec![0; BLOCK];
             let mut cursor = image.cursor().unwrap();
             assert!(cursor.read(2 * BLOCK as u64, &mut block).is_err(), "{name}");
@@ -537,7 +537,7 @@ fn what_zvhd2_checks_of_a_unit() {
         let mut file = good_zvhd2();
         let places = places(&file);
         change(&mut file, &places);
-        let image = Format::Zvhd2.open(Arc::new(file.clone()), &Limits::default()).unwrap();
+        let image = Format::Zvhd2.open(Arc::new(file.clone()), &Budget::default()).unwrap();
         let mut cursor = image.cursor().unwrap();
         let mut block = vec![0; BLOCK];
         let error = cursor.read(2 * BLOCK as u64, &mut block).expect_err(name);
@@ -709,10 +709,10 @@ fn what_is_odd_about_the_end_of_a_zvhd_file_is_a_warning() {
         change(&mut file, &places);
         assert!(Format::Zvhd.read(&file).unwrap() == content(), "{name}");
         assert!(Format::Zvhd.read_stream(&file).unwrap() == content(), "{name}");
-        let image = Format::Zvhd.open(Arc::new(file.clone()), &Limits::default()).unwrap();
+        let image = Format::Zvhd.open(Arc::new(file.clone()), &Budget::default()).unwrap();
         let warnings = format::warnings(image.as_ref());
         assert!(warnings.len() == 1 && warnings[0].contains(text), "{name}: {warnings:?}");
-        let mut stream = Format::Zvhd.stream(file.clone(), &Limits::default()).unwrap();
+        let mut stream = Format::Zvhd.stream(file.clone(), &Budget::default()).unwrap();
         let mut buf = vec![0; 1 << 20];
         while stream.next(&mut buf).unwrap() != Piece::End {}
         assert_eq!(stream.warnings(), [format!("pipe: {}", warnings[0])], "{name}");
@@ -732,7 +732,7 @@ fn blocks_past_the_original_size_are_read_at_the_current_one() {
     // ZVHD2's bitmap says how many blocks there are.
     let mut file = zvhd2(602 << 20, CURRENT, 1, &blocks);
     in_both(&mut file, 0x28, &ORIGINAL.to_le_bytes());
-    let image = Format::Zvhd2.open(Arc::new(file.clone()), &Limits::default()).unwrap();
+    let image = Format::Zvhd2.open(Arc::new(file.clone()), &Budget::default()).unwrap();
     assert_eq!((image.original_size(), image.size()), (Some(ORIGINAL), CURRENT));
     assert!(Format::Zvhd2.read(&file).unwrap() == expected);
     let mut units = zvhd_units();
@@ -879,12 +879,11 @@ fn an_index_may_have_every_block() {
 
 #[test]
 fn tables_are_paid_for() {
-    let limits = || Limits::default().with_metadata(20);
+    let budget = || Limits::default().with_metadata(20).budget();
     for (format, file) in [(Format::Zvhd, good_zvhd()), (Format::Zvhd2, good_zvhd2())] {
-        let error = format.open(Arc::new(file.clone()), &limits()).err().unwrap();
+        let error = format.open(Arc::new(file.clone()), &budget()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
-        let mut small = Limits::default();
-        small.virtual_size = CURRENT - 1;
+        let small = Limits::default().with_virtual_size(CURRENT - 1).budget();
         for error in [
             format.open(Arc::new(file.clone()), &small).err().unwrap(),
             format.stream(file, &small).err().unwrap(),
@@ -895,8 +894,8 @@ fn tables_are_paid_for() {
     // A stream that never ends.
     let mut stream = good_zvhd2();
     stream.extend(vec![0; 40 << 20]);
-    let limits = Limits::default().with_metadata(8 << 20);
-    let mut stream = Format::Zvhd2.stream(stream, &limits).unwrap();
+    let budget = Limits::default().with_metadata(8 << 20).budget();
+    let mut stream = Format::Zvhd2.stream(stream, &budget).unwrap();
     let mut buf = vec![0; 1 << 20];
     let error = loop {
         if let Err(error) = stream.next(&mut buf) {

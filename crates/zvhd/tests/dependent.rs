@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{BLOCK, Format, chained, headed, zvhd};
-use diskferry_block_stream::{Bytes, Disk, Limits, Order, Result};
+use diskferry_block_stream::{Budget, Bytes, Disk, Order, Result};
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{CopyOptions, Job, Source, compare, copy, digest};
 use diskferry_testkit::format::problems;
@@ -70,7 +70,7 @@ impl Bytes for Counted {
 }
 
 fn open(bytes: Arc<dyn Bytes>) -> Zvhd {
-    Zvhd::open(bytes, &Limits::default()).unwrap()
+    Zvhd::open(bytes, &Budget::default()).unwrap()
 }
 
 const GROUPS: &[(&[usize], Order)] = &[

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Disk, ErrorKind, Image, Kind, Limits, Order, Plan, Result, Stamp, Writing as _,
+    Budget, Bytes, Disk, ErrorKind, Image, Kind, Order, Plan, Result, Stamp, Writing as _,
 };
 use diskferry_engine::{CopyOptions, Job, Slice, Source, copy};
 use diskferry_testkit::format::problems;
@@ -49,16 +49,16 @@ impl Way {
 
     fn image(self, bytes: Arc<dyn Bytes>) -> Result<Box<dyn Image>> {
         Ok(match self {
-            Self::Zvhd(_) => Box::new(Zvhd::open(bytes, &Limits::default())?),
-            Self::Zvhd2(..) => Box::new(Zvhd2::open(bytes, &Limits::default())?),
+            Self::Zvhd(_) => Box::new(Zvhd::open(bytes, &Budget::default())?),
+            Self::Zvhd2(..) => Box::new(Zvhd2::open(bytes, &Budget::default())?),
         })
     }
 
     /// The disk that was asked for. The image's own size is that in whole GiB.
     fn open(self, bytes: Arc<dyn Bytes>, size: u64) -> Result<Arc<dyn Disk>> {
         let disk: Arc<dyn Disk> = match self {
-            Self::Zvhd(_) => Arc::new(Zvhd::open(bytes, &Limits::default())?),
-            Self::Zvhd2(..) => Arc::new(Zvhd2::open(bytes, &Limits::default())?),
+            Self::Zvhd(_) => Arc::new(Zvhd::open(bytes, &Budget::default())?),
+            Self::Zvhd2(..) => Arc::new(Zvhd2::open(bytes, &Budget::default())?),
         };
         assert_eq!(disk.size(), size.next_multiple_of(GIB));
         Ok(Arc::new(Slice::new(disk, 0, size)?))

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Format, PAGE};
-use diskferry_block_stream::{Disk, Limits, Order, Stamp, Writing as _};
+use diskferry_block_stream::{Budget, Disk, Order, Stamp, Writing as _};
 use diskferry_engine::{CopyOptions, Job, Slice, Source, copy};
 use diskferry_testkit::Recorder;
 use diskferry_zvhd::{zvhd, zvhd2};
@@ -28,7 +28,7 @@ fn vector(name: &str) -> Vec<u8> {
 
 /// The disk at its original size, written again with the same id and time.
 fn again(format: Format, file: &[u8], zlib: bool) -> Vec<u8> {
-    let image = format.open(Arc::new(file.to_vec()), &Limits::default()).unwrap();
+    let image = format.open(Arc::new(file.to_vec()), &Budget::default()).unwrap();
     let size = image.original_size().unwrap();
     let disk: Arc<dyn Disk> = Arc::from(image as Box<dyn Disk>);
     let disk = Slice::new(disk, 0, size).unwrap();
@@ -158,13 +158,13 @@ fn references_to_the_block_before_are_seen() {
         ("zvhd-tiny512.zvhd", Order::Grains),
     ] {
         let bytes = Arc::new(vector(name));
-        let image = Format::Zvhd.open(bytes, &Limits::default()).unwrap();
+        let image = Format::Zvhd.open(bytes, &Budget::default()).unwrap();
         assert_eq!(image.order(), order, "{name}");
     }
     // Any block first, and the others after it.
     let good = Format::Zvhd.read(&vector("zvhd-xref6-indep.zvhd")).unwrap();
     for name in ["zvhd-xref6-l1.zvhd", "zvhd-xref6-l6.zvhd"] {
-        let image = Format::Zvhd.open(Arc::new(vector(name)), &Limits::default()).unwrap();
+        let image = Format::Zvhd.open(Arc::new(vector(name)), &Budget::default()).unwrap();
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [2, 0, 1]] {
             let mut cursor = image.cursor().unwrap();
             for block in order {

@@ -45,7 +45,9 @@ impl Task<'_> {
     fn reopen(&self, made: &Made<'_>, job: &Job) -> Result<Option<DiskImage>> {
         let Some(written) = made.target.read_back()? else { return Ok(None) };
         let format = Some(self.brief.format);
-        let open = OpenOptions { format, backing: Backing::Ignored, ..Default::default() };
+        // What the caller lets an image take, the target may take as well.
+        let limits = self.request.open.limits.clone();
+        let open = OpenOptions { format, backing: Backing::Ignored, limits, ..Default::default() };
         let name = made.target.output().name();
         let differently = |error: Error| reads_back_damaged(error, name);
         let image = open

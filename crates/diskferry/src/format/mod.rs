@@ -31,7 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use diskferry_block_stream::OptionSpec;
-use diskferry_block_stream::{Bytes, Error, Image, Limits, Result, Stream, Writing};
+use diskferry_block_stream::{Budget, Bytes, Error, Image, Result, Stream, Writing};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -157,9 +157,9 @@ impl Format {
         self,
         name: &str,
         reader: Box<dyn Read + Send>,
-        limits: &Limits,
+        budget: &Budget,
     ) -> Option<Result<Box<dyn Stream>>> {
-        self.0.stream.map(|open| open(name, reader, limits))
+        self.0.stream.map(|open| open(name, reader, budget))
     }
 
     /// The target's options, set.

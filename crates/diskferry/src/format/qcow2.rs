@@ -26,14 +26,14 @@ pub(super) static ROW: Row = Row {
 };
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
-    let mut image = qcow2::Qcow2::open(bytes, context.limits)?;
+    let mut image = qcow2::Qcow2::open(bytes, context.budget)?;
     if let Some(name) = image.data_file()
         && let Some(data) = context.named.open_named(DATA_FILE, &[data_file(name)?])?
     {
         image = image.with_data_file(data);
     }
     if let Some(snapshot) = context.snapshot {
-        image = image.at_snapshot(snapshot, context.limits)?;
+        image = image.at_snapshot(snapshot, context.budget)?;
     }
     Ok(Arc::new(image))
 }

@@ -25,6 +25,10 @@ pub(super) static ROW: Row = Row {
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
     no_snapshots("raw", bytes.as_ref(), context)?;
-    context.limits.check_virtual_size(bytes.len()).map_err(|error| error.in_file(bytes.name()))?;
+    context
+        .budget
+        .limits()
+        .check_virtual_size(bytes.len())
+        .map_err(|error| error.in_file(bytes.name()))?;
     Ok(Arc::new(raw::Raw::open(bytes)))
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Image, Limits, OptionSpec, Result, Stream, Writing};
+use diskferry_block_stream::{Budget, Bytes, Error, Image, OptionSpec, Result, Stream, Writing};
 
 /// What there is to say about a format.
 pub(super) struct Row {
@@ -37,7 +37,7 @@ pub(super) struct Row {
 type Open = fn(Arc<dyn Bytes>, &Context<'_>) -> Result<Arc<dyn Image>>;
 
 /// Takes the name that messages use, and all of the image's bytes.
-type OpenStream = fn(&str, Box<dyn Read + Send>, &Limits) -> Result<Box<dyn Stream>>;
+type OpenStream = fn(&str, Box<dyn Read + Send>, &Budget) -> Result<Box<dyn Stream>>;
 
 /// The parts of a file that tell its format.
 #[derive(Clone, Copy)]
@@ -58,7 +58,8 @@ impl Sample<'_> {
 
 /// What opening a layer may need besides its bytes.
 pub(crate) struct Context<'a> {
-    pub limits: &'a Limits,
+    /// What the layer may take, together with those above it and all around them.
+    pub budget: &'a Budget,
     /// The internal snapshot to open instead of the active state.
     pub snapshot: Option<&'a str>,
     pub named: &'a dyn OpenNamed,

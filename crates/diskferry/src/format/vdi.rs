@@ -24,5 +24,5 @@ pub(super) static ROW: Row = Row {
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
     no_snapshots("vdi", bytes.as_ref(), context)?;
-    Ok(Arc::new(vdi::Vdi::open(bytes, context.limits)?))
+    Ok(Arc::new(vdi::Vdi::open(bytes, context.budget)?))
 }

@@ -26,5 +26,5 @@ pub(super) static ROW: Row = Row {
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
     no_snapshots("vhd", bytes.as_ref(), context)?;
-    Ok(Arc::new(vhd::Vhd::open(bytes, context.limits)?))
+    Ok(Arc::new(vhd::Vhd::open(bytes, context.budget)?))
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Image, Limits, Result, Stream};
+use diskferry_block_stream::{Budget, Bytes, Image, Result, Stream};
 use diskferry_vmdk as vmdk;
 
 use super::row::{Context, Row, no_snapshots};
@@ -28,7 +28,7 @@ pub(super) static ROW: Row = Row {
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
     no_snapshots("vmdk", bytes.as_ref(), context)?;
-    let image = vmdk::Vmdk::open(bytes, context.limits)?;
+    let image = vmdk::Vmdk::open(bytes, context.budget)?;
     let mut files = Vec::with_capacity(image.extents_needed().len());
     for needed in image.extents_needed() {
         match context.named.open_named(needed.role, &needed.names())? {
@@ -37,9 +37,9 @@ fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> 
             None => return Ok(Arc::new(image)),
         }
     }
-    Ok(Arc::new(image.with_extents(files, context.limits)?))
+    Ok(Arc::new(image.with_extents(files, context.budget)?))
 }
 
-fn stream(name: &str, reader: Box<dyn Read + Send>, limits: &Limits) -> Result<Box<dyn Stream>> {
-    Ok(Box::new(vmdk::StreamOptimizedStream::new(reader, name, limits)?))
+fn stream(name: &str, reader: Box<dyn Read + Send>, budget: &Budget) -> Result<Box<dyn Stream>> {
+    Ok(Box::new(vmdk::StreamOptimizedStream::new(reader, name, budget)?))
 }

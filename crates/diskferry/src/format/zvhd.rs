@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Image, Limits, Result, Stream};
+use diskferry_block_stream::{Budget, Bytes, Image, Result, Stream};
 use diskferry_zvhd::zvhd::{self, Zvhd, ZvhdStream};
 
 use super::row::{Context, Row, no_snapshots};
@@ -25,9 +25,9 @@ pub(super) static ROW: Row = Row {
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
     no_snapshots("zvhd", bytes.as_ref(), context)?;
-    Ok(Arc::new(Zvhd::open(bytes, context.limits)?))
+    Ok(Arc::new(Zvhd::open(bytes, context.budget)?))
 }
 
-fn stream(name: &str, reader: Box<dyn Read + Send>, limits: &Limits) -> Result<Box<dyn Stream>> {
-    Ok(Box::new(ZvhdStream::new(reader, name, limits)?))
+fn stream(name: &str, reader: Box<dyn Read + Send>, budget: &Budget) -> Result<Box<dyn Stream>> {
+    Ok(Box::new(ZvhdStream::new(reader, name, budget)?))
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Image, Limits, Result, Stream};
+use diskferry_block_stream::{Budget, Bytes, Image, Result, Stream};
 use diskferry_zvhd::zvhd2::{self, Zvhd2, Zvhd2Stream};
 
 use super::row::{Context, Row, no_snapshots};
@@ -26,9 +26,9 @@ pub(super) static ROW: Row = Row {
 
 fn open(bytes: Arc<dyn Bytes>, context: &Context<'_>) -> Result<Arc<dyn Image>> {
     no_snapshots("zvhd2", bytes.as_ref(), context)?;
-    Ok(Arc::new(Zvhd2::open(bytes, context.limits)?))
+    Ok(Arc::new(Zvhd2::open(bytes, context.budget)?))
 }
 
-fn stream(name: &str, reader: Box<dyn Read + Send>, limits: &Limits) -> Result<Box<dyn Stream>> {
-    Ok(Box::new(Zvhd2Stream::new(reader, name, limits)?))
+fn stream(name: &str, reader: Box<dyn Read + Send>, budget: &Budget) -> Result<Box<dyn Stream>> {
+    Ok(Box::new(Zvhd2Stream::new(reader, name, budget)?))
 }

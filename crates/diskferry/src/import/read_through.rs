@@ -38,9 +38,8 @@ impl Readiness {
         }
         let mut unpacked = Ok(());
         if facts.is_in(Layer::Tar) && self.needs(Need::Archive) {
-            // What the image has of the window is its own.
-            let limits = limits.clone().with_window(limits.window());
-            let found = survey(image.file_bytes(), &limits, &job.cancel, &job.progress);
+            // What the image has taken is its own.
+            let found = survey(image.file_bytes(), &limits.budget(), &job.cancel, &job.progress);
             unpacked = found.map(|found| facts.survey = found);
         }
         if self.needs(Need::Stored) {

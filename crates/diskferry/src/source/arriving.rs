@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_block_stream::{Budget, Bytes, Error, Result};
 use diskferry_engine::Control;
 
 use super::OpenOptions;
@@ -32,11 +32,12 @@ impl OpenOptions {
         name: &str,
         pipe: File,
         id: FileId,
+        budget: &Budget,
         control: &Control,
     ) -> Result<Input> {
         let read = Arc::new(AtomicU64::new(0));
         let counted = Counted::new(pipe, &read);
-        match unwrap::arrive(name, counted, Around::default(), &Wanted::of(self))? {
+        match unwrap::arrive(name, counted, Around::default(), &Wanted::of(self, budget))? {
             Arrival::Disk(arrived) => Ok(Input::Stream(StreamInput::new(arrived, read, None, id))),
             Arrival::NotInOrder(Unordered { error, around, all }) => {
                 let Some(all) = all else { return Err(error) };
@@ -44,7 +45,7 @@ impl OpenOptions {
                 let (bytes, around) = self.unpack(name, error, around, all, &count, control)?;
                 let (name, origin) = (name.to_owned(), Origin::Nowhere);
                 let source = Source { name, origin, bytes, id, locked: None };
-                let opened = self.open_around(source, around, Vec::new(), control)?;
+                let opened = self.open_around(source, around, Vec::new(), budget, control)?;
                 Ok(opened.out_of_pipe(count()))
             }
         }
@@ -60,10 +61,15 @@ impl OpenOptions {
         file: &Source,
         bytes: Arc<dyn Bytes>,
         around: Around,
+        budget: &Budget,
         control: &Control,
     ) -> Result<ControlFlow<Input, Inside>> {
-        let packed =
-            Packed { bytes, file: Arc::clone(&file.bytes), around, wanted: Wanted::of(self) };
+        let packed = Packed {
+            bytes,
+            file: Arc::clone(&file.bytes),
+            around,
+            wanted: Wanted::of(self, budget),
+        };
         let read = Arc::new(AtomicU64::new(0));
         match packed.begin(&read)? {
             Arrival::Disk(arrived) => {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Error, Limits, ParentRef, Result};
+use diskferry_block_stream::{Budget, Bytes, Disk, Error, Limits, ParentRef, Result};
 use diskferry_engine::Chain;
 
 use super::found::{BACKING, Origin, Source};
@@ -25,14 +25,16 @@ impl OpenOptions {
         top: Source,
         wrapped: Option<Wrapped>,
         parts: Vec<WrittenPart>,
+        budget: &Budget,
     ) -> Result<DiskImage> {
-        let mut chain = Opening { options: self, parts, layers: Vec::new(), warnings: Vec::new() };
+        let (layers, warnings) = (Vec::new(), Vec::new());
+        let mut chain = Opening { options: self, budget, parts, layers, warnings };
         chain.warnings.extend(wrapped.iter().flat_map(|it| it.around.notes.iter().cloned()));
         if self.format == Some(Format::RAW) {
             chain.warnings.extend(unwrap::looks_wrapped(top.bytes.as_ref())?);
         }
         let told = wrapped.as_ref().and_then(|wrapped| wrapped.around.told_format());
-        let format = Wanted::of(self).disk_format().or(told);
+        let format = Wanted::of(self, budget).disk_format().or(told);
         chain.open_layer(top, format, self.snapshot.as_deref())?;
         let mut given = self.parent.as_deref();
         if given.is_some() && chain.parent().is_none() {
@@ -68,6 +70,7 @@ impl OpenOptions {
 /// A chain that is being opened, from the top down.
 struct Opening<'a> {
     options: &'a OpenOptions,
+    budget: &'a Budget,
     /// What the top layer names is here, where it was just written.
     parts: Vec<WrittenPart>,
     layers: Vec<Layer>,
@@ -99,8 +102,7 @@ impl Opening<'_> {
             found: RefCell::default(),
             warnings: RefCell::default(),
         };
-        let limits = &self.options.limits;
-        let context = Context { limits, snapshot, named: &neighbours };
+        let context = Context { budget: self.budget, snapshot, named: &neighbours };
         let image =
             format.open(Arc::clone(&bytes), &context).map_err(|error| error.in_file(&name))?;
         let Neighbours { found, warnings, .. } = neighbours;

@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use diskferry_block_stream::Limits;
-use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_block_stream::{Budget, Bytes, Error, Result};
 use diskferry_engine::Control;
 pub use diskferry_wrap::Choice;
 use diskferry_wrap::Listing;
@@ -72,7 +72,8 @@ pub struct OpenOptions {
     pub disk: Choice,
     /// An internal snapshot to open instead of the active state, by id or name.
     pub snapshot: Option<String>,
-    /// What the image and its chain may ask for.
+    /// What an image and its chain may ask for. Each opening has that anew, and gives it back when the image is
+    /// dropped.
     pub limits: Limits,
     /// Which files the image may refer to.
     pub policy: Policy,
@@ -188,9 +189,10 @@ impl OpenOptions {
     /// when it needs what is not there or refers to files that the policy does not allow, `Limit`
     /// when it asks for too much, `Misuse` for a snapshot that it does not have.
     pub fn open(&self, location: &Location, control: &Control) -> Result<Input> {
+        let budget = self.limits.budget();
         let input = match location {
-            Location::Standard => self.open_stdin(control)?,
-            Location::Path(path) => self.open_path(path, control)?,
+            Location::Standard => self.open_stdin(&budget, control)?,
+            Location::Path(path) => self.open_path(path, &budget, control)?,
         };
         match &input {
             Input::Stream(stream) if self.parent.is_some() => {
@@ -227,7 +229,7 @@ impl OpenOptions {
     pub fn info_with_all_disks(&self, location: &Location) -> Result<Info> {
         let (mut info, file) = self.said(location)?;
         if let Some(file) = file.filter(|_| !info.disks_complete) {
-            let Listing { disks, notes } = unwrap::list_disks(file, &self.limits)?;
+            let Listing { disks, notes } = unwrap::list_disks(file, &self.limits.budget())?;
             info.set_disks(&disks, true);
             info.warnings.extend(notes.into_iter().map(|text| format!("{location}: {text}")));
         }
@@ -274,7 +276,8 @@ impl OpenOptions {
         let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
         let opened = Opened { file, id };
         let source = Source::of_file(name.to_owned(), Origin::Nowhere, opened, self.access)?;
-        self.open_source(source.minding(self.locks)?, Vec::new(), control)?.into_image()
+        let (source, budget) = (source.minding(self.locks)?, self.limits.budget());
+        self.open_source(source, Vec::new(), &budget, control)?.into_image()
     }
 
     /// Opens an image whose bytes the caller has: in memory, or out of a store of its own. What it refers to
@@ -291,7 +294,7 @@ impl OpenOptions {
         let (name, id) = (bytes.name().to_owned(), FileId::of_bytes(&bytes));
         let origin = path.map_or(Origin::Nowhere, |path| Origin::Path(path.to_owned()));
         let source = Source { name, origin, bytes, id, locked: None };
-        self.open_source(source, Vec::new(), control)?.into_image()
+        self.open_source(source, Vec::new(), &self.limits.budget(), control)?.into_image()
     }
 
     /// Opens an image that was just written, by handles, as its files have no names yet. Whoever else has a device
@@ -306,10 +309,10 @@ impl OpenOptions {
         let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
         let opened = Opened { file, id };
         let source = Source::of_file(name.to_owned(), Origin::Nowhere, opened, self.access)?;
-        self.open_source(source, parts, control)?.into_image()
+        self.open_source(source, parts, &self.limits.budget(), control)?.into_image()
     }
 
-    fn open_stdin(&self, control: &Control) -> Result<Input> {
+    fn open_stdin(&self, budget: &Budget, control: &Control) -> Result<Input> {
         let mut file = file::stdin()?;
         let io = |error: std::io::Error| Error::from(error).in_file(STDIN);
         let metadata = file.metadata().map_err(io)?;
@@ -323,13 +326,13 @@ impl OpenOptions {
             }
             let opened = Opened { file, id };
             let source = Source::of_file(STDIN.to_owned(), Origin::Nowhere, opened, self.access)?;
-            return self.open_source(source.minding(self.locks)?, Vec::new(), control);
+            return self.open_source(source.minding(self.locks)?, Vec::new(), budget, control);
         }
         let locked = self.locks.judge(STDIN, &file)?;
-        Ok(self.open_pipe(STDIN, file, id, control)?.warned(locked))
+        Ok(self.open_pipe(STDIN, file, id, budget, control)?.warned(locked))
     }
 
-    fn open_path(&self, path: &Path, control: &Control) -> Result<Input> {
+    fn open_path(&self, path: &Path, budget: &Budget, control: &Control) -> Result<Input> {
         let name = path.display().to_string();
         let io = |error: std::io::Error| Error::from(error).doing("opening").in_file(&name);
         let metadata = path.metadata().map_err(io)?;
@@ -339,11 +342,11 @@ impl OpenOptions {
             let source = Source::of_file(name, origin, opened, self.access)?;
             let source = source.minding(self.locks)?;
             if matches!(source.id, FileId::Block(_)) {
-                return self.open_source(source, Vec::new(), control);
+                return self.open_source(source, Vec::new(), budget, control);
             }
             let (source, around) = self.out_of_pieces(path, source)?;
-            let (source, around) = self.out_of_package(source, around)?;
-            return self.open_around(source, around, Vec::new(), control);
+            let (source, around) = self.out_of_package(source, around, budget)?;
+            return self.open_around(source, around, Vec::new(), budget, control);
         }
         // Who names a pipe means it. A link to one, in a folder that others fill, is a trap in which
         // opening waits for ever; and a character device may do anything when it is opened.
@@ -359,7 +362,7 @@ impl OpenOptions {
         }
         let pipe = File::open(path).map_err(io)?;
         let id = FileId::of(&metadata);
-        self.open_pipe(&name, pipe, id, control)
+        self.open_pipe(&name, pipe, id, budget, control)
     }
 
     /// Opens what can be read anywhere, out of whatever it is wrapped in.
@@ -367,14 +370,15 @@ impl OpenOptions {
         &self,
         file: Source,
         parts: Vec<WrittenPart>,
+        budget: &Budget,
         control: &Control,
     ) -> Result<Input> {
         // A device is a disk: what it begins with is its guest's affair.
         if matches!(file.id, FileId::Block(_)) {
-            return self.open_chain(file, None, parts).map(Input::Image);
+            return self.open_chain(file, None, parts, budget).map(Input::Image);
         }
-        let (file, around) = self.out_of_package(file, Around::default())?;
-        self.open_around(file, around, parts, control)
+        let (file, around) = self.out_of_package(file, Around::default(), budget)?;
+        self.open_around(file, around, parts, budget, control)
     }
 
     /// The same of what was taken out of all that is `around` it already.
@@ -383,19 +387,20 @@ impl OpenOptions {
         file: Source,
         mut around: Around,
         parts: Vec<WrittenPart>,
+        budget: &Budget,
         control: &Control,
     ) -> Result<Input> {
         let mut bytes = Arc::clone(&file.bytes);
         loop {
-            match unwrap::peel(bytes, around, &Wanted::of(self))? {
+            match unwrap::peel(bytes, around, &Wanted::of(self, budget))? {
                 Peeled::Packed { bytes: packed, around: outside } => {
-                    match self.open_packed(&file, packed, outside, control)? {
+                    match self.open_packed(&file, packed, outside, budget, control)? {
                         ControlFlow::Break(input) => return Ok(input.warned(file.locked)),
                         ControlFlow::Continue(unpacked) => (bytes, around) = unpacked,
                     }
                 }
                 Peeled::Bytes { around, .. } if around.is_nothing() => {
-                    return self.open_chain(file, None, parts).map(Input::Image);
+                    return self.open_chain(file, None, parts, budget).map(Input::Image);
                 }
                 Peeled::Bytes { bytes, around } => {
                     // What is beside it is what the innermost archive has there.
@@ -405,7 +410,7 @@ impl OpenOptions {
                     let (name, id) = (bytes.name().to_owned(), file.id);
                     let wrapped = Wrapped { around, file: file.bytes, piped: None };
                     let top = Source { name, origin, bytes, id, locked: file.locked };
-                    return self.open_chain(top, Some(wrapped), parts).map(Input::Image);
+                    return self.open_chain(top, Some(wrapped), parts, budget).map(Input::Image);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, ErrorKind, Result};
+use diskferry_block_stream::{Budget, Bytes, Error, ErrorKind, Result};
 use diskferry_wrap::{self as wrap, Package, Picked, is_descriptor_text};
 
 use super::found::{Origin, Source};
@@ -28,8 +28,9 @@ impl OpenOptions {
         &self,
         file: Source,
         mut around: Around,
+        budget: &Budget,
     ) -> Result<(Source, Around)> {
-        let wanted = Wanted::of(self);
+        let wanted = Wanted::of(self, budget);
         if wanted.is_disk(|| probe(file.bytes.as_ref()))?
             || !is_descriptor_text(&unwrap::head(file.bytes.as_ref(), HEAD)?)
         {
@@ -39,7 +40,7 @@ impl OpenOptions {
         let mut beside =
             Beside { options: self, descriptor: &file, path: &path, files: Vec::new() };
         let bytes = Arc::clone(&file.bytes);
-        let package = Package::unpacked(&file.name, &own, bytes, &mut beside, &self.limits)?;
+        let package = Package::unpacked(&file.name, &own, bytes, &mut beside, budget)?;
         let files = beside.files;
         around.push("ovf", &self.limits).map_err(|error| error.in_file(&file.name))?;
         let formats = Formats { limits: self.limits.clone() };

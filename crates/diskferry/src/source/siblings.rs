@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, ErrorKind, Limits, Result};
+use diskferry_block_stream::{Bytes, Error, ErrorKind, Result};
 
 use crate::format::{Context, Format, OpenNamed};
 use crate::source::{self, BACKING, OpenOptions, Origin, Source};
@@ -120,8 +120,7 @@ fn identity(options: &OpenOptions, found: &Source, format: Format) -> Option<Str
         return None;
     }
     // Each may take what one image may, and gives it back: it is none of the chain yet.
-    let limits = options.limits.clone().with_metadata(Limits::METADATA);
-    let context = Context { limits: &limits, snapshot: None, named: &NoFiles };
+    let context = Context { budget: &options.limits.budget(), snapshot: None, named: &NoFiles };
     format.open(bytes, &context).ok()?.id()
 }
 

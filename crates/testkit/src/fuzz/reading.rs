@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cursor, Error, ErrorKind, Extent, Image, Kind, Limits, Result,
+    Budget, Bytes, Cursor, Error, ErrorKind, Extent, Image, Kind, Limits, Result,
 };
 
 use crate::{Random, format};
@@ -25,8 +25,8 @@ pub fn view(image: Result<impl Image + 'static>) -> Views {
 ///
 /// # Panics
 /// When any of this is not so.
-pub fn any_image(input: &[u8], open: impl Fn(Arc<dyn Bytes>, &Limits) -> Views) {
-    let opened = |bytes| open(bytes, &Limits::default().with_metadata(METADATA));
+pub fn any_image(input: &[u8], open: impl Fn(Arc<dyn Bytes>, &Budget) -> Views) {
+    let opened = |bytes| open(bytes, &Limits::default().with_metadata(METADATA).budget());
     let views = opened(Arc::new(input.to_vec()));
     let others = opened(Arc::new(Unviewed(input.to_vec())));
     assert_eq!(views.len(), others.len(), "views of the same bytes");

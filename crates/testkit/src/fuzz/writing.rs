@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use diskferry_block_stream::{Bytes, Disk, ErrorKind, Image, Kind, Limits, Plan, Result};
+use diskferry_block_stream::{Budget, Bytes, Disk, ErrorKind, Image, Kind, Plan, Result};
 use diskferry_engine::{CopyOptions, Job, Source, Zeros, copy};
 
 use super::Choices;
@@ -33,7 +33,7 @@ pub struct Chosen {
 pub fn any_disk(
     input: &[u8],
     choose: impl FnOnce(&mut Choices<'_>) -> Chosen,
-    open: impl Fn(Arc<dyn Bytes>, &Limits) -> Result<Box<dyn Image>>,
+    open: impl Fn(Arc<dyn Bytes>, &Budget) -> Result<Box<dyn Image>>,
 ) {
     let mut choices = Choices::new(input);
     let chosen = choose(&mut choices);
@@ -52,8 +52,8 @@ pub fn any_disk(
     if let Some(at) = file.first_difference(&again) {
         panic!("{model}, {way:?}: other bytes with three threads from {at:#x} on");
     }
-    let limits = Limits::default();
-    let image = open(file, &limits).unwrap_or_else(|error| panic!("{model}, {way:?}: {error}"));
+    let budget = Budget::default();
+    let image = open(file, &budget).unwrap_or_else(|error| panic!("{model}, {way:?}: {error}"));
     same(image.as_ref(), &model, chosen.unit, &way);
     let problems = problems(image.as_ref());
     // A raw disk may have a size that is no whole number of sectors, which is odd.

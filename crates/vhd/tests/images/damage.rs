@@ -1,6 +1,6 @@
 //! Images that contradict themselves: each is damage, and says where.
 
-use diskferry_block_stream::{Disk, ErrorKind, Image, Limits};
+use diskferry_block_stream::{Budget, Disk, ErrorKind, Image};
 use diskferry_vhd::Vhd;
 
 use crate::fixture::{DYNAMIC, FIXED, Fixture, HEADER, TABLE, open, put, seal_footer, seal_header};
@@ -129,7 +129,7 @@ fn what_of_a_block_is_past_the_disk_may_be_missing() {
     let image = fixture.with_block(1, b'x').build();
     let end = image.len() - 512;
     let read = |cut: usize| {
-        let image = Vhd::open(std::sync::Arc::new(image[..cut].to_vec()), &Limits::default())?;
+        let image = Vhd::open(std::sync::Arc::new(image[..cut].to_vec()), &Budget::default())?;
         let mut found = vec![0; 1024];
         image.cursor()?.read(4096, &mut found).map(|()| found)
     };

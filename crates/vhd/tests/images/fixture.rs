@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Limits, Result};
+use diskferry_block_stream::{Budget, Bytes, Result};
 use diskferry_vhd::Vhd;
 
 pub const FIXED: u32 = 2;
@@ -153,5 +153,5 @@ fn seal(bytes: &mut [u8], field: usize) {
 
 pub fn open(image: Vec<u8>) -> Result<Vhd> {
     let bytes: Arc<dyn Bytes> = Arc::new(image);
-    Vhd::open(bytes, &Limits::default())
+    Vhd::open(bytes, &Budget::default())
 }

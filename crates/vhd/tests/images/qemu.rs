@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Disk, Flat, Image, Kind, Limits, Plan, Stamp, Writing};
+use diskferry_block_stream::{Budget, Disk, Flat, Image, Kind, Plan, Stamp, Writing};
 use diskferry_engine::{
     CopyOptions, Durability, FileBytes, FileOutput, Job, Replace, Source, copy,
 };
@@ -37,7 +37,7 @@ fn raw(model: &Model, target: &Path) {
 fn open(path: &Path) -> Vhd {
     let name = path.display().to_string();
     let bytes = FileBytes::new(name, File::open(path).unwrap()).unwrap();
-    Vhd::open(Arc::new(bytes), &Limits::default()).unwrap()
+    Vhd::open(Arc::new(bytes), &Budget::default()).unwrap()
 }
 
 fn read(image: &dyn Disk) -> Vec<u8> {

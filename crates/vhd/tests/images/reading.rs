@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Detail, Disk, ErrorKind, Image, Kind, Limits, ParentRef, Result, Run,
+    Budget, Bytes, Detail, Disk, ErrorKind, Image, Kind, Limits, ParentRef, Result, Run,
 };
 use diskferry_engine::Chain;
 use diskferry_testkit::format::{problems, warnings};
@@ -100,7 +100,7 @@ fn a_fixed_disk_may_be_larger_than_any_that_is_written() {
     // As Azure exports them.
     let size = 32 << 40;
     let fixture = Fixture { disk_type: FIXED, size, creator: *b"wa\0\0", ..Fixture::default() };
-    let image = Vhd::open(Arc::new(Huge(size, fixture.footer())), &Limits::default()).unwrap();
+    let image = Vhd::open(Arc::new(Huge(size, fixture.footer())), &Budget::default()).unwrap();
     assert_eq!(extents(&image), [(0, size, Kind::Plain { file: 0, offset: 0 })]);
 }
 
@@ -173,7 +173,7 @@ fn holes_of_the_file_are_zeros() {
     data[512..1024].fill(b'x');
     let blocks = vec![(1, vec![0xff], data)];
     let bytes = Fixture { blocks, ..Fixture::default() }.build();
-    let image = Vhd::open(Arc::new(Holes(bytes)), &Limits::default()).unwrap();
+    let image = Vhd::open(Arc::new(Holes(bytes)), &Budget::default()).unwrap();
     let kinds: Vec<bool> = extents(&image).iter().map(|(_, _, kind)| kind.reads_zero()).collect();
     assert_eq!(kinds, [true, true, false, true, true, true, true, true, true, true]);
 }
@@ -488,16 +488,15 @@ fn zeros_behind_the_footer_of_a_fixed_disk_are_none_of_it() {
 
 #[test]
 fn tables_are_spent_from_the_limits_and_only_as_far_as_the_disk_needs_them() {
-    let limits = Limits::default().with_metadata(1000);
+    let budget = Limits::default().with_metadata(1000).budget();
     let needs = |size: u64| {
         let fixture = Fixture { size, entries: Some(10_000), ..Fixture::default() };
-        Vhd::open(Arc::new(fixture.build()), &limits).map(|_| ()).map_err(|error| error.kind())
+        Vhd::open(Arc::new(fixture.build()), &budget).map(|_| ()).map_err(|error| error.kind())
     };
     assert_eq!(needs(200 * 4096), Ok(()));
     assert_eq!(needs(9000 * 4096), Err(ErrorKind::Limit));
-    let mut limits = Limits::default();
-    limits.virtual_size = 4096;
-    let error = Vhd::open(Arc::new(Fixture::default().build()), &limits).err().unwrap();
+    let budget = Limits::default().with_virtual_size(4096).budget();
+    let error = Vhd::open(Arc::new(Fixture::default().build()), &budget).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Limit);
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Limits, Plan, Result, Stamp, Writing as _};
+use diskferry_block_stream::{Budget, Bytes, Disk, Plan, Result, Stamp, Writing as _};
 use diskferry_engine::{CopyOptions, Job, Output, copy_split};
 use diskferry_testkit::{Model, Recorder, Texture, format};
 use diskferry_vmdk::{Options, Vmdk, plan};
@@ -69,14 +69,14 @@ pub fn write_files(text: &str, model: &Model) -> Vec<(String, Arc<dyn Bytes>)> {
 
 /// Opens an image of several files.
 pub fn read_back(files: &[(String, Arc<dyn Bytes>)]) -> Vmdk {
-    let limits = Limits::default();
-    let image = Vmdk::open(Arc::clone(&files[0].1), &limits).unwrap();
+    let budget = Budget::default();
+    let image = Vmdk::open(Arc::clone(&files[0].1), &budget).unwrap();
     let needed = image.extents_needed().iter().map(|needed| {
         let found = files.iter().find(|(name, _)| *name == needed.name);
         Arc::clone(&found.unwrap_or_else(|| panic!("{}", needed.name)).1)
     });
     let needed = needed.collect();
-    image.with_extents(needed, &limits).unwrap()
+    image.with_extents(needed, &budget).unwrap()
 }
 
 pub fn to_vec(bytes: &Arc<dyn Bytes>) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Limits, Result};
+use diskferry_block_stream::{Budget, Result};
 
 use super::passing::{Passing, Stop};
 use crate::choose::chooser::Chooser;
@@ -15,10 +15,10 @@ use crate::xva;
 ///
 /// # Errors
 /// `Damaged`, `Limit`, `Io`, `Unsupported` for an archive in several volumes.
-pub fn list_disks(mut archive: Peek, judge: &Arc<dyn Judge>, limits: &Limits) -> Result<Listing> {
-    let mut passing = Passing::new(Chooser::all(), judge, limits);
+pub fn list_disks(mut archive: Peek, judge: &Arc<dyn Judge>, budget: &Budget) -> Result<Listing> {
+    let mut passing = Passing::new(Chooser::all(), judge, budget);
     if let Stop::Machine(machine) = passing.go_on(&mut archive)? {
-        return xva::list(machine, limits);
+        return xva::list(machine, budget);
     }
     passing.chooser.end()?;
     archive.drain()?;

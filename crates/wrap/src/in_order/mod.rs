@@ -14,7 +14,7 @@ mod promised;
 use std::io;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Error, Limits, Result};
+use diskferry_block_stream::{Budget, Error, Result};
 
 use self::content::Content;
 use self::passing::{Held, Passing, Stop};
@@ -40,12 +40,12 @@ pub fn find_disk(
     mut archive: Peek,
     choice: Choice,
     judge: &Arc<dyn Judge>,
-    limits: &Limits,
+    budget: &Budget,
 ) -> Result<Picked<Arriving>> {
-    let mut passing = Passing::new(Chooser::of(choice), judge, limits);
+    let mut passing = Passing::new(Chooser::of(choice), judge, budget);
     match passing.go_on(&mut archive)? {
         Stop::Machine(machine) => {
-            xva::arriving::begin(archive, passing.headers, machine, choice, limits)
+            xva::arriving::begin(archive, passing.headers, machine, choice, budget)
         }
         Stop::Disk(entry) => Ok(begun(archive, passing, entry)),
         Stop::End => held(archive, passing),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Limits, Result};
+use diskferry_block_stream::{self as block_stream, Budget, Result};
 
 use super::promised::Promised;
 use crate::choose::chooser::{Chooser, Step, Verdict};
@@ -25,8 +25,8 @@ pub(crate) struct Passing {
     /// What manifests say of the disk.
     pub promised: Promised,
     judge: Arc<dyn Judge>,
-    limits: Limits,
-    members: Vec<Member>,
+    budget: Budget,
+    members: block_stream::Held<Vec<Member>>,
 }
 
 /// A short member, kept until all others have passed.
@@ -48,15 +48,15 @@ pub(crate) enum Stop {
 }
 
 impl Passing {
-    pub fn new(chooser: Chooser, judge: &Arc<dyn Judge>, limits: &Limits) -> Self {
+    pub fn new(chooser: Chooser, judge: &Arc<dyn Judge>, budget: &Budget) -> Self {
         Self {
-            headers: Headers::new(limits),
+            headers: Headers::new(budget),
             chooser,
             held: None,
             promised: Promised::default(),
             judge: Arc::clone(judge),
-            limits: limits.clone(),
-            members: Vec::new(),
+            budget: budget.clone(),
+            members: budget.hold(Vec::new()),
         }
     }
 
@@ -73,7 +73,7 @@ impl Passing {
             let is_first = self.members.is_empty();
             self.note(&entry)?;
             if is_first && is_descriptor(&entry.name) {
-                match machine(archive, &entry, &self.limits)? {
+                match machine(archive, &entry, &self.budget)? {
                     Some(machine) => return Ok(Stop::Machine(machine)),
                     None => continue,
                 }
@@ -87,7 +87,7 @@ impl Passing {
                     }
                 }
                 Step::Describe => {
-                    let (text, descriptor) = described(archive, &entry, &self.limits)?;
+                    let (text, descriptor) = described(archive, &entry, &self.budget)?;
                     self.chooser.described(descriptor, &self.members)?;
                     if self.chooser.looks_for().is_some() {
                         self.promised.keep(text);
@@ -138,7 +138,7 @@ impl Passing {
 
     /// Keeps in mind that a file is there; its name is kept twice where it is taken for a disk.
     fn note(&mut self, entry: &Entry) -> Result<()> {
-        self.limits.spend("an archive's list", 2 * entry.name.len() as u64 + 256)?;
+        self.members.spend("an archive's list", 2 * entry.name.len() as u64 + 256)?;
         let (name, size) = (entry.name.clone(), entry.size);
         self.members.push(Member { name, size, base: 0, segments: Vec::new() });
         Ok(())

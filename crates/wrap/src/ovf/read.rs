@@ -1,6 +1,6 @@
 //! Reads a descriptor, in bounded memory and time.
 
-use diskferry_block_stream::{Error, Limits, Result};
+use diskferry_block_stream::{Budget, Error, Result};
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::descriptor::{Descriptor, Listed};
@@ -27,21 +27,19 @@ const NODES: u32 = 50_000;
 ///
 /// # Errors
 /// `Damaged` when it is no descriptor, `Limit` when it takes too much memory.
-pub(crate) fn read(name: &str, bytes: &[u8], limits: &Limits) -> Result<Descriptor> {
+pub(crate) fn read(name: &str, bytes: &[u8], budget: &Budget) -> Result<Descriptor> {
     let text = text_of(bytes);
     let (attributes, namespaces) = (text.matches('=').count(), text.matches("xmlns").count());
     // What the parser and the names may take at most, given back when it is done.
     let names = (attributes.min(ATTRIBUTES) as u64).saturating_mul(name.len() as u64);
     let memory = names.saturating_add(u64::from(NODES) * 200 + bytes.len() as u64 * 6);
-    limits.spend("an OVF descriptor", memory)?;
-    let descriptor = match attributes > ATTRIBUTES || namespaces > NAMESPACES {
+    let _spent = budget.spend("an OVF descriptor", memory)?;
+    match attributes > ATTRIBUTES || namespaces > NAMESPACES {
         true => Err(Error::limit(format!(
             "the OVF descriptor '{name}' has {attributes} attributes and {namespaces} namespaces"
         ))),
         false => parse(name, &text).map_err(Error::from),
-    };
-    limits.refund(memory);
-    descriptor
+    }
 }
 
 fn parse(name: &str, text: &str) -> Result<Descriptor, Damage> {
@@ -144,13 +142,13 @@ const DISKS: usize = 256;
 
 #[cfg(test)]
 mod tests {
-    use diskferry_block_stream::ErrorKind;
+    use diskferry_block_stream::{ErrorKind, Limits};
 
     use super::super::text::is_descriptor_text;
     use super::*;
 
     fn parsed(text: &str) -> Result<Vec<Listed>> {
-        Ok(read("a.ovf", text.as_bytes(), &Limits::default())?.disks)
+        Ok(read("a.ovf", text.as_bytes(), &Budget::default())?.disks)
     }
 
     #[test]
@@ -206,7 +204,7 @@ mod tests {
     #[test]
     fn files_are_beside_the_descriptor() {
         let text = br#"<Envelope><File id="1" href="a"/><Disk fileRef="1"/></Envelope>"#;
-        let descriptor = read("folder/vm.ovf", text, &Limits::default()).unwrap();
+        let descriptor = read("folder/vm.ovf", text, &Budget::default()).unwrap();
         assert_eq!(descriptor.disks[0].href, "folder/a");
     }
 
@@ -249,19 +247,19 @@ mod tests {
             utf16(u16::to_le_bytes),
             utf16(u16::to_be_bytes),
         ] {
-            let descriptor = read("a.ovf", &bytes, &Limits::default()).unwrap();
+            let descriptor = read("a.ovf", &bytes, &Budget::default()).unwrap();
             assert_eq!(descriptor.disks[0].href, "ü");
             assert!(is_descriptor_text(&bytes));
         }
         // Where nothing marks it, its first sign tells.
         for bytes in [utf16(u16::to_le_bytes), utf16(u16::to_be_bytes)] {
-            let descriptor = read("a.ovf", &bytes[2..], &Limits::default()).unwrap();
+            let descriptor = read("a.ovf", &bytes[2..], &Budget::default()).unwrap();
             assert_eq!(descriptor.disks[0].href, "ü");
             assert!(is_descriptor_text(&bytes[2..]));
         }
         // A letter that is cut in half is none.
         let odd = [&utf16(u16::to_le_bytes)[..], b"<"].concat();
-        assert_eq!(read("a.ovf", &odd, &Limits::default()).unwrap_err().kind(), ErrorKind::Damaged);
+        assert_eq!(read("a.ovf", &odd, &Budget::default()).unwrap_err().kind(), ErrorKind::Damaged);
     }
 
     #[test]
@@ -272,8 +270,8 @@ mod tests {
             let error = parsed(&format!("<Envelope{text}/>")).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Limit);
         }
-        let limits = Limits::default().with_metadata(1000);
-        let error = read("a.ovf", b"<Envelope/>", &limits).unwrap_err();
+        let budget = Limits::default().with_metadata(1000).budget();
+        let error = read("a.ovf", b"<Envelope/>", &budget).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Limit);
     }
 }

@@ -39,7 +39,7 @@ impl Folder {
 
 #[cfg(test)]
 mod tests {
-    use diskferry_block_stream::{Bytes, Limits};
+    use diskferry_block_stream::{Budget, Bytes};
 
     use super::*;
     use crate::write::{Header, Magic, end, padding};
@@ -55,7 +55,7 @@ mod tests {
             archive.resize(archive.len() + padding(size), 0);
         }
         archive.resize(archive.len() + end(archive.len() as u64), 0);
-        Arc::new(Package::open("a.tar", Arc::new(archive), &Limits::default()).unwrap())
+        Arc::new(Package::open("a.tar", Arc::new(archive), &Budget::default()).unwrap())
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, ErrorKind, Limits, Result};
+use diskferry_block_stream::{Budget, Bytes, Error, ErrorKind, Held, Result};
 
 use crate::archive::Archive;
 use crate::contents::{Place, places};
@@ -33,8 +33,8 @@ pub struct Package {
     pub(crate) place: Place,
     /// What its members are in: the archive, or the files themselves.
     pub(crate) bases: Vec<Arc<dyn Bytes>>,
-    pub(crate) limits: Limits,
-    pub(crate) members: Vec<Member>,
+    pub(crate) budget: Budget,
+    pub(crate) members: Held<Vec<Member>>,
     /// The descriptor, where it is an OVF package.
     pub(crate) descriptor: Option<Descriptor>,
     /// Where it ends, where that is without an end mark, and nothing else tells that it is whole.

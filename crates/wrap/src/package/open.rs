@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Limits, Result};
+use diskferry_block_stream::{Budget, Bytes, Result};
 
 use super::Package;
 use crate::choose::names::is_descriptor;
@@ -21,21 +21,21 @@ impl Package {
     /// # Errors
     /// `Damaged` where they contradict the archive, `Limit` for more members than there may be,
     /// `Unsupported` for kinds of members that are not read, `Io`.
-    pub fn open(name: &str, bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
-        let opened = Self::read(name, bytes, limits);
+    pub fn open(name: &str, bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
+        let opened = Self::read(name, bytes, budget);
         opened.map_err(|error| error.doing("opening the archive").in_file(name))
     }
 
-    fn read(name: &str, bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
-        let mut headers = Headers::new(limits);
+    fn read(name: &str, bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
+        let mut headers = Headers::new(budget);
         let mut walk = Walk::new(bytes.as_ref());
-        let mut members = Vec::new();
+        let mut members = budget.hold(Vec::new());
         let mut xva: Option<Xva> = None;
         while let Some(entry) = headers.next(&mut walk)? {
             let at = walk.at();
             if entry.is_file && members.is_empty() && descriptor::is_descriptor(&entry.name) {
-                let machine = machine(&mut walk, &entry, limits)?;
-                xva = machine.map(|machine| Xva::new(machine, limits)).transpose()?;
+                let machine = machine(&mut walk, &entry, budget)?;
+                xva = machine.map(|machine| Xva::new(machine, budget)).transpose()?;
             }
             walk.skip(entry.rest - (walk.at() - at))?;
             if let Some(xva) = &mut xva
@@ -45,18 +45,19 @@ impl Package {
                 continue;
             }
             if entry.is_file {
-                limits.spend("an archive's list", entry.name.len() as u64 + 128)?;
+                members.spend("an archive's list", entry.name.len() as u64 + 128)?;
                 let (name, size, segments) = (entry.name, entry.size, entry.segments);
                 members.push(Member { name, size, base: 0, segments });
             }
         }
+        members.join(headers.maps);
         // Of an XVA, the last blocks of its disks tell.
         let unmarked = headers.unmarked.filter(|_| xva.is_none());
         let mut package = Self {
             name: name.to_owned(),
             place: Place::Archive,
             bases: vec![bytes],
-            limits: limits.clone(),
+            budget: budget.clone(),
             members,
             descriptor: None,
             unmarked,
@@ -75,7 +76,7 @@ impl Package {
             return Ok(None);
         };
         let text = self.small(member, ovf::MAX, "an OVF descriptor")?;
-        let read = ovf::read(&member.name, &text, &self.limits);
+        let read = ovf::read(&member.name, &text, &self.budget);
         let at = member.begin().unwrap_or_default();
         read.map(Some).map_err(|error| error.at("reading the OVF descriptor", at, member.size))
     }

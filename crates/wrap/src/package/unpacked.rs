@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, ErrorKind, Limits, Result};
+use diskferry_block_stream::{Budget, Bytes, Error, ErrorKind, Limits, Result};
 
 use super::Package;
 use crate::contents::Place;
@@ -36,13 +36,13 @@ impl Package {
         own: &str,
         descriptor: Arc<dyn Bytes>,
         neighbours: &mut dyn Neighbours,
-        limits: &Limits,
+        budget: &Budget,
     ) -> Result<Self> {
         let mut read = || {
             let descriptor_bytes = Arc::clone(&descriptor);
-            let mut package = Self::of_one(name, own, descriptor_bytes, limits)?;
+            let mut package = Self::of_one(name, own, descriptor_bytes, budget)?;
             let text = package.small(&package.members[0], ovf::MAX, "an OVF descriptor")?;
-            let descriptor = ovf::read(own, &text, limits)?;
+            let descriptor = ovf::read(own, &text, budget)?;
             package.gather(&descriptor, neighbours)?;
             package.descriptor = Some(descriptor);
             Ok(package)
@@ -51,13 +51,13 @@ impl Package {
     }
 
     /// The package with nothing but its descriptor.
-    fn of_one(name: &str, own: &str, bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    fn of_one(name: &str, own: &str, bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let mut package = Self {
             name: name.to_owned(),
             place: Place::Folder,
             bases: Vec::new(),
-            limits: limits.clone(),
-            members: Vec::new(),
+            budget: budget.clone(),
+            members: budget.hold(Vec::new()),
             descriptor: None,
             unmarked: None,
             xva: None,
@@ -122,7 +122,7 @@ impl Package {
     /// Has a further file.
     fn add(&mut self, name: &str, bytes: Arc<dyn Bytes>) -> Result<()> {
         self.bound(self.members.len() + 1)?;
-        self.limits.spend("a package's list", name.len() as u64 + 256)?;
+        self.members.spend("a package's list", name.len() as u64 + 256)?;
         let (size, base) = (bytes.len(), self.bases.len());
         let segments = vec![Segment { at: 0, len: size, from: 0 }];
         self.bases.push(bytes);
@@ -131,7 +131,7 @@ impl Package {
     }
 
     fn bound(&self, files: usize) -> Result<()> {
-        let most = self.limits.members;
+        let most = self.budget.limits().members;
         match files > most as usize {
             true => Err(Limits::reached("members", format!("a package of more than {most} files"))),
             false => Ok(()),
@@ -175,9 +175,9 @@ mod tests {
         <File id='4' href='d%20e'/><File id='5' href='a'/><File id='6' href='f'/>
         <Disk fileRef='1'/><Disk fileRef='2'/><Disk fileRef='3'/><Disk fileRef='4'/><Disk fileRef='5'/></Envelope>";
 
-    fn open(folder: &mut Folder, text: &str, limits: &Limits) -> Result<Package> {
+    fn open(folder: &mut Folder, text: &str, budget: &Budget) -> Result<Package> {
         let descriptor: Arc<dyn Bytes> = Arc::new(text.as_bytes().to_vec());
-        Package::unpacked("x/vm.ovf", "vm.ovf", descriptor, folder, limits)
+        Package::unpacked("x/vm.ovf", "vm.ovf", descriptor, folder, budget)
     }
 
     fn full() -> Folder {
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn each_file_is_asked_for_once_and_disks_are_read_from_them() {
         let mut folder = full();
-        let package = open(&mut folder, TEXT, &Limits::default()).unwrap();
+        let package = open(&mut folder, TEXT, &Budget::default()).unwrap();
         let asked = ["vm.mf", "a", "../b", "c.000000000", "c.000000001", "c.000000002"];
         assert_eq!(folder.asked[..6], asked);
         assert_eq!(folder.asked[6..], ["d%20e", "d e", "f"]);
@@ -209,14 +209,14 @@ mod tests {
         let refused = package.disk(Choice::Number(2), &nothing).err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::Unsupported);
         assert!(refused.to_string().contains("'../b' is elsewhere"), "{refused}");
-        let missing = open(&mut Folder::default(), TEXT, &Limits::default()).unwrap();
+        let missing = open(&mut Folder::default(), TEXT, &Budget::default()).unwrap();
         let missing = missing.disk(Choice::First, &nothing).err().unwrap();
         assert_eq!(missing.kind(), ErrorKind::Io);
     }
 
     #[test]
     fn the_manifest_is_compared_as_in_an_archive() {
-        let package = open(&mut full(), TEXT, &Limits::default()).unwrap();
+        let package = open(&mut full(), TEXT, &Budget::default()).unwrap();
         let mut points = Vec::new();
         let mut note = |objection: Objection| points.push(objection.point);
         let (cancel, progress) = (Cancel::default(), Progress::default());
@@ -230,12 +230,11 @@ mod tests {
 
     #[test]
     fn there_are_no_more_files_than_there_may_be() {
-        let mut limits = Limits::default();
-        limits.set("members", "6").unwrap();
-        let error = open(&mut full(), TEXT, &limits).err().unwrap();
+        let budget = Limits::default().with_members(6).budget();
+        let error = open(&mut full(), TEXT, &budget).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Limit);
-        let limits = Limits::default().with_metadata(100);
-        assert_eq!(open(&mut full(), TEXT, &limits).err().unwrap().kind(), ErrorKind::Limit);
+        let budget = Limits::default().with_metadata(100).budget();
+        assert_eq!(open(&mut full(), TEXT, &budget).err().unwrap().kind(), ErrorKind::Limit);
     }
 
     #[test]
@@ -243,7 +242,7 @@ mod tests {
         for href in ["vm.ovf", "./vm.ovf", "vm.%6fvf"] {
             let text =
                 format!("<Envelope><File id='1' href='{href}'/><Disk fileRef='1'/></Envelope>");
-            let error = open(&mut full(), &text, &Limits::default()).err().unwrap();
+            let error = open(&mut full(), &text, &Budget::default()).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Damaged, "{href}");
         }
     }

@@ -1,6 +1,6 @@
 //! The headers of an archive, one after another.
 
-use diskferry_block_stream::{Error, Limits, Result};
+use diskferry_block_stream::{Budget, Error, Limits, Result, Spent};
 
 use super::block::{BLOCK, Block, check_sum, name, number, padded, text};
 use super::entry::{Entry, Kind};
@@ -12,7 +12,9 @@ use crate::segment::Segment;
 
 /// A walk through the headers of an archive.
 pub(crate) struct Headers {
-    limits: Limits,
+    budget: Budget,
+    /// What the maps of sparse members take.
+    pub maps: Spent,
     /// Headers that there may be.
     left: u32,
     /// Headers that there might be before the last member came.
@@ -22,9 +24,15 @@ pub(crate) struct Headers {
 }
 
 impl Headers {
-    pub fn new(limits: &Limits) -> Self {
-        let left = limits.members;
-        Self { limits: limits.clone(), left, left_before: left, unmarked: None }
+    pub fn new(budget: &Budget) -> Self {
+        let left = budget.limits().members;
+        Self {
+            budget: budget.clone(),
+            maps: budget.nothing(),
+            left,
+            left_before: left,
+            unmarked: None,
+        }
     }
 
     /// Does not count the last member, as something else bounds how many of its kind there are. Where
@@ -55,7 +63,7 @@ impl Headers {
                 return Err(Damage::Short { at: at + seen.len() as u64 }.into());
             };
             self.left = self.left.checked_sub(1).ok_or_else(|| {
-                let most = self.limits.members;
+                let most = self.budget.limits().members;
                 Limits::reached("members", format!("an archive of more than {most} members"))
             })?;
             check_sum(&block, at)?;
@@ -86,16 +94,15 @@ impl Headers {
         if size > EXTENDED_MAX {
             return Err(Error::limit(format!("{what} of {size} bytes in a tar archive")));
         }
-        let mut data = vec![0; self.limits.spend(what, size)?];
-        let taken = source.fill(&mut data);
-        self.limits.refund(size);
-        taken?;
+        let spent = self.budget.spend(what, size)?;
+        let mut data = vec![0; spent.bytes()];
+        source.fill(&mut data)?;
         source.skip(padded(size, at)? - size)?;
         Ok(data)
     }
 
     fn entry(
-        &self,
+        &mut self,
         at: u64,
         block: &Block,
         kind: u8,
@@ -143,7 +150,7 @@ impl Headers {
     }
 
     /// The map in an old GNU header and the blocks after it.
-    fn old_map(&self, at: u64, block: &Block, source: &mut dyn Ahead) -> Result<Map> {
+    fn old_map(&mut self, at: u64, block: &Block, source: &mut dyn Ahead) -> Result<Map> {
         let mut map = Map::new();
         let mut more = self.old_entries(at, &block[386..482], &mut map)? && block[482] != 0;
         while more {
@@ -155,7 +162,7 @@ impl Headers {
     }
 
     /// Adds entries up to the first that is none; says whether all were some.
-    fn old_entries(&self, at: u64, entries: &[u8], map: &mut Map) -> Result<bool> {
+    fn old_entries(&mut self, at: u64, entries: &[u8], map: &mut Map) -> Result<bool> {
         for entry in entries.chunks_exact(24) {
             if entry[12] == 0 {
                 return Ok(false);
@@ -169,7 +176,7 @@ impl Headers {
     }
 
     /// The map of version 1.0, in front of the data: lines of decimal numbers, to a whole block.
-    fn map_in_data(&self, at: u64, source: &mut dyn Ahead) -> Result<Map> {
+    fn map_in_data(&mut self, at: u64, source: &mut dyn Ahead) -> Result<Map> {
         let mut lines = Lines::new(at);
         let mut map = Map::new();
         for _ in 0..lines.number(source)? {
@@ -179,8 +186,8 @@ impl Headers {
         Ok(map)
     }
 
-    fn add(&self, map: &mut Map, offset: u64, length: u64) -> Result<()> {
-        self.limits.spend("a sparse member's map", size_of::<Segment>() as u64)?;
+    fn add(&mut self, map: &mut Map, offset: u64, length: u64) -> Result<()> {
+        self.maps.more("a sparse member's map", size_of::<Segment>() as u64)?;
         map.push((offset, length));
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
-use diskferry_block_stream::{Error, Limits, Result};
+use diskferry_block_stream::{Budget, Error, Result};
 
 use super::blocks::{self, Block, Member, Walk};
 use super::descriptor::Machine;
@@ -25,13 +25,13 @@ pub(crate) fn begin(
     headers: Headers,
     machine: Machine,
     choice: Choice,
-    limits: &Limits,
+    budget: &Budget,
 ) -> Result<Picked<Arriving>> {
-    let walk = Walk::new(machine, limits)?;
+    let walk = Walk::new(machine, budget)?;
     let disks: Vec<Found> = walk.listed().map(blocks::Blocks::found).collect();
     let wanted = choice.pick(&disks)?;
     let disk = walk.disk(wanted);
-    limits.check_virtual_size(disk.size)?;
+    budget.limits().check_virtual_size(disk.size)?;
     let (member, size) = (disk.id.clone(), disk.size);
     let ending = Arc::<OnceLock<Ending>>::default();
     let content = Content {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use diskferry_block_stream::{Error, Limits, Result};
+use diskferry_block_stream::{Budget, Error, Held, Result};
 
 use super::descriptor::{Machine, Vdi};
 use super::proof::{Kind, Listed};
@@ -48,7 +48,7 @@ pub(crate) struct Block {
 
 /// The disks of an archive, and how far its members have come.
 pub(crate) struct Walk {
-    disks: Vec<Blocks>,
+    disks: Held<Vec<Blocks>>,
     /// How many of them are to be picked from.
     listed: usize,
     by_id: HashMap<String, usize>,
@@ -59,13 +59,15 @@ pub(crate) struct Walk {
 impl Walk {
     /// # Errors
     /// `Limit` where the list takes too much memory.
-    pub fn new(machine: Machine, limits: &Limits) -> Result<Self> {
+    pub fn new(machine: Machine, budget: &Budget) -> Result<Self> {
         let Machine { vdis, disks: listed } = machine;
+        let mut disks = budget.hold(Vec::new());
         for vdi in &vdis {
-            limits.spend("a machine's disks", vdi.id.len() as u64 * 2 + 256)?;
+            disks.spend("a machine's disks", vdi.id.len() as u64 * 2 + 256)?;
         }
         let by_id = vdis.iter().enumerate().map(|(index, vdi)| (vdi.id.clone(), index)).collect();
-        Ok(Self { disks: vdis.into_iter().map(Blocks::new).collect(), listed, by_id, last: None })
+        disks.extend(vdis.into_iter().map(Blocks::new));
+        Ok(Self { disks, listed, by_id, last: None })
     }
 
     /// The disks to pick from.

@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 
-use diskferry_block_stream::{Error, Limits, Result};
+use diskferry_block_stream::{Budget, Error, Result};
 use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::damage::Damage;
@@ -58,7 +58,7 @@ const NAMESPACES: usize = 64;
 /// # Errors
 /// `Damaged` when it contradicts itself, `Limit` when it takes too much memory, `Unsupported` for those of
 /// XenServer's first versions.
-pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Machine>> {
+pub(crate) fn read(bytes: &[u8], budget: &Budget) -> Result<Option<Machine>> {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_start_matches('\u{feff}');
     let (attributes, namespaces) = (text.matches('=').count(), text.matches("xmlns").count());
@@ -71,10 +71,8 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Machine>> {
     let nodes = (text.matches('<').count() as u64 * 2 + 2).min(NODES.into());
     // What the parser and the list may take at most, given back when it is done.
     let memory = nodes * 200 + bytes.len() as u64 * 4;
-    limits.spend("the descriptor 'ova.xml'", memory)?;
-    let read = parse(text);
-    limits.refund(memory);
-    read
+    let _spent = budget.spend("the descriptor 'ova.xml'", memory)?;
+    parse(text)
 }
 
 fn parse(text: &str) -> Result<Option<Machine>> {
@@ -226,7 +224,7 @@ mod tests {
     }
 
     fn disks(objects: &[String]) -> Result<Vec<String>> {
-        let machine = read(whole(objects).as_bytes(), &Limits::default())?.unwrap();
+        let machine = read(whole(objects).as_bytes(), &Budget::default())?.unwrap();
         Ok(machine.vdis.into_iter().take(machine.disks).map(|vdi| vdi.id).collect())
     }
 
@@ -270,7 +268,7 @@ mod tests {
 
     #[test]
     fn other_files_of_that_name_are_none_and_hostile_ones_are_bounded() {
-        let read = |text: &str| read(text.as_bytes(), &Limits::default());
+        let read = |text: &str| read(text.as_bytes(), &Budget::default());
         assert_eq!(read("<a/>").unwrap(), None);
         assert_eq!(read("<value>text</value>").unwrap(), None);
         let kind = |text: &str| read(text).unwrap_err().kind();

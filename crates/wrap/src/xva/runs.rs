@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Limits, Result};
+use diskferry_block_stream::{Result, Spent};
 
 use super::blocks::Block;
 use super::proof::Proof;
@@ -58,15 +58,15 @@ impl Run {
 pub(crate) struct Runs(Arc<Vec<Run>>);
 
 impl Runs {
-    /// Adds the next block, which has some bytes.
+    /// Adds the next block, which has some bytes; what that takes is added to `spent`.
     ///
     /// # Errors
     /// `Limit` where it begins a new run, and the list takes too much memory.
-    pub fn push(&mut self, next: Stored, limits: &Limits) -> Result<()> {
+    pub fn push(&mut self, next: Stored, spent: &mut Spent) -> Result<()> {
         let runs = Arc::make_mut(&mut self.0);
         if !runs.last_mut().is_some_and(|last| last.extend(&next)) {
             // A list that grows has the old one beside it for a moment, and room to spare.
-            limits.spend("the list of an XVA's blocks", 3 * size_of::<Run>() as u64)?;
+            spent.more("the list of an XVA's blocks", 3 * size_of::<Run>() as u64)?;
             runs.push(Run { first: next, count: 1, stride: 0 });
         }
         Ok(())
@@ -111,6 +111,8 @@ impl Runs {
 
 #[cfg(test)]
 mod tests {
+    use diskferry_block_stream::{Budget, Limits};
+
     use super::*;
 
     fn stored(number: u64, at: u64, len: u64, from: u64) -> Stored {
@@ -119,10 +121,10 @@ mod tests {
 
     #[test]
     fn what_is_regular_is_one_run_and_the_rest_is_paid_for() {
-        let limits = Limits::default();
+        let mut spent = Budget::default().nothing();
         let mut runs = Runs::default();
         for index in 0..1000 {
-            runs.push(stored(index, index * 8, 8, 100 + index * 20), &limits).unwrap();
+            runs.push(stored(index, index * 8, 8, 100 + index * 20), &mut spent).unwrap();
         }
         assert_eq!(runs.len(), 1);
         // A gap, another length, another distance, another number: each is a run of its own.
@@ -134,7 +136,7 @@ mod tests {
             stored(1007, 8048, 8, 40_081),
             stored(1008, 8056, 5, 40_101),
         ] {
-            runs.push(next, &limits).unwrap();
+            runs.push(next, &mut spent).unwrap();
         }
         assert_eq!(runs.len(), 5);
         for (at, segment) in [
@@ -152,10 +154,10 @@ mod tests {
             assert_eq!(runs.segment(at), Some(Segment { at: at_, len, from }), "{at}");
         }
         assert_eq!(runs.segment(8061), None);
-        let few = Limits::default().with_metadata(1000);
+        let mut few = Limits::default().with_metadata(1000).budget().nothing();
         let mut runs = Runs::default();
         let spent =
-            (0..100).map(|index| runs.push(stored(index, index * 8, 8, index * index), &few));
+            (0..100).map(|index| runs.push(stored(index, index * 8, 8, index * index), &mut few));
         let spent: Result<Vec<()>> = spent.collect();
         assert!(spent.is_err());
     }

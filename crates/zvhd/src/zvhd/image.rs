@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Cursor, Description, Detail, Disk, Image, Limits, Order, Problem, Progress,
-    Result,
+    Budget, Bytes, Cancel, Cursor, Description, Detail, Disk, Held, Image, Order, Problem,
+    Progress, Result,
 };
 use diskferry_codec::{HISTORY, OpenInflater};
 
@@ -19,7 +19,7 @@ use crate::wire::{BLOCK, UNIT_HEAD};
 /// An opened ZVHD image.
 pub struct Zvhd {
     header: Header,
-    pub(super) units: Vec<Unit>,
+    pub(super) units: Held<Vec<Unit>>,
     oddities: Vec<Problem>,
     /// Whether a block, of those that were tried, refers back into the one before it.
     dependent: bool,
@@ -39,16 +39,16 @@ impl Zvhd {
     /// # Errors
     /// `Damaged` when the units do not follow one another up to the last page, or a page
     /// contradicts itself; `Limit` for too many units or too large a disk; `Io`.
-    pub fn open(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    pub fn open(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let name = bytes.name().to_owned();
-        Self::read(bytes, limits).map_err(|error| error.doing("opening").in_file(&name))
+        Self::read(bytes, budget).map_err(|error| error.doing("opening").in_file(&name))
     }
 
-    fn read(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    fn read(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let first = read_first_page(bytes.as_ref())?;
         let header = Header::parse(&first, Flavour::Zvhd, 0)?;
-        limits.check_virtual_size(header.size)?;
-        let Scan { units, oddities } = scan(bytes.as_ref(), &first, header.size, limits)?;
+        budget.limits().check_virtual_size(header.size)?;
+        let Scan { units, oddities } = scan(bytes.as_ref(), &first, header.size, budget)?;
         let dependent = is_dependent(bytes.as_ref(), &units)?;
         Ok(Self { header, units, oddities, dependent, files: [bytes] })
     }

@@ -1,6 +1,6 @@
 //! From unit to unit: where all of them are, without unpacking any.
 
-use diskferry_block_stream::{Bytes, Limits, Problem, Result};
+use diskferry_block_stream::{Budget, Bytes, Held, Problem, Result};
 
 use crate::damage::Damage;
 use crate::header::Flavour;
@@ -10,15 +10,15 @@ use crate::wire::{DEFINED, Defined, PAGE, UNIT_END, UNIT_HEAD, unit_head};
 /// What a walk through a file finds.
 pub(super) struct Scan {
     /// In the order of their blocks, which is that of the file.
-    pub units: Vec<Unit>,
+    pub units: Held<Vec<Unit>>,
     /// What is odd about the end of the file.
     pub oddities: Vec<Problem>,
 }
 
 /// Walks from the unit after the first page, whose defined bytes are `first`, to the last page of a
 /// disk of `size` bytes. Each unit costs one read of at most three pages.
-pub(super) fn scan(bytes: &dyn Bytes, first: &Defined, size: u64, limits: &Limits) -> Result<Scan> {
-    let mut scan = Scan { units: Vec::new(), oddities: Vec::new() };
+pub(super) fn scan(bytes: &dyn Bytes, first: &Defined, size: u64, budget: &Budget) -> Result<Scan> {
+    let mut scan = Scan { units: budget.hold(Vec::new()), oddities: Vec::new() };
     let end = bytes.len();
     // The writers of the reference end an empty disk with its first page.
     if size == 0 && end == PAGE {
@@ -69,7 +69,7 @@ pub(super) fn scan(bytes: &dyn Bytes, first: &Defined, size: u64, limits: &Limit
         }
         unit.check_flush(&unit_end[..FLUSH as usize])?;
         let next = unit_end.len()..unit_end.len() + next.len();
-        grow(&mut scan.units, end - at, limits)?;
+        grow(&mut scan.units, end - at)?;
         scan.units.push(unit);
         at += length;
         window.keep(next);
@@ -80,13 +80,13 @@ pub(super) fn scan(bytes: &dyn Bytes, first: &Defined, size: u64, limits: &Limit
 const FLUSH: u32 = 4;
 
 /// Makes room for another unit, of a file that goes on for so many bytes.
-fn grow(units: &mut Vec<Unit>, left: u64, limits: &Limits) -> Result<()> {
+fn grow(units: &mut Held<Vec<Unit>>, left: u64) -> Result<()> {
     if units.len() < units.capacity() {
         return Ok(());
     }
     let most = (left / PAGE).max(1);
     let more = (units.len() as u64).max(64).min(most);
-    limits.spend("the list of units", more * size_of::<Unit>() as u64)?;
+    units.spend("the list of units", more * size_of::<Unit>() as u64)?;
     units.reserve_exact(more as usize);
     Ok(())
 }

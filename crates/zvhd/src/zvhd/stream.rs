@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use diskferry_block_stream::{ErrorKind, Limits, Piece, Problem, Result, Stream};
+use diskferry_block_stream::{Budget, ErrorKind, Piece, Problem, Result, Stream};
 use diskferry_codec::{HISTORY, OpenInflater};
 
 use super::scan::oddities;
@@ -32,12 +32,12 @@ impl<R: Read + Send> ZvhdStream<R> {
     ///
     /// # Errors
     /// `Damaged` when it contradicts itself, `Limit` for too large a disk, `Io`.
-    pub fn new(reader: R, name: &str, limits: &Limits) -> Result<Self> {
+    pub fn new(reader: R, name: &str, budget: &Budget) -> Result<Self> {
         let source = Source::new(reader, name, Flavour::Zvhd);
-        Self::open(source, limits).map_err(|error| error.doing("opening").in_file(name))
+        Self::open(source, budget).map_err(|error| error.doing("opening").in_file(name))
     }
 
-    fn open(mut source: Source<R>, limits: &Limits) -> Result<Self> {
+    fn open(mut source: Source<R>, budget: &Budget) -> Result<Self> {
         let mut page = [0; PAGE as usize];
         if source.fill(&mut page)? < page.len() {
             return Err(Damage::Short { end: source.at }.into());
@@ -45,7 +45,7 @@ impl<R: Read + Send> ZvhdStream<R> {
         let mut first: Defined = [0; DEFINED];
         first.copy_from_slice(&page[..DEFINED]);
         let header = Header::parse(&first, Flavour::Zvhd, 0)?;
-        limits.check_virtual_size(header.size)?;
+        budget.limits().check_virtual_size(header.size)?;
         Ok(Self {
             source,
             passed: Passed::new(header.size),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Cursor, Description, Detail, Disk, Image, Limits, Order, Problem, Progress,
-    Result,
+    Budget, Bytes, Cancel, Cursor, Description, Detail, Disk, Held, Image, Order, Problem,
+    Progress, Result,
 };
 
 use super::check;
@@ -22,7 +22,7 @@ pub struct Zvhd2 {
     /// None for a disk without a block, of which there may be a page alone.
     pub(super) tables: Option<Tables>,
     /// In the order of their blocks.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Held<Vec<Entry>>,
     index_has_all: bool,
     /// One file, in the form that [`Disk::files`] gives out.
     files: [Arc<dyn Bytes>; 1],
@@ -41,12 +41,12 @@ impl Zvhd2 {
     /// `Damaged` when these contradict each other or the file's length, `Unsupported` for
     /// compression methods and block sizes that nobody writes, `Limit` for too many units or too
     /// large a disk, `Io`.
-    pub fn open(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    pub fn open(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let name = bytes.name().to_owned();
-        Self::read(bytes, limits).map_err(|error| error.doing("opening").in_file(&name))
+        Self::read(bytes, budget).map_err(|error| error.doing("opening").in_file(&name))
     }
 
-    fn read(bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Self> {
+    fn read(bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Self> {
         let first = read_first_page(bytes.as_ref())?;
         let cookie = Flavour::Zvhd2.cookie();
         if !Flavour::Zvhd2.begins(&first) {
@@ -56,12 +56,12 @@ impl Zvhd2 {
         let end = bytes.len() - PAGE;
         let page = Page::parse(&read_page(bytes.as_ref(), end)?, end)?;
         let Page { ref header, compression, ref raw } = page;
-        limits.check_virtual_size(header.size)?;
+        budget.limits().check_virtual_size(header.size)?;
         let index_has_all = raw.index_has_all != 0;
         let tables = Tables::new(&page, end)?;
         let entries = match &tables {
-            Some(tables) => tables.read(bytes.as_ref(), limits)?,
-            None => Vec::new(),
+            Some(tables) => tables.read(bytes.as_ref(), budget)?,
+            None => budget.hold(Vec::new()),
         };
         Ok(Self {
             header: page.header,

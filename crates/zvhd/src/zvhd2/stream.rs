@@ -7,7 +7,7 @@
 
 use std::io::Read;
 
-use diskferry_block_stream::{Bytes, Error, ErrorKind, Limits, Piece, Result, Stream};
+use diskferry_block_stream::{Budget, Bytes, Error, ErrorKind, Held, Piece, Result, Stream};
 
 use super::tables::{Page, Tables};
 use super::unpack::Codec;
@@ -26,8 +26,8 @@ pub struct Zvhd2Stream<R> {
     codec: Codec,
     block: Vec<u8>,
     /// The units that went by.
-    units: Vec<RawEntry>,
-    limits: Limits,
+    units: Held<Vec<RawEntry>>,
+    budget: Budget,
 }
 
 impl<R: Read + Send> Zvhd2Stream<R> {
@@ -36,12 +36,12 @@ impl<R: Read + Send> Zvhd2Stream<R> {
     /// # Errors
     /// `Damaged` when it contradicts itself, `Unsupported` for compression methods and block sizes
     /// that nobody writes, `Limit` for too large a disk, `Io`.
-    pub fn new(reader: R, name: &str, limits: &Limits) -> Result<Self> {
+    pub fn new(reader: R, name: &str, budget: &Budget) -> Result<Self> {
         let source = Source::new(reader, name, Flavour::Zvhd2);
-        Self::open(source, limits).map_err(|error| error.doing("opening").in_file(name))
+        Self::open(source, budget).map_err(|error| error.doing("opening").in_file(name))
     }
 
-    fn open(mut source: Source<R>, limits: &Limits) -> Result<Self> {
+    fn open(mut source: Source<R>, budget: &Budget) -> Result<Self> {
         let mut page = [0; PAGE as usize];
         if source.fill(&mut page)? < page.len() {
             return Err(Damage::Short { end: source.at }.into());
@@ -49,7 +49,7 @@ impl<R: Read + Send> Zvhd2Stream<R> {
         let mut first: Defined = [0; DEFINED];
         first.copy_from_slice(&page[..DEFINED]);
         let page = Page::parse(&first, 0)?;
-        limits.check_virtual_size(page.header.size)?;
+        budget.limits().check_virtual_size(page.header.size)?;
         Ok(Self {
             source,
             passed: Passed::new(page.header.size),
@@ -57,8 +57,8 @@ impl<R: Read + Send> Zvhd2Stream<R> {
             codec: Codec::new(page.compression)?,
             header: page.header,
             block: vec![0; BLOCK as usize],
-            units: Vec::new(),
-            limits: limits.clone(),
+            units: budget.hold(Vec::new()),
+            budget: budget.clone(),
         })
     }
 
@@ -95,7 +95,7 @@ impl<R: Read + Send> Zvhd2Stream<R> {
         self.codec.unpack(&unit, self.source.payload(&unit), &mut self.block)?;
         if self.units.len() == self.units.capacity() {
             let more = self.units.len().max(64);
-            self.limits.spend("the list of units", (more * size_of::<RawEntry>()) as u64)?;
+            self.units.spend("the list of units", (more * size_of::<RawEntry>()) as u64)?;
             self.units.reserve_exact(more);
         }
         let length = unit.length() as u32;
@@ -107,7 +107,7 @@ impl<R: Read + Send> Zvhd2Stream<R> {
     /// Reads all that follows the units, from the page at `at` on, and holds it against what went
     /// by.
     fn end(&mut self, at: u64, page: Vec<u8>) -> Result<()> {
-        let (tail, spent) = self.tail(at, page)?;
+        let tail = self.tail(at, page)?;
         let last_at = tail.len() - PAGE;
         let last = Page::parse(&read_page(&tail, last_at)?, last_at)?;
         for (field, last, first) in [
@@ -125,26 +125,24 @@ impl<R: Read + Send> Zvhd2Stream<R> {
                 "its tables are not between its middle and its last page",
             ));
         }
-        let mut entries = Vec::new();
+        let mut entries = self.budget.hold(Vec::new());
         if let Some(tables) = tables {
-            entries = tables.read(&tail, &self.limits)?;
+            entries = tables.read(&tail, &self.budget)?;
             entries.iter().try_for_each(|entry| tables.check(entry))?;
         }
         if !entries.iter().map(|entry| entry.raw).eq(self.units.iter().copied()) {
             return Err(only_from_a_file("its index has other units than those in front of it"));
         }
-        self.limits.refund(spent);
         self.passed.end();
         Ok(())
     }
 
-    /// The rest of the file, which begins at `at` with a page, and the memory that was spent for
-    /// it.
-    fn tail(&mut self, at: u64, mut bytes: Vec<u8>) -> Result<(Tail, u64)> {
-        let mut spent = 0;
+    /// The rest of the file, which begins at `at` with a page.
+    fn tail(&mut self, at: u64, page: Vec<u8>) -> Result<Tail> {
+        let mut bytes = self.budget.hold(page);
         loop {
             let have = bytes.len();
-            spent += self.limits.spend("what follows the units", STEP as u64)? as u64;
+            bytes.spend("what follows the units", STEP as u64)?;
             bytes.resize(have + STEP, 0);
             let count = self.source.fill(&mut bytes[have..])?;
             bytes.truncate(have + count);
@@ -156,7 +154,7 @@ impl<R: Read + Send> Zvhd2Stream<R> {
         if bytes.len() < 2 * PAGE as usize {
             return Err(Damage::NoLastPage { at: self.source.at }.into());
         }
-        Ok((Tail { name: self.source.name.clone(), at, bytes }, spent))
+        Ok(Tail { name: self.source.name.clone(), at, bytes })
     }
 
     fn piece(&mut self, buf: &mut [u8]) -> Result<Piece> {
@@ -202,7 +200,7 @@ impl<R: Read + Send> Stream for Zvhd2Stream<R> {
 struct Tail {
     name: String,
     at: u64,
-    bytes: Vec<u8>,
+    bytes: Held<Vec<u8>>,
 }
 
 impl Bytes for Tail {

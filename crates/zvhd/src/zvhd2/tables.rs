@@ -1,6 +1,6 @@
 //! Index and bitmap: which blocks are stored, and where.
 
-use diskferry_block_stream::{Bytes, Error, Limits, Result};
+use diskferry_block_stream::{Budget, Bytes, Error, Held, Result};
 
 use crate::damage::Damage;
 use crate::header::{Flavour, Header};
@@ -162,35 +162,39 @@ impl Tables {
     }
 
     /// Reads bitmap and index.
-    pub fn read(&self, bytes: &dyn Bytes, limits: &Limits) -> Result<Vec<Entry>> {
+    pub fn read(&self, bytes: &dyn Bytes, budget: &Budget) -> Result<Held<Vec<Entry>>> {
         let bits = u64::from(self.blocks).div_ceil(8);
         if self.index_has_all {
-            let bitmap =
-                if self.has_bitmap { self.read_bitmap(bytes, bits, limits)? } else { Vec::new() };
-            let entries = self.read_all(bytes, &bitmap, limits)?;
-            limits.refund(bitmap.len() as u64);
-            return Ok(entries);
+            let bitmap = match self.has_bitmap {
+                true => self.read_bitmap(bytes, bits, budget)?,
+                false => budget.hold(Vec::new()),
+            };
+            return self.read_all(bytes, &bitmap, budget);
         }
-        let bitmap = self.read_bitmap(bytes, bits, limits)?;
+        let bitmap = self.read_bitmap(bytes, bits, budget)?;
         let population: u64 = bitmap.iter().map(|byte| u64::from(byte.count_ones())).sum();
         if population != u64::from(self.units) {
             let (at, units) = (self.bitmap_at, self.units);
             return Err(Damage::Population { at, bits: population, units }.into());
         }
-        let mut entries = new_entries(population, limits)?;
+        let mut entries = new_entries(population, budget)?;
         let mut index = Index::new(bytes, self.index_at);
         for (block, number) in stored(&bitmap).zip(0..) {
             entries.push(Entry { block, number, raw: index.entry(number)? });
         }
-        limits.refund(bits);
         Ok(entries)
     }
 
     /// An index that has an entry for every block. Where there is a bitmap, too, it may leave
     /// blocks out, but what it has must be there.
-    fn read_all(&self, bytes: &dyn Bytes, bitmap: &[u8], limits: &Limits) -> Result<Vec<Entry>> {
+    fn read_all(
+        &self,
+        bytes: &dyn Bytes,
+        bitmap: &[u8],
+        budget: &Budget,
+    ) -> Result<Held<Vec<Entry>>> {
         let mut index = Index::new(bytes, self.index_at);
-        let mut entries = Vec::new();
+        let mut entries = budget.hold(Vec::new());
         for number in 0..self.blocks {
             let raw = index.entry(number)?;
             let in_bitmap =
@@ -200,7 +204,7 @@ impl Tables {
             }
             if entries.len() == entries.capacity() {
                 let more = (entries.len() as u64).max(64).min(u64::from(self.blocks - number));
-                limits.spend("the list of units", more * size_of::<Entry>() as u64)?;
+                entries.spend("the list of units", more * size_of::<Entry>() as u64)?;
                 entries.reserve_exact(more as usize);
             }
             entries.push(Entry { block: number, number, raw });
@@ -209,8 +213,9 @@ impl Tables {
     }
 
     /// The bitmap's bytes for the disk's blocks; behind them no bit may be set.
-    fn read_bitmap(&self, bytes: &dyn Bytes, used: u64, limits: &Limits) -> Result<Vec<u8>> {
-        let mut bitmap = vec![0; limits.spend("the bitmap", used)?];
+    fn read_bitmap(&self, bytes: &dyn Bytes, used: u64, budget: &Budget) -> Result<Held<Vec<u8>>> {
+        let spent = budget.spend("the bitmap", used)?;
+        let mut bitmap = vec![0; spent.bytes()];
         bytes.read_at(self.bitmap_at, &mut bitmap)?;
         let rest = (self.bitmap_length() - used) as usize;
         let mut behind = vec![0; rest];
@@ -223,7 +228,7 @@ impl Tables {
                 Damage::BitPastEnd { at: self.bitmap_at, block, blocks: self.blocks }.into()
             );
         }
-        Ok(bitmap)
+        Ok(spent.on(bitmap))
     }
 
     fn bitmap_length(&self) -> u64 {
@@ -255,9 +260,9 @@ impl Tables {
     }
 }
 
-fn new_entries(count: u64, limits: &Limits) -> Result<Vec<Entry>> {
-    limits.spend("the list of units", count * size_of::<Entry>() as u64)?;
-    Ok(Vec::with_capacity(count as usize))
+fn new_entries(count: u64, budget: &Budget) -> Result<Held<Vec<Entry>>> {
+    let spent = budget.spend("the list of units", count * size_of::<Entry>() as u64)?;
+    Ok(spent.on(Vec::with_capacity(count as usize)))
 }
 
 /// The bits that are set, in order.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Image, Limits, Piece, Result, Stream};
+use diskferry_block_stream::{Budget, Bytes, Disk, Image, Piece, Result, Stream};
 use diskferry_zvhd::zvhd::{Zvhd, ZvhdStream};
 use diskferry_zvhd::zvhd2::{Zvhd2, Zvhd2Stream};
 use flate2::{Compress, Compression, FlushCompress};
@@ -19,30 +19,30 @@ pub enum Format {
 }
 
 impl Format {
-    pub fn open(self, bytes: Arc<dyn Bytes>, limits: &Limits) -> Result<Box<dyn Image>> {
+    pub fn open(self, bytes: Arc<dyn Bytes>, budget: &Budget) -> Result<Box<dyn Image>> {
         Ok(match self {
-            Self::Zvhd => Box::new(Zvhd::open(bytes, limits)?),
-            Self::Zvhd2 => Box::new(Zvhd2::open(bytes, limits)?),
+            Self::Zvhd => Box::new(Zvhd::open(bytes, budget)?),
+            Self::Zvhd2 => Box::new(Zvhd2::open(bytes, budget)?),
         })
     }
 
-    pub fn stream(self, bytes: Vec<u8>, limits: &Limits) -> Result<Box<dyn Stream>> {
+    pub fn stream(self, bytes: Vec<u8>, budget: &Budget) -> Result<Box<dyn Stream>> {
         let reader = std::io::Cursor::new(bytes);
         Ok(match self {
-            Self::Zvhd => Box::new(ZvhdStream::new(reader, "pipe", limits)?),
-            Self::Zvhd2 => Box::new(Zvhd2Stream::new(reader, "pipe", limits)?),
+            Self::Zvhd => Box::new(ZvhdStream::new(reader, "pipe", budget)?),
+            Self::Zvhd2 => Box::new(Zvhd2Stream::new(reader, "pipe", budget)?),
         })
     }
 
     /// The disk in a file, as far as it is not zeros at its end.
     pub fn read(self, bytes: &[u8]) -> Result<Vec<u8>> {
-        let image = self.open(Arc::new(bytes.to_vec()), &Limits::default())?;
+        let image = self.open(Arc::new(bytes.to_vec()), &Budget::default())?;
         read(image.as_ref())
     }
 
     /// The same, as it comes through a pipe.
     pub fn read_stream(self, bytes: &[u8]) -> Result<Vec<u8>> {
-        let mut stream = self.stream(bytes.to_vec(), &Limits::default())?;
+        let mut stream = self.stream(bytes.to_vec(), &Budget::default())?;
         let size = stream.size();
         let (mut disk, mut zeros) = (Vec::new(), 0);
         let mut buf = vec![0xa5; 300_000];

@@ -85,8 +85,8 @@ impl Around {
         let probed = Format::probe(&Sample { head, tail: &[] });
         match Wrapping::of(head) {
             Some(Wrapping::Packed(wrapper)) if !wanted.is_disk(|| Ok(probed))? => {
-                self.push(wrapper.name(), &wanted.limits)?;
-                Ok(Peek::new(Unpacking::new(wrapper, packed, &wanted.limits)))
+                self.push(wrapper.name(), wanted.budget.limits())?;
+                Ok(Peek::new(Unpacking::new(wrapper, packed, &wanted.budget)))
             }
             _ => Ok(packed),
         }
@@ -135,14 +135,14 @@ fn disk_of(
             }
         }
     } else {
-        let opened = format.stream(&name, Box::new(peek), &wanted.limits);
+        let opened = format.stream(&name, Box::new(peek), &wanted.budget);
         match opened {
             Some(Ok(stream)) => stream,
             Some(Err(error)) if !NotInOrder::is_cause_of(&error) => return Err(error),
             _ => return Err(in_order_only(format, outer, &name, &around)),
         }
     };
-    let limits = wanted.limits.clone();
+    let limits = wanted.budget.limits().clone();
     let known = stream.size().unwrap_or(0);
     limits.check_virtual_size(known).map_err(|error| error.in_file(stream.name()))?;
     let raw = (format == Format::RAW).then(|| Arc::clone(&by_end));
@@ -303,7 +303,7 @@ struct Arriving {
 
 impl Arriving {
     fn unwrap(mut self, wanted: &Wanted) -> Result<Self> {
-        let limits = &wanted.limits;
+        let (budget, limits) = (&wanted.budget, wanted.budget.limits());
         // What is known to be the disk is not waited for.
         if wanted.disk_format() == Some(Format::RAW) {
             return Ok(self);
@@ -321,12 +321,12 @@ impl Arriving {
                 Some(Wrapping::Packed(wrapper)) => {
                     self.around.push(wrapper.name(), limits)?;
                     self.claimed = name_inside(&self.claimed);
-                    self.peek = Peek::new(Unpacking::new(wrapper, self.peek, limits));
+                    self.peek = Peek::new(Unpacking::new(wrapper, self.peek, budget));
                     self.size = None;
                 }
                 Some(Wrapping::Tar) => {
                     let choice = self.around.choice(wanted);
-                    let picked = find_disk(self.peek, choice, &Formats::judge(limits), limits)?;
+                    let picked = find_disk(self.peek, choice, &Formats::judge(limits), budget)?;
                     let inside = picked.body;
                     self.around.push(picked.archive.name(), limits)?;
                     self.around.found(picked.disks, picked.may_have_more);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Limits, Result};
+use diskferry_block_stream::{Budget, Bytes, Result};
 use diskferry_wrap::{BytesReader, Listing, Peek, Unpacking, Wrapping, list_disks};
 
 use super::{Around, Formats};
@@ -12,22 +12,22 @@ use super::{Around, Formats};
 ///
 /// # Errors
 /// As for [`list_disks`](diskferry_wrap::list_disks).
-pub(crate) fn list(file: Arc<dyn Bytes>, limits: &Limits) -> Result<Listing> {
+pub(crate) fn list(file: Arc<dyn Bytes>, budget: &Budget) -> Result<Listing> {
     let name = file.name().to_owned();
     let peek = Peek::new(BytesReader::new(file));
-    unpacked(peek, limits).map_err(|error| error.doing("listing the disks").in_file(&name))
+    unpacked(peek, budget).map_err(|error| error.doing("listing the disks").in_file(&name))
 }
 
-fn unpacked(mut peek: Peek, limits: &Limits) -> Result<Listing> {
+fn unpacked(mut peek: Peek, budget: &Budget) -> Result<Listing> {
     let mut around = Around::default();
     loop {
         match Wrapping::of(peek.peek(Wrapping::HEAD)?) {
             Some(Wrapping::Packed(wrapper)) => {
-                around.push(wrapper.name(), limits)?;
-                peek = Peek::new(Unpacking::new(wrapper, peek, limits));
+                around.push(wrapper.name(), budget.limits())?;
+                peek = Peek::new(Unpacking::new(wrapper, peek, budget));
             }
             Some(Wrapping::Tar) => {
-                return list_disks(peek, &Formats::judge(limits), limits);
+                return list_disks(peek, &Formats::judge(budget.limits()), budget);
             }
             None => return Ok(Listing::default()),
         }

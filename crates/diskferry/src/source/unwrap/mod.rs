@@ -13,7 +13,7 @@ mod scratch;
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Limits, Result};
+use diskferry_block_stream::{Budget, Bytes, Error, Limits, Result};
 use diskferry_wrap::{Choice, Folder, Found, Package, Part, Picked, Promises, Wrapping};
 
 pub(crate) use self::arrive::{Arrival, Arrived, InOrderOnly, Unordered, arrive};
@@ -127,13 +127,13 @@ pub(crate) struct Wanted {
     /// The format of the disk, where it is told.
     format: Option<Format>,
     choice: Choice,
-    limits: Limits,
+    budget: Budget,
 }
 
 impl Wanted {
-    pub fn of(options: &OpenOptions) -> Self {
-        let (format, choice, limits) = (options.format, options.disk, options.limits.clone());
-        Self { format, choice, limits }
+    pub fn of(options: &OpenOptions, budget: &Budget) -> Self {
+        let (format, choice, budget) = (options.format, options.disk, budget.clone());
+        Self { format, choice, budget }
     }
 
     /// The format of the disk; those that are wrappers themselves say nothing of it.
@@ -201,11 +201,12 @@ pub(crate) fn peel(
                 return Ok(Peeled::Packed { bytes, around });
             }
             Some(Wrapping::Tar) => {
-                let package = Package::open(&name, Arc::clone(&bytes), &wanted.limits)?;
+                let package = Package::open(&name, Arc::clone(&bytes), &wanted.budget)?;
                 let kind = package.kind();
-                around.push(kind.name(), &wanted.limits).map_err(|error| error.in_file(&name))?;
+                let limits = wanted.budget.limits();
+                around.push(kind.name(), limits).map_err(|error| error.in_file(&name))?;
                 let package = Arc::new(package);
-                let formats = Formats { limits: wanted.limits.clone() };
+                let formats = Formats { limits: limits.clone() };
                 let picked = package.disk(around.choice(wanted), &formats)?;
                 let Picked { member, disks, body: part, .. } = picked;
                 around.found(disks, false);

@@ -17,8 +17,7 @@ pub(super) fn names_in(bytes: &Arc<Part>, limits: &Limits) -> Vec<String> {
     let Ok(Some(format)) = probe(bytes.as_ref()) else { return Vec::new() };
     let open = |files: &Listening| -> Option<Arc<dyn Image>> {
         // Each may take what one image may, and gives it back: it is not what will be read.
-        let limits = limits.clone().with_metadata(Limits::METADATA);
-        let context = Context { limits: &limits, snapshot: None, named: files };
+        let context = Context { budget: &limits.budget(), snapshot: None, named: files };
         format.open(Arc::clone(bytes) as Arc<dyn Bytes>, &context).ok()
     };
     let without = Listening { names: RefCell::default(), is_empty: false };
