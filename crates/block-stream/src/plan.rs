@@ -6,6 +6,7 @@
 //! A [`Split`] plan stores the disk in several files, each by a plan of its own, and an [`Enclosed`]
 //! one in a file within the file.
 
+use std::iter;
 use std::ops::Range;
 
 use crate::Result;
@@ -31,7 +32,7 @@ impl Plan {
         match self {
             Self::Flat(_) | Self::Split(_) => Vec::new(),
             Self::Packed(packed) => packed.layout.owes(),
-            Self::Enclosed(enclosed) => Vec::from([0..enclosed.base]),
+            Self::Enclosed(enclosed) => iter::once(0..enclosed.base).collect(),
         }
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! All numbers are little-endian; form 0 is stored, 1 is deflate.
 
+use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -101,7 +102,7 @@ impl Layout for ToyLayout {
     fn owes(&self) -> Vec<Range<u64>> {
         match self.toy {
             Toy::Stream => Vec::new(),
-            Toy::Table => Vec::from([0..TABLE_HEAD]),
+            Toy::Table => iter::once(0..TABLE_HEAD).collect(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The laws let an honest format through, and catch each way of being another.
 #![allow(clippy::unwrap_used)]
 
+use std::iter;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -190,9 +191,9 @@ impl Layout for Twisted {
         match self.twist {
             Twist::Back => Vec::new(),
             // Anything, so that this is not what is wrong with it.
-            Twist::Overlap => Vec::from([0..u64::MAX]),
+            Twist::Overlap => iter::once(0..u64::MAX).collect(),
             // The head, and not the gap behind it.
-            Twist::BackTooFar => Vec::from([0..40]),
+            Twist::BackTooFar => iter::once(0..40).collect(),
             _ => self.inner.owes(),
         }
     }

@@ -12,6 +12,7 @@
 //! Data begins at multiples of 4096, where file systems can share and disks can write it in whole
 //! blocks of their own. The first three parts come last: an image that is not finished is none.
 
+use std::iter;
 use std::ops::Range;
 
 use diskferry_block_stream::{
@@ -218,7 +219,7 @@ impl VhdLayout {
 impl Layout for VhdLayout {
     /// The table is known when all blocks are.
     fn owes(&self) -> Vec<Range<u64>> {
-        Vec::from([0..self.table_end()])
+        iter::once(0..self.table_end()).collect()
     }
 
     fn zeros(&mut self, chunks: u64, _sink: &mut dyn Sink) -> Result<()> {

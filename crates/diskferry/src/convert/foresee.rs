@@ -1,6 +1,6 @@
 //! What an import target would refuse, refused before the copy as far as it can be seen, and else after it.
 
-use diskferry_block_stream::{Error, Result};
+use diskferry_block_stream::{Error, Foretold, Result};
 use diskferry_engine::Job;
 
 use crate::convert::beginning::Beginning;
@@ -29,7 +29,8 @@ impl Task<'_> {
     pub fn foresee(&self, fitted: &Fitted, job: &Job) -> Result<Foreseen> {
         let Fitted { source, unit, .. } = fitted;
         let size = source.size_ahead().map(|size| unit.held(size));
-        self.brief.foresee(source.foreground(), size, self.file_name.as_deref(), job)
+        let foretold = self.writing.foretell();
+        self.brief.foresee(source.foreground(), foretold, size, self.file_name.as_deref(), job)
     }
 }
 
@@ -43,6 +44,7 @@ impl Brief {
     fn foresee(
         &self,
         source: Foreground<'_>,
+        foretold: Foretold,
         size: Option<u64>,
         name: Option<&str>,
         job: &Job,
@@ -56,7 +58,7 @@ impl Brief {
                 }
                 let facts = readiness.look(image, disk, job)?;
                 let size = size.unwrap_or(disk.size());
-                let facts = readiness.plan(choice, &facts, size, name);
+                let facts = readiness.plan(choice, foretold, &facts, size, name);
                 let warnings =
                     readiness.judge(&facts).map_err(|error| error.in_file(image.name()))?;
                 Ok(Foreseen { facts: Some(facts), warnings, ..Foreseen::default() })
@@ -69,7 +71,7 @@ impl Brief {
                     return Err(is_empty(readiness).in_file(stream));
                 }
                 let facts = readiness.look_ahead(found);
-                let facts = readiness.plan(choice, &facts, size.unwrap_or(0), name);
+                let facts = readiness.plan(choice, foretold, &facts, size.unwrap_or(0), name);
                 let judged = match is_all {
                     true => readiness.judge(&facts),
                     false => readiness.judge_ahead(&facts),

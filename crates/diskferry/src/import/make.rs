@@ -3,7 +3,7 @@
 use diskferry_wrap::{Survey, TarKind};
 
 use super::kind::Layer;
-use crate::format::{Format, GIB};
+use crate::format::Format;
 
 /// Options of a format and their values, by name.
 pub(super) type FixedOptions = &'static [(&'static str, &'static str)];
@@ -14,12 +14,10 @@ pub(super) struct Make {
     pub format: Format,
     pub options: FixedOptions,
     pub compressed: bool,
-    /// What it reads back as: a format, and the format's name for this kind of it.
-    pub kind: (Format, &'static str),
+    /// The format that it reads back as, without what is around it.
+    pub holds: Format,
     /// What is around that.
     pub wrapping: &'static [Layer],
-    /// What its virtual sizes are multiples of, in bytes.
-    pub unit: u64,
 }
 
 impl Make {
@@ -31,68 +29,43 @@ impl Make {
 }
 
 /// The disk's bytes as they are.
-pub(super) const RAW: Make = plain(Format::RAW, &[], (Format::RAW, "raw"));
+pub(super) const RAW: Make = plain(Format::RAW, &[]);
 
 /// A qcow2 with its clusters compressed by deflate, which every reader of the format knows.
-pub(super) const QCOW2: Make =
-    Make { compressed: true, ..plain(Format::QCOW2, &[], (Format::QCOW2, "v3")) };
+pub(super) const QCOW2: Make = Make { compressed: true, ..plain(Format::QCOW2, &[]) };
 
 /// A VHD that grows.
-pub(super) const VHD_DYNAMIC: Make =
-    plain(Format::VHD, &[("subformat", "dynamic")], (Format::VHD, "dynamic"));
+pub(super) const VHD_DYNAMIC: Make = plain(Format::VHD, &[("subformat", "dynamic")]);
 
 /// A VHD of the disk's bytes and a footer.
-pub(super) const VHD_FIXED: Make =
-    plain(Format::VHD, &[("subformat", "fixed")], (Format::VHD, "fixed"));
+pub(super) const VHD_FIXED: Make = plain(Format::VHD, &[("subformat", "fixed")]);
 
 /// The same, as large as Azure takes it.
-pub(super) const VHD_AZURE: Make =
-    plain(Format::VHD, &[("subformat", "fixed"), ("large", "on")], (Format::VHD, "fixed"));
+pub(super) const VHD_AZURE: Make = plain(Format::VHD, &[("subformat", "fixed"), ("large", "on")]);
 
 /// A VMDK made to be sent.
-pub(super) const VMDK_STREAM: Make = Make {
-    unit: GRAIN,
-    ..plain(Format::VMDK, &[("subformat", "streamOptimized")], (Format::VMDK, "streamOptimized"))
-};
+pub(super) const VMDK_STREAM: Make = plain(Format::VMDK, &[("subformat", "streamOptimized")]);
 
 /// A VMDK that grows, in one file.
-pub(super) const VMDK_SPARSE: Make = Make {
-    unit: GRAIN,
-    ..plain(Format::VMDK, &[("subformat", "monolithicSparse")], (Format::VMDK, "monolithicSparse"))
-};
+pub(super) const VMDK_SPARSE: Make = plain(Format::VMDK, &[("subformat", "monolithicSparse")]);
 
 /// A VDI that grows.
-pub(super) const VDI: Make =
-    plain(Format::VDI, &[("subformat", "dynamic")], (Format::VDI, "dynamic"));
+pub(super) const VDI: Make = plain(Format::VDI, &[("subformat", "dynamic")]);
 
 /// Huawei's sequential format.
-pub(super) const ZVHD: Make =
-    Make { unit: GIB, ..plain(Format::ZVHD, &[], (Format::ZVHD, "zvhd")) };
+pub(super) const ZVHD: Make = plain(Format::ZVHD, &[]);
 
 /// Huawei's format with an index.
-pub(super) const ZVHD2: Make =
-    Make { unit: GIB, ..plain(Format::ZVHD2, &[], (Format::ZVHD2, "zvhd2")) };
+pub(super) const ZVHD2: Make = plain(Format::ZVHD2, &[]);
 
 /// Google's archive of one raw disk.
-pub(super) const GCP: Make = Make {
-    unit: GIB,
-    wrapping: &[Layer::GZIP, Layer::Tar],
-    ..plain(Format::GCP, &[], (Format::RAW, "raw"))
-};
+pub(super) const GCP: Make =
+    Make { wrapping: &[Layer::GZIP, Layer::Tar], holds: Format::RAW, ..plain(Format::GCP, &[]) };
 
 /// An appliance of one streamOptimized VMDK.
-pub(super) const OVA: Make = Make {
-    unit: GRAIN,
-    wrapping: &[Layer::Ova],
-    ..plain(Format::OVA, &[], (Format::VMDK, "streamOptimized"))
-};
+pub(super) const OVA: Make =
+    Make { wrapping: &[Layer::Ova], holds: Format::VMDK, ..plain(Format::OVA, &[]) };
 
-const fn plain(format: Format, options: FixedOptions, kind: (Format, &'static str)) -> Make {
-    Make { format, options, compressed: false, kind, wrapping: &[], unit: SECTOR }
+const fn plain(format: Format, options: FixedOptions) -> Make {
+    Make { format, options, compressed: false, holds: format, wrapping: &[] }
 }
-
-/// The units of disks, in bytes.
-pub(super) const SECTOR: u64 = 512;
-
-/// Of a VMDK, in bytes.
-pub(super) const GRAIN: u64 = 64 << 10;

@@ -1,13 +1,13 @@
 //! What a conversion for a target makes, and whether the target will take it.
 
-use diskferry_block_stream::{Detail, Error, Result};
+use diskferry_block_stream::{Error, Foretold, Result, SECTOR, Writing};
 use diskferry_inspect::SectorSize;
 
 use super::check::Need;
 use super::facts::{Facts, is_of_backup};
 use super::glance::Glance;
 use super::kind::Kind;
-use super::make::{Make, SECTOR};
+use super::make::Make;
 use super::profile::ImportTarget;
 use super::quoting::quoted;
 use super::verdict::{Ruling, Verdict, judge};
@@ -33,10 +33,12 @@ impl Choice {
         self.make.format
     }
 
-    /// The kind that it will read back as.
-    fn kind(&self) -> Kind {
-        let told = self.options.iter().rev().find(|(key, _)| key == "subformat");
-        Kind::of(told.map_or(self.make.kind.1, |(_, value)| value))
+    /// How it is written.
+    ///
+    /// # Errors
+    /// `Misuse` for an option or a value that the format lacks.
+    pub fn writing(&self) -> Result<Box<dyn Writing>> {
+        self.format().writing(&self.options, self.compress)
     }
 }
 
@@ -135,8 +137,11 @@ impl Readiness {
         let choice = self.choose(None, None, &[], None).ok()?;
         let name = name.rsplit('/').next();
         let size = self.size(source.virtual_size);
-        let size = size.checked_next_multiple_of(choice.make.unit).unwrap_or(size);
-        let mut planned = self.plan(&choice, source, size, name);
+        let writing = choice.writing().ok()?;
+        // What is no whole number of sectors is no disk of any target.
+        let unit = writing.unit().max(SECTOR);
+        let size = size.checked_next_multiple_of(unit).unwrap_or(size);
+        let mut planned = self.plan(&choice, writing.foretell(), source, size, name);
         let (moves, resectors) = (source.moves_gpt(size), source.resectors_gpt(size));
         if let Some(disk) = planned.content.as_mut() {
             if moves || resectors {
@@ -149,19 +154,19 @@ impl Readiness {
         Some(planned)
     }
 
-    /// What is known of the target before any work, at that name, and the virtual size in bytes that
-    /// it will have.
-    pub fn plan(&self, choice: &Choice, source: &Facts, size: u64, name: Option<&str>) -> Facts {
-        let on =
-            choice.options.iter().filter(|(_, value)| matches!(&**value, "on" | "yes" | "true"));
-        let details = on.filter_map(|(key, _)| {
-            let option = choice.format().options().iter().find(|option| option.key == key)?;
-            Some((option.key, Detail::Flag(true)))
-        });
-        let kind = choice.kind();
+    /// What is known of the target before any work, by what its format foretells, at that name, and the
+    /// virtual size in bytes that it will have.
+    pub fn plan(
+        &self,
+        choice: &Choice,
+        foretold: Foretold,
+        source: &Facts,
+        size: u64,
+        name: Option<&str>,
+    ) -> Facts {
         Facts {
-            files: if kind.is_split() { 2 } else { 1 },
-            kind: Some(kind),
+            files: if foretold.is_split { 2 } else { 1 },
+            kind: Some(Kind::of(foretold.subformat)),
             wrapping: choice.make.wrapping.to_vec(),
             virtual_size: size,
             // They are sound, and what is not is an error of the conversion.
@@ -172,10 +177,10 @@ impl Readiness {
             stored: source.stored,
             name: name.map(str::to_owned),
             as_name: source.as_name.clone(),
-            details: details.collect(),
+            details: foretold.details,
             stray: source.stray,
             content: source.content.clone(),
-            ..Facts::of(choice.make.kind.0)
+            ..Facts::of(choice.make.holds)
         }
     }
 
@@ -244,7 +249,6 @@ fn refusal(ruling: &Ruling) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::import_targets;
 
     #[test]
     fn a_command_line_names_a_target_that_is_not_the_source() {
@@ -280,19 +284,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_counts_sizes_as_its_format_does() {
-        for target in import_targets() {
-            for make in target.0.makes {
-                let own = make.options.iter().map(|(key, value)| ((*key).into(), (*value).into()));
-                let compress = make.compressed.then(Compress::default);
-                let writing = make.format.writing(&own.collect::<Vec<_>>(), compress).unwrap();
-                // What is no whole number of sectors is no disk of any target.
-                assert_eq!(writing.unit().max(SECTOR), make.unit, "{target}: {}", make.format);
-            }
-        }
-    }
-
-    #[test]
     fn an_unknown_rule_cannot_be_waived() {
         let target = ImportTarget::from_name("azure").unwrap();
         assert!(Readiness::new(target, &["whole-mib".into()]).is_ok());
@@ -310,7 +301,8 @@ mod tests {
             (Some(Format::VHD), None, &fixed, (Format::VHD, "fixed")),
         ] {
             let choice = aws.choose(to, named, options, None).unwrap();
-            assert_eq!((choice.make.kind.0, choice.kind()), (kind.0, Kind::of(kind.1)));
+            let subformat = choice.writing().unwrap().foretell().subformat;
+            assert_eq!((choice.make.holds, subformat), kind);
         }
         assert!(aws.choose(None, Some(Format::VDI), &[], None).is_err());
     }

@@ -11,6 +11,7 @@
 //! written when it is full, and only one is in memory. The header comes last: an extent that is not
 //! finished is none.
 
+use std::iter;
 use std::ops::Range;
 
 use diskferry_block_stream::{Chunk, Layout, Result, SECTOR, Sink};
@@ -172,7 +173,7 @@ const STEP: usize = 16 << 10;
 impl Layout for SparseLayout {
     /// The tables are filled one by one, in two places; to tell those that are whole is not worth it.
     fn owes(&self) -> Vec<Range<u64>> {
-        Vec::from([0..self.places.grains * SECTOR])
+        iter::once(0..self.places.grains * SECTOR).collect()
     }
 
     fn zeros(&mut self, chunks: u64, sink: &mut dyn Sink) -> Result<()> {
