@@ -140,13 +140,15 @@ impl Chooser {
     ///
     /// # Errors
     /// As for [`Choice::pick`]; [`NotInOrder`] where the disk that is meant cannot be had any more, is another one
-    /// than that which has begun, or is in chunks.
+    /// than that which has begun, or is in chunks; and where one has begun by its number.
     pub fn described(&mut self, descriptor: Descriptor, before: &[Member]) -> Result<()> {
         if let Goal::One(choice) = self.goal {
             let wanted = &descriptor.disks[choice.pick(&descriptor.found())?];
             let mut before = before.iter().map(|member| &member.name);
             match &self.begun {
                 _ if wanted.in_chunks => return Err(in_chunks(wanted)),
+                // A number was of the members, and is of the descriptor now.
+                Some(_) if matches!(choice, Choice::Number(_)) => return Err(late(&descriptor)),
                 Some(begun) if !wanted.is(begun, "") => return Err(late(&descriptor)),
                 None if before.any(|name| wanted.is(name, "")) => return Err(late(&descriptor)),
                 _ => self.wanted = Some(wanted.clone()),
