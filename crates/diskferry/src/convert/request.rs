@@ -17,8 +17,20 @@ use crate::source::OpenOptions;
 
 /// What is to be converted, into what.
 ///
-/// [`new`](Self::new) gives the defaults, the setters what is to be otherwise, and [`run`](Self::run) does it.
-#[derive(Clone, Debug)]
+/// Plain data, that can be kept and sent: [`new`](Self::new) gives the defaults, the setters what is to be otherwise, and
+/// [`run`](Self::run) does it. Where it is read from what somebody stored, all but the source and the target may be
+/// absent, and what is not known is refused.
+///
+/// ```
+/// use diskferry::convert::{Convert, Verify, VirtualSize};
+///
+/// let stored = r#"{"source": "disk.img", "target": "disk.qcow2", "size": {"bytes": 8388608}, "verify": "read-back"}"#;
+/// let convert: Convert = serde_json::from_str(stored).unwrap();
+/// let same = Convert::new("disk.img", "disk.qcow2");
+/// assert_eq!(convert, same.size(VirtualSize::Bytes(8 << 20)).verify(Verify::ReadBack));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Convert {
     /// Where the disk is.
@@ -26,38 +38,54 @@ pub struct Convert {
     /// Where it goes.
     pub target: Location,
     /// How the source is opened.
+    #[serde(default)]
     pub open: OpenOptions,
     /// The target's format; by default its extension tells.
+    #[serde(default)]
     pub to: Option<Format>,
     /// The import target that the result is to be ready for. It chooses what the request leaves
     /// open, and what cannot be made ready is refused.
+    #[serde(default)]
     pub import: Option<ImportTarget>,
     /// Rules of the import target that the result may break, by id.
+    #[serde(default)]
     pub waived: Vec<String>,
     /// Options of the target's format, by name.
+    #[serde(default)]
     pub options: Vec<(String, String)>,
     /// Whether the target is to be compressed.
+    #[serde(default)]
     pub compress: Option<Compress>,
     /// The virtual size of the target; by default the source's.
+    #[serde(default)]
     pub size: Option<VirtualSize>,
     /// What to do when that is less than the source's.
+    #[serde(default)]
     pub shrink: Shrink,
     /// What becomes of the backup of a GPT where the disk's end moves.
+    #[serde(default)]
     pub backup_gpt: BackupGpt,
     /// The sectors that a GPT is to count in, where it is to be written anew for that: some sectors of the
     /// target differ from the source's then. The backup goes to the disk's end.
+    #[serde(default)]
     pub gpt_sectors: Option<SectorSize>,
     /// What to do with zeros that the source stores.
+    #[serde(default)]
     pub zeros: Zeros,
     /// Digests of the virtual disk to compute in the same pass.
+    #[serde(default)]
     pub digests: Vec<Algorithm>,
     /// Whether the target is read back.
+    #[serde(default)]
     pub verify: Verify,
     /// What to do with an existing target.
+    #[serde(default)]
     pub replace: Replace,
     /// Whether the target is to survive a power failure once it has its name.
+    #[serde(default)]
     pub durability: Durability,
     /// Ids and times that go into the target.
+    #[serde(default)]
     pub identity: Identity,
 }
 
@@ -300,7 +328,15 @@ impl Convert {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
+    use diskferry_wrap::Choice;
+
     use super::*;
+    use crate::place::file::Access;
+    use crate::place::locks::Locks;
+    use crate::place::policy::Policy;
+    use crate::source::Backing;
 
     #[test]
     fn an_identity_is_kept_and_what_it_lacks_is_new() {
@@ -311,5 +347,62 @@ mod tests {
         assert_eq!(Uuid::from_bytes(new.uuid).get_version_num(), 4);
         assert_ne!(new.uuid, Identity::default().stamp().uuid);
         assert!(new.seconds > 1_700_000_000);
+    }
+
+    #[test]
+    fn a_request_is_stored_and_comes_back() {
+        let open = OpenOptions::new()
+            .format(Format::VMDK)
+            .disk(Choice::Number(2))
+            .snapshot("monday".to_owned())
+            .policy(Policy::allowing(["/images"]))
+            .backing(Backing::Lenient)
+            .access(Access::Map)
+            .parent(PathBuf::from("base.qcow2"))
+            .scratch(PathBuf::from("/var/tmp"))
+            .locks(Locks::Ignore);
+        let full = Convert::new(Location::Standard, Path::new("disk.vhd"))
+            .open(open)
+            .to(Format::VHD)
+            .import(ImportTarget::from_name("azure"))
+            .waive(["vhd-fixed"])
+            .options([("subformat", "fixed")])
+            .compress(Compress::at(9))
+            .size(VirtualSize::Bytes(1 << 40))
+            .shrink(Shrink::DropZeros)
+            .backup_gpt(BackupGpt::Moved)
+            .gpt_sectors(SectorSize::B4096)
+            .zeros(Zeros::Trust)
+            .digests([Algorithm::Sha256, Algorithm::Crc32])
+            .verify(Verify::ReadBack)
+            .replace(Replace::Allowed)
+            .durability(Durability::Synced)
+            .identity(Identity::default().uuid(Uuid::from_u128(7)).time(8));
+        for request in [full, Convert::new("a.raw", "./-")] {
+            let stored = serde_json::to_string(&request).unwrap();
+            assert_eq!(serde_json::from_str::<Convert>(&stored).unwrap(), request, "{stored}");
+        }
+    }
+
+    #[test]
+    fn what_is_absent_has_its_default_and_what_is_not_known_is_refused() {
+        let read = |text: &str| serde_json::from_str::<Convert>(text);
+        let two = read(r#"{"source": "-", "target": "b.qcow2"}"#).unwrap();
+        assert_eq!(two, Convert::new(Location::Standard, "b.qcow2"));
+        let some =
+            r#"{"source": "a", "target": "b", "open": {"format": "raw"}, "gpt_sectors": 512}"#;
+        let expected = Convert::new("a", "b").gpt_sectors(SectorSize::B512);
+        assert_eq!(read(some).unwrap(), expected.open(OpenOptions::new().format(Format::RAW)));
+        for (fields, text) in [
+            (r#""forse": true"#, "unknown field `forse`"),
+            (r#""open": {"scrach": "/tmp"}"#, "unknown field `scrach`"),
+            (r#""to": "qcow3""#, "no format 'qcow3'"),
+            (r#""import": "nowhere""#, "no import target 'nowhere'"),
+            (r#""gpt_sectors": 513"#, "512 or 4096"),
+        ] {
+            let error =
+                read(&format!(r#"{{"source": "a", "target": "b", {fields}}}"#)).unwrap_err();
+            assert!(error.to_string().contains(text), "{error}");
+        }
     }
 }

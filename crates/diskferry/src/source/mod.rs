@@ -63,7 +63,8 @@ use crate::place::policy::Policy;
 use crate::source::unwrap::{Around, InOrderOnly, Peeled, Wanted};
 
 /// How sources are opened: plain data, that opens any number of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OpenOptions {
     /// The image's format; by default its content tells.
