@@ -326,13 +326,8 @@ fn preflight(image: &DiskImage, target: u8) {
     }
     let targets = import_targets();
     let target = targets[usize::from(target) % targets.len()];
-    let preflight = Preflight {
-        target,
-        as_name: None,
-        waived: Vec::new(),
-        source: Vec::new(),
-        limits: Limits::default(),
-    };
+    let preflight =
+        Preflight { target, as_name: None, waived: Vec::new(), limits: Limits::default() };
     match preflight.run(image, &JOB) {
         Ok(report) => assert_eq!(report.rules.len(), target.rules().len()),
         Err(error) => honest(&error),

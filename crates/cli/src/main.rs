@@ -1,6 +1,7 @@
 //! The `diskferry` command: arguments, terminal, exit codes; the work is the library's.
 #![forbid(unsafe_code)]
 
+mod advice;
 mod args;
 mod commands;
 mod human;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use diskferry::convert::{BackupGpt, SectorSize, Verify, VirtualSize};
-use diskferry::import::{ImportTarget, Preflight, Report, Verdict, import_targets};
+use diskferry::import::{Fix, Gpt, ImportTarget, Preflight, Report, Verdict, import_targets};
 use diskferry::look::{Difference, ProblemKind};
 use diskferry::source::{Backing, Limits};
 use diskferry::{Control, Convert, ErrorKind, Format, Job, Location, OpenOptions, Summary};
@@ -33,13 +33,8 @@ fn converted(source: &Path, made: &Path, target: ImportTarget) -> diskferry::Res
 fn preflight(image: &Path, target: ImportTarget) -> Report {
     let image =
         OpenOptions::default().open_image(&Location::from(image), &Control::default()).unwrap();
-    let preflight = Preflight {
-        target,
-        as_name: None,
-        waived: Vec::new(),
-        source: Vec::new(),
-        limits: Limits::default(),
-    };
+    let preflight =
+        Preflight { target, as_name: None, waived: Vec::new(), limits: Limits::default() };
     preflight.run(&image, &Job::new(2).unwrap()).unwrap()
 }
 
@@ -200,7 +195,8 @@ fn a_gpt_for_large_sectors_is_refused_unless_it_is_written_anew() {
         let report = preflight(&path("coarse.raw"), *import);
         assert!(failed(&report).contains(&"sector-512"), "{import}");
         let fix = report.rules.iter().find(|rule| rule.id == "sector-512").unwrap().fix.clone();
-        assert!(fix.unwrap().contains("--gpt-sectors=512"), "{import}");
+        let Some(Fix::Convert(remake)) = fix else { panic!("{import}: {fix:?}") };
+        assert_eq!(remake.gpt, Gpt::Sectors(SectorSize::B512), "{import}");
         // Google's and Huawei's files are of whole GiB, and take long.
         if matches!(format.name(), "gcp" | "zvhd2") {
             continue;
@@ -241,10 +237,10 @@ fn a_gpt_for_large_sectors_is_refused_unless_it_is_written_anew() {
 fn what_is_not_ready_is_told_how_to_become_so() {
     let report = preflight(&real_disk(), target("azure"));
     assert_eq!(failed(&report), ["format"]);
-    let line = report.convert.unwrap();
-    assert!(line.starts_with("diskferry convert --for azure "), "{line}");
-    assert!(line.ends_with("real-disk.vhd"), "{line}");
-    assert_eq!(report.rules[0].fix.as_deref(), Some(line.as_str()));
+    let remake = report.convert.unwrap();
+    assert_eq!(remake.target, target("azure"));
+    assert!(remake.made.ends_with("real-disk.vhd"), "{remake:?}");
+    assert_eq!(report.rules[0].fix, Some(Fix::Convert(remake)));
 }
 
 /// The disk's GPT, as sgdisk judges it.
@@ -289,12 +285,13 @@ fn a_backup_that_is_not_at_the_disks_end_is_moved_by_the_line_that_mends() {
     let backup = |file: &str| {
         let report = preflight(&path(file), target("gcp"));
         let ruling = report.rules.iter().find(|ruling| ruling.id == "backup-gpt").unwrap();
-        (ruling.verdict, ruling.fix.clone().unwrap_or_default())
+        (ruling.verdict, ruling.fix.clone())
     };
     for file in ["disk.raw", "a.tar.gz"] {
         let (verdict, fix) = backup(file);
         assert_eq!(verdict, Verdict::Warn, "{file}");
-        assert!(fix.contains(" --move-gpt "), "{file}: {fix}");
+        let Some(Fix::Convert(remake)) = fix else { panic!("{file}: {fix:?}") };
+        assert_eq!(remake.gpt, Gpt::MoveBackup, "{file}");
         let mut convert = Convert::new(path(file).as_path(), path("made.tar.gz").as_path());
         (convert.import, convert.backup_gpt) = (Some(target("gcp")), BackupGpt::Moved);
         convert.run(&Job::new(2).unwrap()).unwrap();
@@ -478,7 +475,8 @@ fn an_ova_that_would_be_refused_is_told_before_it_is_sent() {
         let ruling = report.rules.iter().find(|ruling| ruling.id == failing).unwrap();
         assert!(ruling.code.unwrap_or_default().contains(code), "{ruling:?}");
         // To make it anew mends it.
-        assert!(report.convert.is_some() && ruling.fix == report.convert, "{ruling:?}");
+        assert_eq!(ruling.fix, report.convert.map(Fix::Convert), "{how}");
+        assert!(ruling.fix.is_some(), "{how}");
     }
     // What contradicts the archive is a problem to everybody, what only some mind is none.
     let problems = |how: &str| {
@@ -639,7 +637,6 @@ fn a_grain_that_cannot_be_unpacked_is_found_before_it_is_sent() {
             target: target(name),
             as_name: None,
             waived: vec![],
-            source: vec![],
             limits: Limits::default(),
         };
         let job = Job::new(2).unwrap();
@@ -677,13 +674,8 @@ fn a_descriptor_without_its_disk_is_refused_and_so_is_its_disk_without_it() {
     let image =
         open.open_image(&Location::from(descriptor.as_path()), &Control::default()).unwrap();
     let target = target("tencent");
-    let preflight = Preflight {
-        target,
-        as_name: None,
-        waived: Vec::new(),
-        source: Vec::new(),
-        limits: Limits::default(),
-    };
+    let preflight =
+        Preflight { target, as_name: None, waived: Vec::new(), limits: Limits::default() };
     let report = preflight.run(&image, &Job::new(2).unwrap()).unwrap();
     assert_eq!(failed(&report), ["one-file", "sound"]);
     assert_eq!(report.convert, None);

@@ -35,9 +35,8 @@ fn without_a_folder_for_it_nothing_is_unpacked_and_the_error_says_how_to() {
         assert!(text.contains("unpack it first: ") && text.ends_with(advice), "{text}");
         // Whether it is ready is known all the same, where its target takes no such thing.
         let gcp = ImportTarget::from_name("gcp").unwrap();
-        let (as_name, waived, source) = (None, Vec::new(), Vec::new());
-        let preflight =
-            Preflight { target: gcp, as_name, waived, source, limits: Limits::default() };
+        let (as_name, waived) = (None, Vec::new());
+        let preflight = Preflight { target: gcp, as_name, waived, limits: Limits::default() };
         let report = preflight.unopened(&error).unwrap();
         let report = report.expect("Google takes no qcow2");
         let format = report.rules.iter().find(|rule| rule.id == "format").unwrap();

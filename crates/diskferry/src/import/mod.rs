@@ -23,6 +23,7 @@ mod profile;
 mod quoting;
 mod read_through;
 mod readiness;
+mod remake;
 mod rule;
 mod targets;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use preflight::{Preflight, Report};
 pub use profile::ImportTarget;
 pub(crate) use quoting::quoted;
 pub(crate) use readiness::{Choice, Readiness};
+pub use remake::{Gpt, Remake};
 pub use rule::{Certainty, Rule, Severity, Source};
 pub use targets::import_targets;
-pub use verdict::{Ruling, Verdict};
+pub use verdict::{Fix, Ruling, Verdict};

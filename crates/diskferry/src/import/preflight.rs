@@ -2,14 +2,13 @@
 
 use diskferry_block_stream::{Error, Limits, Result};
 use diskferry_engine::Job;
-use serde::Serialize;
 
 use super::facts::Facts;
 use super::kind::Layer;
 use super::profile::ImportTarget;
 use super::readiness::Readiness;
-use super::verdict::{Ruling, Verdict};
-use crate::format::Format;
+use super::remake::Remake;
+use super::verdict::{Fix, Ruling, Verdict};
 use crate::source::DiskImage;
 use crate::source::unwrap::InOrderOnly;
 
@@ -22,14 +21,12 @@ pub struct Preflight {
     pub as_name: Option<String>,
     /// Ids of rules that the user takes upon himself.
     pub waived: Vec<String>,
-    /// The words by which a command line opens the image as it was opened: `--snapshot`, `monday`.
-    pub source: Vec<String>,
     /// Bounds on what looking through the archive may take that the image is in.
     pub limits: Limits,
 }
 
-/// What a preflight found. Serialised, its fields are a contract with scripts.
-#[derive(Clone, Debug, Serialize)]
+/// What a preflight found.
+#[derive(Clone, Debug)]
 pub struct Report {
     /// The image's name, as it was given.
     pub file: String,
@@ -39,8 +36,8 @@ pub struct Report {
     pub ready: bool,
     /// Each rule of the target, in its order.
     pub rules: Vec<Ruling>,
-    /// The command line that makes the image ready, where it is not and there is one.
-    pub convert: Option<String>,
+    /// The conversion that makes the image ready, where it is not and there is one.
+    pub convert: Option<Remake>,
     /// What the image does not show, and people should know.
     pub notes: &'static [&'static str],
 }
@@ -71,22 +68,20 @@ impl Preflight {
         report.ready = report.rules.iter().all(|ruling| ruling.ok);
         let target = readiness.target_name(image.given());
         let planned = readiness.planned(&facts, &target).filter(|_| !facts.is_unreadable);
-        let moves = planned.as_ref().is_some_and(|planned| facts.moves_gpt(planned.virtual_size));
-        let mut source = self.source.clone();
-        let resectors =
-            planned.as_ref().is_some_and(|planned| facts.resectors_gpt(planned.virtual_size));
-        source.extend((moves && !resectors).then(|| "--move-gpt".to_owned()));
-        source.extend(resectors.then(|| "--gpt-sectors=512".to_owned()));
-        source.extend(untold_size(&facts).map(|size| format!("--size={size}")));
-        let line = readiness.command_line(image.given(), &target, &source);
+        let remake = planned.as_ref().map(|planned| {
+            let to = (self.target, self.waived.as_slice());
+            Remake::new(to, image.given(), target, &facts, planned.virtual_size)
+        });
         let mended = planned.map(|planned| readiness.rulings(&planned));
         if !report.ready
             && let Some(mended) = &mended
             && mended.iter().all(|ruling| ruling.ok)
         {
-            report.convert = Some(line.clone());
+            report.convert.clone_from(&remake);
         }
-        add_fixes(&line, &mut report.rules, mended.as_deref());
+        if let (Some(remake), Some(mended)) = (remake, mended) {
+            add_fixes(&remake, &mut report.rules, &mended);
+        }
         Ok(report)
     }
 }
@@ -113,7 +108,7 @@ impl Preflight {
                 (ruling.ok, ruling.verdict) = (true, Verdict::Unknown);
                 "it could not be opened".clone_into(&mut ruling.text);
             }
-            ruling.fix = (!ruling.ok).then(|| advice.clone());
+            ruling.fix = (!ruling.ok).then(|| Fix::Unpack(advice.clone()));
         }
         let ready = rules.iter().all(|ruling| ruling.ok);
         let file = error.place().file.clone().unwrap_or_default();
@@ -123,18 +118,12 @@ impl Preflight {
 }
 
 /// What a conversion mends, it mends better than the rule's advice.
-fn add_fixes(line: &str, rules: &mut [Ruling], mended: Option<&[Ruling]>) {
-    for (ruling, mended) in rules.iter_mut().zip(mended.unwrap_or_default()) {
+fn add_fixes(remake: &Remake, rules: &mut [Ruling], mended: &[Ruling]) {
+    for (ruling, mended) in rules.iter_mut().zip(mended) {
         // What is only known of a written file is made right, too.
         let by_converting = matches!(mended.verdict, Verdict::Pass | Verdict::Unknown);
         if by_converting && matches!(ruling.verdict, Verdict::Fail | Verdict::Warn) {
-            ruling.fix = Some(line.to_owned());
+            ruling.fix = Some(Fix::Convert(remake.clone()));
         }
     }
-}
-
-/// The size of a disk whose compressed file tells it only at its end: many targets want it before.
-fn untold_size(facts: &Facts) -> Option<u64> {
-    let untold = facts.wrapping.last().is_some_and(|layer| matches!(layer, Layer::Packed(_)));
-    (untold && [Format::RAW, Format::VHD].contains(&facts.format)).then_some(facts.virtual_size)
 }

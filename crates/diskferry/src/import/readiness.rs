@@ -9,10 +9,8 @@ use super::glance::Glance;
 use super::kind::Kind;
 use super::make::Make;
 use super::profile::ImportTarget;
-use super::quoting::quoted;
-use super::verdict::{Ruling, Verdict, judge};
+use super::verdict::{Fix, Ruling, Verdict, judge};
 use crate::format::{Compress, Format};
-use crate::place::file::STDIN;
 
 /// A target, and the rules that the user lets an image break.
 pub(crate) struct Readiness {
@@ -218,19 +216,6 @@ impl Readiness {
             .map(|ruling| format!("{}: {}: {}", self.target, ruling.id, ruling.text))
             .collect())
     }
-
-    /// The command line that makes an image ready: `source` are the words that open it.
-    pub fn command_line(&self, image: &str, target: &str, source: &[String]) -> String {
-        let mut words = vec!["diskferry".to_owned(), "convert".into(), "--for".into()];
-        words.push(self.target.name().into());
-        if !self.waived.is_empty() {
-            words.extend(["--waive".into(), self.waived.join(",")]);
-        }
-        words.extend(source.iter().map(|word| quoted(word)));
-        let image = if image == STDIN { "-" } else { image };
-        words.extend([quoted(image), quoted(target)]);
-        words.join(" ")
-    }
 }
 
 /// Whether no option of the user speaks against a make's own.
@@ -242,7 +227,10 @@ fn agrees(make: &Make, options: &[(String, String)]) -> bool {
 
 fn refusal(ruling: &Ruling) -> String {
     let code = ruling.code.map(|code| format!(" [{code}]")).unwrap_or_default();
-    let advice = ruling.fix.as_ref().map(|fix| format!(" ({fix})")).unwrap_or_default();
+    let advice = match &ruling.fix {
+        Some(Fix::Advice(advice)) => format!(" ({advice})"),
+        Some(Fix::Convert(_) | Fix::Unpack(_)) | None => String::new(),
+    };
     format!("{}: {}{code}{advice}", ruling.id, ruling.text)
 }
 
@@ -251,36 +239,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_line_names_a_target_that_is_not_the_source() {
-        let line = |target: &str, image: &str| {
-            let target = ImportTarget::from_name(target).unwrap();
-            let readiness = Readiness::new(target, &[]).unwrap();
-            readiness.command_line(image, &readiness.target_name(image), &[])
-        };
+    fn what_is_made_is_not_called_as_the_source_and_as_the_target_takes_it() {
         for (target, image, expected) in [
-            ("azure", "a/disk.qcow2", "diskferry convert --for azure a/disk.qcow2 a/disk.vhd"),
-            ("azure", "disk.vhd", "diskferry convert --for azure disk.vhd disk-azure.vhd"),
-            ("aliyun", "disk", "diskferry convert --for aliyun disk disk.qcow2"),
-            ("aliyun", "x.raw.tar.gz", "diskferry convert --for aliyun x.raw.tar.gz x.qcow2"),
-            (
-                "aliyun",
-                "it's here.raw",
-                r"diskferry convert --for aliyun 'it'\''s here.raw' 'it'\''s here.qcow2'",
-            ),
+            ("azure", "a/disk.qcow2", "a/disk.vhd"),
+            ("azure", "disk.vhd", "disk-azure.vhd"),
+            ("aliyun", "disk", "disk.qcow2"),
+            ("aliyun", "x.raw.tar.gz", "x.qcow2"),
+            ("aliyun", "it's here.raw", "it's here.qcow2"),
+            ("huawei", "my disks/my disk.raw", "my disks/my-disk.qcow2"),
+            ("huawei", "a.qcow2", "a-huawei.qcow2"),
         ] {
-            assert_eq!(line(target, image), expected);
+            let target = ImportTarget::from_name(target).unwrap();
+            assert_eq!(Readiness::new(target, &[]).unwrap().target_name(image), expected);
         }
-    }
-
-    #[test]
-    fn a_name_that_the_target_refuses_is_mended() {
-        let huawei = Readiness::new(ImportTarget::from_name("huawei").unwrap(), &[]).unwrap();
-        assert_eq!(huawei.target_name("my disks/my disk.raw"), "my disks/my-disk.qcow2");
-        let words = ["--snapshot".to_owned(), "last monday".to_owned()];
-        assert_eq!(
-            huawei.command_line("a.qcow2", &huawei.target_name("a.qcow2"), &words),
-            "diskferry convert --for huawei --snapshot 'last monday' a.qcow2 a-huawei.qcow2"
-        );
     }
 
     #[test]

@@ -4,10 +4,11 @@ use serde::Serialize;
 
 use super::check::Finding;
 use super::facts::Facts;
+use super::remake::Remake;
 use super::rule::{Certainty, Rule, Severity, Source};
 
 /// What became of a rule.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Ruling {
     /// The rule's name, unique among its target's.
     pub id: &'static str,
@@ -20,7 +21,7 @@ pub struct Ruling {
     /// The target's own error code or message that this prevents.
     pub code: Option<&'static str>,
     /// What to do about it.
-    pub fix: Option<String>,
+    pub fix: Option<Fix>,
     /// What the rule asks for.
     pub rule: String,
     /// How sure it is.
@@ -43,6 +44,17 @@ pub enum Verdict {
     Waived,
     /// It could not be judged.
     Unknown,
+}
+
+/// What there is to do about a rule that is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fix {
+    /// A conversion mends it.
+    Convert(Remake),
+    /// What a person can do, by the rule.
+    Advice(&'static str),
+    /// The image can be had outside of what it is wrapped in.
+    Unpack(String),
 }
 
 impl Verdict {
@@ -86,7 +98,7 @@ fn ruling(rule: &'static Rule, waived: &[String], facts: &Facts) -> Ruling {
         text,
         code: rule.error_code(),
         fix: matches!(verdict, Verdict::Fail | Verdict::Warn)
-            .then(|| rule.advice().map(str::to_owned))
+            .then(|| rule.advice().map(Fix::Advice))
             .flatten(),
         rule: rule.text(),
         certainty: rule.certainty(),
