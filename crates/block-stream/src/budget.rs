@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{Error, Limits, Result};
+use crate::{Error, Limits, Remedy, Result};
 
 /// What one opening may take of the memory that its [`Limits`] allow: the image, its chain and all that it is wrapped
 /// in have one together.
@@ -191,16 +191,13 @@ impl Window {
                 0 => String::new(),
                 others => format!(" beside {others} of others"),
             };
-            let advice = match spent.saturating_add(more).div_ceil(1 << 20) {
-                wanted if wanted > Limits::MOST_WINDOW >> 20 => {
-                    "no bound may be as large".to_owned()
-                }
-                wanted if wanted.is_multiple_of(1024) => {
-                    format!("--limit window={}G reads it", wanted / 1024)
-                }
-                wanted => format!("--limit window={wanted}M reads it"),
-            };
-            Error::limit(format!("{what}{beside}, past the bound of {most}; {advice}"))
+            let text = format!("{what}{beside}, past the bound of {most}");
+            // A bound is a whole number of MiB.
+            match spent.saturating_add(more).checked_next_multiple_of(1 << 20) {
+                Some(wanted) if wanted <= Limits::MOST_WINDOW => Error::limit(text)
+                    .mended_by(Remedy::RaiseLimit { limit: "window".to_owned(), to: Some(wanted) }),
+                _ => Error::limit(format!("{text}; no bound may be as large")),
+            }
         })?;
         self.bytes += more;
         Ok(())
@@ -232,7 +229,7 @@ mod tests {
         table.extend([7; 6]);
         let error = budget.clone().spend("another", 5).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Limit);
-        assert!(error.to_string().contains("--limit metadata="), "{error}");
+        assert_eq!(error.remedy(), Some(&raise("metadata", None)), "{error}");
         assert!(table.spend("a table", u64::MAX).is_err());
         // Another opening has a budget of its own.
         assert_eq!(limits.budget().spend("a table", 10).unwrap().bytes(), 10);
@@ -252,35 +249,38 @@ mod tests {
         let (mut first, mut deeper) = (budget.window(), budget.clone().window());
         first.widen("a window of 128 MiB", 128 << 20).unwrap();
         deeper.widen("a window of 128 MiB", 128 << 20).unwrap();
-        let told = |budget: &Budget, bytes: u64| {
-            let error = budget.window().widen("a window", bytes).unwrap_err();
+        let told = |window: &mut Window, bytes: u64| {
+            let error = window.widen("a window", bytes).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::Limit);
-            error.to_string()
+            (error.to_string(), error.remedy().cloned())
         };
-        let by_others = told(&budget, 1);
-        assert!(
-            by_others
-                .ends_with("of others, past the bound of 268435456; --limit window=257M reads it"),
-            "{by_others}"
-        );
+        let (by_others, remedy) = told(&mut budget.window(), 1);
+        assert!(by_others.ends_with("of others, past the bound of 268435456"), "{by_others}");
+        assert_eq!(remedy, Some(raise("window", Some(257 << 20))));
         // What it has itself is not taken twice, nor another's.
-        let wider = first.widen("a window", 200 << 20).unwrap_err().to_string();
+        let (wider, remedy) = told(&mut first, 200 << 20);
         assert!(wider.contains("beside 134217728 of others"), "{wider}");
-        assert!(wider.ends_with("--limit window=328M reads it"), "{wider}");
+        assert_eq!(remedy, Some(raise("window", Some(328 << 20))));
         first.widen("a smaller one", 1 << 20).unwrap();
         first.close();
         budget.window().widen("a window", 128 << 20).unwrap();
         drop((first, deeper));
-        for (bytes, advice) in [
-            ((256 << 20) + 1, "--limit window=257M reads it"),
-            (2 << 30, "--limit window=2G reads it"),
-            (3 << 29, "--limit window=1536M reads it"),
-            (4 << 30, "--limit window=4G reads it"),
-            ((4 << 30) + 1, "no bound may be as large"),
-            (u64::MAX, "no bound may be as large"),
+        for (bytes, does) in [
+            ((256 << 20) + 1, Some(257 << 20)),
+            (2 << 30, Some(2 << 30)),
+            (3 << 29, Some(3 << 29)),
+            (4 << 30, Some(4 << 30)),
+            ((4 << 30) + 1, None),
+            (u64::MAX, None),
         ] {
-            let told = told(&budget, bytes);
-            assert!(told.ends_with(advice) && told.contains("the bound of 268435456"), "{told}");
+            let (text, remedy) = told(&mut budget.window(), bytes);
+            assert_eq!(remedy, does.map(|bound| raise("window", Some(bound))), "{text}");
+            assert!(text.contains("the bound of 268435456"), "{text}");
+            assert_eq!(text.ends_with("no bound may be as large"), does.is_none(), "{text}");
         }
+    }
+
+    fn raise(limit: &str, to: Option<u64>) -> Remedy {
+        Remedy::RaiseLimit { limit: limit.to_owned(), to }
     }
 }

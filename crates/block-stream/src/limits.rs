@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Budget, Error, Result};
+use crate::{Budget, Error, Remedy, Result};
 
 /// Bounds on what opening and reading one image, with its whole chain and all that it is wrapped in,
 /// may take.
@@ -60,7 +60,7 @@ impl Default for Limits {
     }
 }
 
-/// What `--limit` takes: name, what it bounds, and whether it is a number of bytes.
+/// What [`Limits::set`] takes: name, what it bounds, and whether it is a number of bytes.
 pub const LIMITS: &[(&str, &str, bool)] = &[
     ("metadata", "memory for tables, of the image, its chain and its wrappers", true),
     ("size", "the virtual size", true),
@@ -160,7 +160,8 @@ impl Limits {
 
     /// A `Limit` error: what there is too much of, and the name of the limit that is reached.
     pub fn reached(name: &'static str, what: impl std::fmt::Display) -> Error {
-        Error::limit(format!("{what}; --limit {name}=… sets another bound"))
+        Error::limit(what.to_string())
+            .mended_by(Remedy::RaiseLimit { limit: name.to_owned(), to: None })
     }
 
     /// # Errors

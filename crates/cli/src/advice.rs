@@ -1,6 +1,60 @@
-//! What the library advises as data, in the words of this command.
+//! What helps, in the words of the command line: the only place that says which option does it.
 
 use diskferry::import::{Fix, Gpt, Remake};
+use diskferry::{Error, Remedy};
+
+/// A failure in one line, with what helps.
+pub fn line(error: &Error) -> String {
+    advised(error.to_string(), error.remedy())
+}
+
+/// A text, and what helps.
+pub fn advised(text: String, remedy: Option<&Remedy>) -> String {
+    match remedy.and_then(advice) {
+        Some(advice) => format!("{text}; {advice}"),
+        None => text,
+    }
+}
+
+/// The option that does it; `None` where none does.
+fn advice(remedy: &Remedy) -> Option<String> {
+    let words = match remedy {
+        Remedy::AllowFile { .. } => "--allow-path DIR lets an image refer to files under DIR",
+        Remedy::AllowDevice { .. } => "--allow-path DIR lets an image refer to one under DIR",
+        Remedy::AllowLink { .. } => "--allow-path DIR lets it lead to DIR",
+        Remedy::AllowShrink => "--allow-shrink drops the rest, where it is zeros",
+        Remedy::ChooseDisk => "choose one with --disk",
+        Remedy::ChooseScratch => "--scratch DIR unpacks elsewhere",
+        Remedy::GiveSize => "give it with --size",
+        Remedy::IgnoreLocks => "-U (--force-share) reads it all the same",
+        Remedy::MoveGpt => "--move-gpt moves it",
+        Remedy::NameFormat => "give it with -O",
+        Remedy::OverwriteDevice => "--force overwrites it",
+        Remedy::RaiseLimit { limit, to: None } => {
+            return Some(format!("--limit {limit}=… sets another bound"));
+        }
+        Remedy::RaiseLimit { limit, to: Some(bound) } => {
+            return Some(format!("--limit {limit}={} reads it", short(*bound)));
+        }
+        Remedy::ReplaceTarget => "--force replaces it",
+        Remedy::RewriteGpt { sectors } => {
+            return Some(format!("--gpt-sectors {sectors} writes the table anew"));
+        }
+        Remedy::StateFormat { format } => return Some(format!("say so with -f {format}")),
+        Remedy::TakeAsRaw => "if it is a raw disk under a wrong name, -f raw takes it as it is",
+        Remedy::TakeLessMemory => "fewer threads, or a smaller --memory, take less",
+        Remedy::WriteToFile => "--verify needs a file",
+        _ => return None,
+    };
+    Some(words.to_owned())
+}
+
+/// A size as options take it, in the largest unit of which it is a whole number.
+fn short(bytes: u64) -> String {
+    let units = [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
+    let whole = units.iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
+    whole.map_or_else(|| bytes.to_string(), |(unit, name)| format!("{}{name}", bytes / unit))
+}
 
 /// What to do about a broken rule. `source` are the words by which the image was opened.
 pub fn fix(fix: &Fix, source: &[String]) -> String {
@@ -51,6 +105,22 @@ mod tests {
             ("", "''"),
         ] {
             assert_eq!(quoted(word), expected);
+        }
+    }
+
+    #[test]
+    fn what_helps_is_said_behind_what_is_wrong() {
+        let raise = |to| Remedy::RaiseLimit { limit: "window".to_owned(), to };
+        for (remedy, text) in [
+            (None, "a: too much"),
+            (Some(Remedy::Waive { rules: vec!["bios".to_owned()] }), "a: too much"),
+            (Some(Remedy::GiveSize), "a: too much; give it with --size"),
+            (Some(raise(None)), "a: too much; --limit window=… sets another bound"),
+            (Some(raise(Some(257 << 20))), "a: too much; --limit window=257M reads it"),
+            (Some(raise(Some(2 << 30))), "a: too much; --limit window=2G reads it"),
+            (Some(raise(Some(3 << 29))), "a: too much; --limit window=1536M reads it"),
+        ] {
+            assert_eq!(line(&Error::misuse("too much").in_file("a").mended_by(remedy)), text);
         }
     }
 }

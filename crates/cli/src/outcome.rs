@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use diskferry::{Error, ErrorKind};
 
+use crate::advice;
 use crate::human::plain;
 
 /// What a command that worked has to say.
@@ -92,7 +93,7 @@ pub fn prepare_for_bugs() {
 pub fn complain(error: &Error) {
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {
-        tell(&error.to_string());
+        tell(&advice::line(error));
     }
 }
 

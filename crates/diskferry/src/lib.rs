@@ -45,7 +45,7 @@ pub mod place;
 pub mod source;
 mod target;
 
-pub use diskferry_block_stream::{self as block_stream, Error, ErrorKind, Result};
+pub use diskferry_block_stream::{self as block_stream, Error, ErrorKind, Remedy, Result, Side};
 pub use diskferry_engine::{self as engine, Control, Job};
 
 pub use convert::{Convert, Summary};

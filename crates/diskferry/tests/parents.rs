@@ -11,7 +11,8 @@ use diskferry::convert::{Algorithm, Identity, Replace, Uuid};
 use diskferry::place::Policy;
 use diskferry::source::Backing;
 use diskferry::{
-    Control, Convert, DiskImage, ErrorKind, Format, Input, Job, Location, OpenOptions, Result,
+    Control, Convert, DiskImage, Error, ErrorKind, Format, Input, Job, Location, OpenOptions,
+    Remedy, Result,
 };
 use diskferry_testkit::{Model, qemu};
 
@@ -59,6 +60,11 @@ fn refused(path: &Path, kind: ErrorKind, texts: &[&str]) {
     for text in texts {
         assert!(error.to_string().contains(text), "no '{text}' in: {error}");
     }
+}
+
+/// Whether the caller may allow a folder to have what was refused.
+fn is_allowed_by_a_folder(error: &Error) -> bool {
+    matches!(error.remedy(), Some(Remedy::AllowFile { .. } | Remedy::AllowLink { .. }))
 }
 
 /// The base's disk, and a disk that differs in its second block and has zeros elsewhere.
@@ -161,7 +167,9 @@ mod qcow2 {
         for name in ["../secret", "link", "./link", "/etc/passwd", "images/../../secret"] {
             for name in [name.to_owned(), format!("file:{name}"), json(name)] {
                 let (top, _) = chain(&folder, &name, "raw");
-                refused(&top, ErrorKind::Refused, &["top.qcow2", "--allow-path DIR"]);
+                refused(&top, ErrorKind::Refused, &["top.qcow2"]);
+                let error = open(&top).err().unwrap();
+                assert!(is_allowed_by_a_folder(&error), "{name}: {error}");
             }
         }
         for name in [
@@ -583,11 +591,12 @@ mod vmdk {
             descriptor(&path, "UTF-8", &[name.as_bytes()]);
             let error = open(&path).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-            assert!(!error.to_string().contains("--allow-path"), "{error}");
+            assert_eq!(error.remedy(), None, "{error}");
         }
         descriptor(&path, "UTF-8", &[b"/srv/vm/x-flat.vmdk"]);
-        let texts = ["'/srv/vm/x-flat.vmdk'", "--allow-path DIR", "no 'x-flat.vmdk' beside"];
+        let texts = ["'/srv/vm/x-flat.vmdk'", "no 'x-flat.vmdk' beside"];
         refused(&path, ErrorKind::Refused, &texts);
+        assert!(is_allowed_by_a_folder(&open(&path).err().unwrap()));
         // Where the caller allows its folder, the path itself comes first.
         let real = elsewhere.path().canonicalize().unwrap().join("x-flat.vmdk");
         descriptor(&path, "UTF-8", &[real.as_os_str().as_bytes()]);

@@ -8,8 +8,8 @@ use diskferry::convert::{Algorithm, Identity, Uuid, Verify};
 use diskferry::look::{Info, ProblemKind};
 use diskferry::source::{Choice, Limits};
 use diskferry::{
-    Control, Convert, DiskImage, ErrorKind, Format, Input, Job, Location, OpenOptions, Result,
-    Summary,
+    Control, Convert, DiskImage, ErrorKind, Format, Input, Job, Location, OpenOptions, Remedy,
+    Result, Summary,
 };
 use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::qemu;
@@ -158,7 +158,7 @@ fn a_fixed_vhd_comes_out_of_everything_that_is_compressed() {
     let path = folder.path("disk.tar.gz");
     let vhd = OpenOptions::new().format(Format::VHD);
     let error = digest(&path, &OpenOptions::default()).unwrap_err();
-    assert!(error.to_string().contains("-f vhd"), "{error}");
+    assert_eq!(error.remedy(), Some(&Remedy::StateFormat { format: "vhd".to_owned() }));
     assert_eq!(digest(&path, &vhd).unwrap(), (SIZE, SHA256.to_owned()));
     assert_eq!(digest(&folder.path("disk.tar"), &OpenOptions::default()).unwrap().1, SHA256);
     // What other programs made: with a footer of 511 bytes, and shorter than its file.
@@ -281,7 +281,8 @@ fn an_ova_lists_its_disks_and_each_can_be_had() {
         let with = |disk| digest(&path, &OpenOptions::new().disk(disk));
         let error = with(Choice::Only).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Misuse);
-        for text in ["--disk", "1 vm-disk1.vmdk", "2 vm-disk2.img.gz"] {
+        assert_eq!(error.remedy(), Some(&Remedy::ChooseDisk));
+        for text in ["1 vm-disk1.vmdk", "2 vm-disk2.img.gz"] {
             assert!(error.to_string().contains(text), "{error}");
         }
         assert_eq!(with(Choice::Number(1)).unwrap().1, SHA256);

@@ -12,7 +12,7 @@
 
 use diskferry_block_stream::{
     Chunk, Error, Foretold, Form, Layout, Naming, OptionSpec, Packed, Packer, Plan, Preallocation,
-    Result, Sink, Stamp, Writing,
+    Remedy, Result, Sink, Stamp, Writing,
 };
 use diskferry_codec::OpenDeflater;
 use diskferry_codec::digest::{Crc32Part, crc32};
@@ -73,9 +73,9 @@ pub fn plan(size: Option<u64>, options: &Options, stamp: &Stamp) -> Result<Plan>
     }
     let size = size.ok_or_else(|| {
         Error::unsupported(
-            "a tar archive of a disk whose size is not known beforehand: it begins with the size; \
-             --size gives one",
+            "a tar archive of a disk whose size is not known beforehand: it begins with the size",
         )
+        .mended_by(Remedy::GiveSize)
     })?;
     if size == 0 {
         return Err(Error::unsupported("a disk of 0 bytes: there is none in whole GiB to import"));

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Budget, Bytes, Cancel, Error, ErrorKind, Limits, Problem, Progress, Result,
+    Budget, Bytes, Cancel, Error, ErrorKind, Limits, Problem, Progress, Remedy, Result,
 };
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_wrap::{
@@ -274,7 +274,7 @@ fn what_a_descriptor_says_is_bounded_or_damage() {
         let disk = object("VDI", "Ref:4", &[("virtual_size", size)]);
         file("ova.xml", descriptor(&[disk]).as_bytes())
     };
-    refused(&[sized(huge), block(0, &a)], ErrorKind::Limit, "--limit size=");
+    refused(&[sized(huge), block(0, &a)], ErrorKind::Limit, "a virtual size of");
     refused(&[sized("1125899906842624"), block(0, &a)], ErrorKind::Damaged, "ends at 0x400");
     refused(&[sized("-1"), block(0, &a)], ErrorKind::Damaged, "as the size");
     let device = object("VBD", "Ref:3", &[("VDI", "Ref:9"), ("userdevice", "0")]);
@@ -431,7 +431,8 @@ fn as_many_blocks_as_there_may_be_take_no_more_than_they_are_worth() {
         [machine(2 * step), block(0, &a)].into_iter().chain(signs).collect();
     let error = disk(&archive(&members), Choice::Only, &budget(50, 1 << 20)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Limit);
-    assert!(error.to_string().contains("--limit members="), "{error}");
+    let members = Remedy::RaiseLimit { limit: "members".to_owned(), to: None };
+    assert_eq!(error.remedy(), Some(&members), "{error}");
 }
 
 #[test]

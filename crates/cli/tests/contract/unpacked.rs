@@ -79,7 +79,7 @@ fn every_command_reads_the_disks_beside_a_descriptor() {
     let package = Package::new();
     let folder = &package.folder;
     package.holds("vm.ovf");
-    folder.run(&["convert", "vm.ovf", "t.raw"]).failed(2, &["--disk: 1 a.vmdk", "2 b.vmdk"]);
+    folder.run(&["convert", "vm.ovf", "t.raw"]).failed(2, &["1 a.vmdk", "2 b.vmdk", "--disk"]);
     let info = folder.json(&["info", "--json", "--disk", "2", "vm.ovf"]);
     assert_eq!(info["file"], "b.vmdk");
     assert_eq!(info["wrapping"], json!(["ovf"]));

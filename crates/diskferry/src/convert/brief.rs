@@ -1,6 +1,6 @@
 //! What a conversion is to make: by the request, and by the import target that it is for.
 
-use diskferry_block_stream::{Error, Result};
+use diskferry_block_stream::{Error, Remedy, Result};
 
 use crate::convert::request::Convert;
 use crate::format::{Compress, Format, formats};
@@ -56,10 +56,10 @@ impl Brief {
             }
             None if readiness.takes_any_size() => Ok(None),
             None => Err(Error::misuse(format!(
-                "{} wants whole units of a size that a stream tells only at its end; give it with \
-                 --size",
+                "{} wants whole units of a size that a stream tells only at its end",
                 readiness.target()
-            ))),
+            ))
+            .mended_by(Remedy::GiveSize)),
         }
     }
 
@@ -76,9 +76,7 @@ impl Brief {
 
 fn no_format(destination: &Destination) -> Error {
     let names: Vec<&str> = formats().iter().map(|format| format.name()).collect();
-    Error::misuse(format!(
-        "no extension tells the target's format; give it with -O: {}",
-        names.join(", ")
-    ))
-    .in_file(&destination.name)
+    Error::misuse(format!("no extension tells the target's format, one of {}", names.join(", ")))
+        .mended_by(Remedy::NameFormat)
+        .in_file(&destination.name)
 }

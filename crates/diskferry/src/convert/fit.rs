@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Disk, Error, Naming, Plan, Result, Stream};
+use diskferry_block_stream::{Disk, Error, Naming, Plan, Remedy, Result, Stream};
 use diskferry_engine::{self as engine, Difference, Job, Pad, Patched, Slice, Stage};
 use diskferry_raw::Raw;
 
@@ -230,9 +230,9 @@ impl Task<'_> {
     fn check_shrink(&self, own: u64, size: u64) -> Result<()> {
         if size < own && self.request.effective_shrink() == Shrink::Refuse {
             return Err(Error::misuse(format!(
-                "a size of {size} bytes is less than the disk's {own}; --allow-shrink drops the \
-                 rest, where it is zeros"
-            )));
+                "a size of {size} bytes is less than the disk's {own}"
+            ))
+            .mended_by(Remedy::AllowShrink));
         }
         Ok(())
     }
@@ -255,7 +255,8 @@ impl Task<'_> {
 /// A GPT that cannot be moved, as nobody knows where to.
 fn size_untold() -> Error {
     Error::misuse(
-        "--move-gpt and --gpt-sectors change the beginning of the disk by its size, which a stream tells only \
-         at its end; give it with --size",
+        "to move a GPT, or to write it anew, changes the beginning of the disk by its size, which a stream tells \
+         only at its end",
     )
+    .mended_by(Remedy::GiveSize)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use diskferry_block_stream::{Error, Piece, Result, Stream};
+use diskferry_block_stream::{Error, Piece, Remedy, Result, Stream};
 use diskferry_codec::zeros;
 
 use crate::convert::request::Shrink;
@@ -58,10 +58,10 @@ impl Resized {
             match self.shrink {
                 Shrink::Refuse => {
                     return Err(Error::misuse(format!(
-                        "the stream goes on after {} bytes; --allow-shrink drops what follows, \
-                         where it is zeros",
+                        "the stream goes on after {} bytes",
                         self.size
                     ))
+                    .mended_by(Remedy::AllowShrink)
                     .in_file(self.name()));
                 }
                 Shrink::DropZeros if zeros::is_zero(data) => {}
@@ -154,7 +154,7 @@ mod tests {
         for (bytes, shrink, text) in [
             (&b"abcde"[..], Shrink::DropZeros, "the byte at 0x3 is not zero"),
             (b"abc\0\0\0\0\0\0\0\0\x01", Shrink::DropZeros, "the byte at 0xb is not zero"),
-            (b"abc\0", Shrink::Refuse, "--allow-shrink"),
+            (b"abc\0", Shrink::Refuse, "the stream goes on after 3 bytes"),
         ] {
             let error = read(resized(bytes, 3, shrink)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Misuse);

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use diskferry_block_stream::{Error, Result, Side, Writing};
+use diskferry_block_stream::{Error, Remedy, Result, Side, Writing};
 
 use crate::convert::brief::Brief;
 use crate::convert::request::{Convert, Verify};
@@ -53,7 +53,7 @@ impl<'a> Task<'a> {
 fn destination(request: &Convert) -> Result<Destination> {
     let destination = Destination::find(&request.target)?;
     let misuse = |text: &str| Error::misuse(text).in_file(&destination.name);
-    // Before the hint at --force, which would not help here.
+    // Before leave to replace is asked for, which would not help here.
     if let Location::Path(path) = &request.source
         && let Ok(metadata) = path.metadata()
         && destination.id == Some(FileId::of(&metadata))
@@ -62,7 +62,7 @@ fn destination(request: &Convert) -> Result<Destination> {
     }
     destination.check_replace(request.replace)?;
     if request.verify == Verify::ReadBack && destination.is_pipe() {
-        return Err(misuse("a pipe cannot be read back; --verify needs a file"));
+        return Err(misuse("a pipe cannot be read back").mended_by(Remedy::WriteToFile));
     }
     Ok(destination)
 }

@@ -10,7 +10,7 @@ pub(super) static ROW: Row = Row {
     name: "ova",
     aliases: &[],
     extensions: &["ova"],
-    reads: "an OVF package in a tar archive, with disks of any format; --disk chooses one",
+    reads: "an OVF package in a tar archive, with disks of any format, of which one is chosen",
     writes: "a virtual machine with one streamOptimized VMDK, for VMware, VirtualBox and Proxmox",
     ends_with_file: true,
     options: ova::OPTIONS,

@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 
-use diskferry_block_stream::{Error, ErrorKind, Result};
+use diskferry_block_stream::{Error, ErrorKind, Remedy, Result};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use serde::{Deserialize, Serialize};
@@ -42,12 +42,12 @@ impl Locks {
             Self::Respect => Err(Error::new(
                 ErrorKind::Io,
                 format!(
-                    "{}, such as a running machine, so that what is read may be torn; -U \
-                     (--force-share) reads it all the same",
+                    "{}, such as a running machine, so that what is read may be torn",
                     held.text
                 ),
             )
             .passing()
+            .mended_by(Remedy::IgnoreLocks)
             .in_file(name)),
         }
     }

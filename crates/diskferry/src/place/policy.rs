@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use diskferry_block_stream::{Error, ErrorKind, Result};
+use diskferry_block_stream::{Error, ErrorKind, Remedy, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::place::file::Sort;
@@ -53,10 +53,7 @@ impl Policy {
         role: &'static str,
         name: &OsStr,
     ) -> Result<Permitted> {
-        let refuse = |refusal: Refusal| {
-            let name = name.to_string_lossy().chars().take(SHOWN).collect();
-            Error::refused(Refused { role, name, refusal })
-        };
+        let refuse = |refusal: Refusal| refused(role, name, refusal);
         let Some(image) = image else { return Err(refuse(Refusal::NoFolder)) };
         never_a_file(name).map_or(Ok(()), |refusal| Err(refuse(refusal)))?;
         let folder = match image.parent() {
@@ -95,10 +92,7 @@ impl Policy {
         role: &'static str,
         name: &'a OsStr,
     ) -> Result<&'a str> {
-        let refuse = |refusal: Refusal| {
-            let name = name.to_string_lossy().chars().take(SHOWN).collect();
-            Error::refused(Refused { role, name, refusal })
-        };
+        let refuse = |refusal: Refusal| refused(role, name, refusal);
         if let Some(refusal) = never_a_file(name) {
             return Err(refuse(refusal));
         }
@@ -116,6 +110,18 @@ struct Refused {
     refusal: Refusal,
 }
 
+fn refused(role: &'static str, name: &OsStr, refusal: Refusal) -> Error {
+    let name: String = name.to_string_lossy().chars().take(SHOWN).collect();
+    let file = name.clone();
+    let remedy = match refusal {
+        Refusal::Absolute | Refusal::Elsewhere => Some(Remedy::AllowFile { file }),
+        Refusal::LeadsOut => Some(Remedy::AllowLink { file }),
+        Refusal::Device => Some(Remedy::AllowDevice { file }),
+        _ => None,
+    };
+    Error::refused(Refused { role, name, refusal }).mended_by(remedy)
+}
+
 /// Why a name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Refusal {
@@ -129,13 +135,13 @@ enum Refusal {
     Protocol,
     #[error("is a path of Windows, which leads nowhere here")]
     Windows,
-    #[error("is an absolute path; --allow-path DIR lets an image refer to files under DIR")]
+    #[error("is an absolute path")]
     Absolute,
-    #[error("is not beside the image; --allow-path DIR lets an image refer to files under DIR")]
+    #[error("is not beside the image")]
     Elsewhere,
-    #[error("is a link out of the image's folder; --allow-path DIR lets it lead to DIR")]
+    #[error("is a link out of the image's folder")]
     LeadsOut,
-    #[error("is a device; --allow-path DIR lets an image refer to one under DIR")]
+    #[error("is a device")]
     Device,
     #[error("is neither a file nor a block device")]
     NoFile,
@@ -273,7 +279,11 @@ mod tests {
             let error = Policy::default()
                 .judge(Some(Path::new("a")), "data file", name.as_ref())
                 .unwrap_err();
-            assert!(error.to_string().contains("--allow-path DIR"), "{error}");
+            assert_eq!(
+                error.remedy(),
+                Some(&Remedy::AllowFile { file: name.to_owned() }),
+                "{error}"
+            );
         }
     }
 

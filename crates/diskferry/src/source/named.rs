@@ -41,8 +41,9 @@ pub(super) fn open_first(
     match (complaint, missing) {
         (Some(error), Some(name)) if error.kind() == ErrorKind::Refused => {
             let (name, cause) = (name.display(), error.source().map(ToString::to_string));
-            let error = cause.unwrap_or_default();
-            Err(Error::refused(format!("{error}; and there is no '{name}' beside the image")))
+            let (remedy, cause) = (error.remedy().cloned(), cause.unwrap_or_default());
+            let text = format!("{cause}; and there is no '{name}' beside the image");
+            Err(Error::refused(text).mended_by(remedy))
         }
         (Some(error), _) => Err(error),
         (None, _) => Err(Error::damaged(format!("a {role} without a name"))),

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use diskferry_block_stream::{Bytes, Cancel, Error, Piece, Result, Stream};
+use diskferry_block_stream::{Bytes, Cancel, Error, Piece, Remedy, Result, Stream};
 
 use crate::format::{FixedDisk, Format};
 use crate::look::info::Info;
@@ -268,8 +268,9 @@ impl Footed {
         if !self.required && self.inner.size().is_some() {
             return Err(Error::unsupported(
                 "no raw disk but a fixed vhd image, by its last bytes, which came too late for the \
-                 size that was announced; say so with -f vhd",
-            ));
+                 size that was announced",
+            )
+            .mended_by(Remedy::StateFormat { format: Format::VHD.name().to_owned() }));
         }
         if let Some(announced) = self.size().filter(|announced| *announced != size) {
             return Err(Error::unsupported(format!(
@@ -493,6 +494,6 @@ mod tests {
         // Somebody counts on the size that an archive told.
         let announced = stepping(&file, 1000, Some(file.len() as u64));
         let error = read(Footed::assumed(announced)).unwrap_err();
-        assert!(error.to_string().contains("-f vhd"), "{error}");
+        assert_eq!(error.remedy(), Some(&Remedy::StateFormat { format: "vhd".to_owned() }));
     }
 }

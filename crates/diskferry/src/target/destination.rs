@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use diskferry_block_stream::{Error, Plan, Result};
+use diskferry_block_stream::{Error, Plan, Remedy, Result};
 use diskferry_engine::{
     DeviceOutput, Durability, Entry, FileOutput, Output, PipeOutput, Replace, Undo, left_behind,
 };
@@ -99,14 +99,14 @@ impl Destination {
     /// # Errors
     /// `Exists` where something would be overwritten that may not be.
     pub fn check_replace(&self, replace: Replace) -> Result<()> {
-        let lost = match self.place {
-            Place::File { exists: true, .. } => "the target exists; --force replaces it",
-            Place::Device(_) => "the target is a block device; --force overwrites it",
+        let (lost, remedy) = match self.place {
+            Place::File { exists: true, .. } => ("the target exists", Remedy::ReplaceTarget),
+            Place::Device(_) => ("the target is a block device", Remedy::OverwriteDevice),
             Place::File { .. } | Place::Pipe(_) | Place::Stdout => return Ok(()),
         };
         match replace {
             Replace::Allowed => Ok(()),
-            Replace::Never => Err(Error::exists(lost).in_file(&self.name)),
+            Replace::Never => Err(Error::exists(lost).mended_by(remedy).in_file(&self.name)),
         }
     }
 
@@ -301,9 +301,9 @@ mod tests {
         let destination = Destination::find(&Location::Path(existing)).unwrap();
         let error = destination.check_replace(Replace::Never).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Exists);
-        assert!(error.to_string().contains("--force"), "{error}");
+        assert_eq!(error.remedy(), Some(&Remedy::ReplaceTarget));
         assert!(destination.check_replace(Replace::Allowed).is_ok());
-        // What would be replaced there is not to be had, and --force is no help.
+        // What would be replaced there is not to be had, and leave to replace is no help.
         let dangling = folder.path().join("link.raw");
         std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
         let error = Destination::find(&Location::Path(dangling)).map(drop).unwrap_err();

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_block_stream::{Bytes, Error, Remedy, Result};
 
 use super::digests::Digests;
 use super::done::Done;
@@ -145,9 +145,8 @@ const PERMITS_PER_THREAD: u64 = 4;
 /// Makes room for `len` bytes in all. Without the memory for that, it is better to say so than to abort.
 fn reserve(buffer: &mut Vec<u8>, len: usize) -> Result<()> {
     buffer.try_reserve_exact(len.saturating_sub(buffer.len())).map_err(|_| {
-        Error::limit(format!(
-            "no memory for a buffer of {len} bytes; fewer threads, or a smaller --memory, take less"
-        ))
+        Error::limit(format!("no memory for a buffer of {len} bytes"))
+            .mended_by(Remedy::TakeLessMemory)
     })
 }
 

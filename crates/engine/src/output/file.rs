@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_block_stream::{Bytes, Error, Remedy, Result};
 use rustix::fs::{Advice, FallocateFlags, Mode, SeekFrom, fallocate, fstatfs};
 use rustix::io::{Errno, retry_on_intr};
 use serde::{Deserialize, Serialize};
@@ -204,7 +204,7 @@ const RESERVED: u64 = 128 << 10;
 const EXT4: u64 = 0xef53;
 
 fn exists(name: &str) -> Error {
-    Error::exists("the target exists; --force replaces it").in_file(name)
+    Error::exists("the target exists").mended_by(Remedy::ReplaceTarget).in_file(name)
 }
 
 impl Output for FileOutput {

@@ -1,6 +1,6 @@
 //! Which disk of an archive is meant, of those that there are.
 
-use diskferry_block_stream::{Error, Result};
+use diskferry_block_stream::{Error, Remedy, Result};
 use serde::{Deserialize, Serialize};
 
 /// Which disk of an archive is meant.
@@ -38,10 +38,8 @@ impl Choice {
             (_, 0) => return Err(Error::unsupported("an archive without a disk in it")),
             (Self::Only, 1) | (Self::First, _) => 0,
             (Self::Only, _) => {
-                return Err(Error::misuse(format!(
-                    "it holds several disks; choose one with --disk: {}",
-                    list(disks)
-                )));
+                return Err(Error::misuse(format!("it holds several disks: {}", list(disks)))
+                    .mended_by(Remedy::ChooseDisk));
             }
             (Self::Number(number), _) => (number as usize).wrapping_sub(1),
         };
@@ -94,7 +92,7 @@ mod tests {
             assert_eq!(found, picked, "{choice:?} of {count}");
         }
         let error = Choice::Only.pick(&disks(2)).unwrap_err().to_string();
-        assert!(error.contains("--disk: 1 d1 (5 bytes), 2 d2 (5 bytes)"), "{error}");
+        assert!(error.contains("several disks: 1 d1 (5 bytes), 2 d2 (5 bytes)"), "{error}");
         assert!(Choice::Only.pick(&disks(1000)).unwrap_err().to_string().len() < 500);
     }
 }

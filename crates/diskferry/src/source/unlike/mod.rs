@@ -15,7 +15,7 @@ mod weak;
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cancel, Disk, Error, ErrorKind, Result};
+use diskferry_block_stream::{Bytes, Cancel, Disk, Error, ErrorKind, Remedy, Result};
 use diskferry_codec::zeros;
 use diskferry_inspect::{Inspection, TableKind, inspect};
 use diskferry_raw::Raw;
@@ -120,19 +120,22 @@ impl Suspect<'_> {
         {
             return Error::damaged(format!("{what} whose header is damaged"));
         }
+        // Without other advice, a raw disk may be meant.
         let (seems, advice) = match on_disk {
-            _ if self.head.is_empty() => ("it is empty".to_owned(), "make or download it again"),
-            OnDisk::Known(what) => (format!("it begins with {what}, as a raw disk does"), AS_IT_IS),
+            _ if self.head.is_empty() => {
+                ("it is empty".to_owned(), Some("make or download it again"))
+            }
+            OnDisk::Known(what) => (format!("it begins with {what}, as a raw disk does"), None),
             OnDisk::Nothing if text::is_text(self.head) => {
-                ("it is text".to_owned(), "look into it, and download it again")
+                ("it is text".to_owned(), Some("look into it, and download it again"))
             }
             OnDisk::Nothing if zeros::is_zero(self.head) => {
-                ("it begins with zeros".to_owned(), AS_IT_IS)
+                ("it begins with zeros".to_owned(), None)
             }
             OnDisk::Nothing => {
                 let first: Vec<String> =
                     self.head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-                (format!("it begins with {}", first.join(" ")), AS_IT_IS)
+                (format!("it begins with {}", first.join(" ")), None)
             }
         };
         let odd = self.size.is_some_and(|size| !size.is_multiple_of(512));
@@ -142,9 +145,12 @@ impl Suspect<'_> {
             ClaimKind::AtEnd(mark) => format!(", nor {mark} at its end: it may have been cut"),
             _ => String::new(),
         };
-        Error::unsupported(format!(
-            "named .{extension}, but without the signature of {what}{cut}; {seems}{odd}; {advice}"
-        ))
+        let text =
+            format!("named .{extension}, but without the signature of {what}{cut}; {seems}{odd}");
+        match advice {
+            Some(advice) => Error::unsupported(format!("{text}; {advice}")),
+            None => Error::unsupported(text).mended_by(Remedy::TakeAsRaw),
+        }
     }
 }
 
@@ -189,15 +195,13 @@ pub(crate) fn judge_end(name: &str, tail: &[u8]) -> Result<()> {
         Some(Claim { kind: ClaimKind::AtEnd(mark), extension, what }) => {
             Err(Error::unsupported(format!(
                 "named .{extension}, but without the signature of {what}, nor {mark} at its end: it may \
-                 have been cut; {AS_IT_IS}"
-            )))
+                 have been cut"
+            ))
+            .mended_by(Remedy::TakeAsRaw))
         }
         _ => Ok(()),
     }
 }
-
-/// Advice where a raw disk may be meant.
-const AS_IT_IS: &str = "if it is a raw disk under a wrong name, -f raw takes it as it is";
 
 /// What stands on what may be a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -231,7 +231,7 @@ fn what_is_recognised_on_a_disk_outweighs_what_stands_in_front() {
         ("a CD of Nero's", nero(iso(disk(b""))), "disk.raw", "a CD image of Nero"),
         // Nothing outweighs a name.
         ("a partition table", table(zip()), "disk.qcow2", "with a partition table (MBR)"),
-        ("a boot sector", boot(disk(b"\xeb\x63\x90")), "disk.vdi", "-f raw takes it as it is"),
+        ("a boot sector", boot(disk(b"\xeb\x63\x90")), "disk.vdi", ", as a raw disk does"),
         ("swap", swap(disk(b"")), "disk.vhd", "it begins with swap"),
         ("UDF", udf(disk(b"")), "disk.ova", "it begins with UDF"),
     ] {
@@ -254,7 +254,7 @@ fn a_name_that_claims_a_format_is_held_to_it() {
             b"hello\n".to_vec(),
             "it is text and is no whole number of sectors; look into it",
         ),
-        ("disk.VDI", vec![0; 1024], "it begins with zeros; if it is a raw disk"),
+        ("disk.VDI", vec![0; 1024], "it begins with zeros"),
         ("disk.vhdx", noise(1), "it begins with "),
         ("disk.dmg", disk(b""), "of a disk image of macOS"),
         ("disk.vhd", disk(b""), "nor the footer of a fixed one at its end: it may have been cut"),

@@ -8,7 +8,7 @@ use std::io::{ErrorKind as IoErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use diskferry_block_stream::{Cancel, Error, Limits, Progress, Result, fill_from};
+use diskferry_block_stream::{Cancel, Error, Limits, Progress, Remedy, Result, fill_from};
 use diskferry_codec::zeros;
 
 /// What unpacking to a scratch file takes.
@@ -79,8 +79,9 @@ fn room_for(file: &File, length: u64) -> Result<u64> {
         let (free, all) = (bytes(free), bytes(all));
         return Err(Error::limit(format!(
             "unpacking to a scratch file would leave less than a tenth of its file system free ({free} of \
-             {all} bytes are); --scratch DIR unpacks elsewhere"
-        )));
+             {all} bytes are)"
+        ))
+        .mended_by(Remedy::ChooseScratch));
     }
     Ok(spare.min(LOOK))
 }
