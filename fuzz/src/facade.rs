@@ -10,9 +10,9 @@ use diskferry::block_stream::Piece;
 use diskferry::convert::{BackupGpt, Identity, SectorSize, Shrink, Uuid, Verify, VirtualSize};
 use diskferry::format::Compress;
 use diskferry::import::{Preflight, import_targets};
-use diskferry::source::{Backing, Choice, Limits};
+use diskferry::source::{Backing, Body, Choice, Limits};
 use diskferry::{
-    Control, Convert, DiskImage, Error, ErrorKind, Format, Input, Job, Location, OpenOptions,
+    Control, Convert, DiskImage, Error, ErrorKind, Format, Job, Location, OpenOptions, Opened,
     Result, formats,
 };
 use diskferry_testkit::fuzz::Choices;
@@ -369,9 +369,10 @@ impl Pipe {
 }
 
 fn drain(options: &OpenOptions, path: PathBuf) -> Result<Piped> {
-    let stream = match options.open(&Location::from(path), &Control::default())? {
-        Input::Stream(stream) => stream,
-        Input::Image(image) => {
+    let mut stream = match options.open(&Location::from(path), &Control::default())? {
+        Opened { body: Body::Forward(disk), .. } => disk.into_stream(),
+        opened => {
+            let image = opened.into_image()?;
             assert!(options.scratch.is_some(), "a pipe can be read anywhere");
             let first =
                 look(&image).ok_or_else(|| Error::limit("a damaged disk").in_file("pipe"))?;
@@ -379,7 +380,6 @@ fn drain(options: &OpenOptions, path: PathBuf) -> Result<Piped> {
         }
     };
     std::hint::black_box(stream.name());
-    let mut stream = stream.into_stream();
     let (mut buf, mut piped, mut data) =
         (vec![0xa5; 70_000], Piped { length: 0, first: Vec::new() }, 0);
     loop {

@@ -23,6 +23,7 @@ mod limits;
 mod options;
 mod plan;
 mod remedy;
+mod siblings;
 mod walk;
 mod writing;
 
@@ -42,5 +43,6 @@ pub use plan::{
     Part, Plan, Preallocation, Sink, Split, Stamp,
 };
 pub use remedy::Remedy;
+pub use siblings::{Sibling, Siblings};
 pub use walk::{Unpacked, Walk, by_units};
 pub use writing::{Foretold, Naming, Writing};

@@ -28,7 +28,7 @@
 //!   on an image's say-so beyond what a [`Policy`](place::Policy) allows, and what it may ask for is bounded by
 //!   [`Limits`](source::Limits);
 //! - [`look`]: what can be said of one: [`info`](OpenOptions::info), [`map`](DiskImage::map),
-//!   [`check`](DiskImage::check), [`compare`](DiskImage::compare), [`digest`](Input::digest);
+//!   [`check`](DiskImage::check), [`compare`](DiskImage::compare), [`digest`](Opened::digest);
 //! - [`import`]: what clouds and hypervisors accept, to judge an image by it before it is uploaded;
 //! - [`format`](mod@format): the formats there are; [`place`]: where images are and go;
 //! - [`block_stream`]: the vocabulary, for whoever needs the bytes of a [disk](DiskImage::disk) themselves;
@@ -51,4 +51,4 @@ pub use diskferry_engine::{self as engine, Control, Job};
 pub use convert::{Convert, Summary};
 pub use format::{Format, formats};
 pub use place::Location;
-pub use source::{DiskImage, Input, OpenOptions};
+pub use source::{DiskImage, OpenOptions, Opened};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use diskferry::look::ProblemKind;
 use diskferry::source::Backing;
-use diskferry::{Control, DiskImage, ErrorKind, Input, Job, Location, OpenOptions, Result};
+use diskferry::{Control, DiskImage, ErrorKind, Job, Location, OpenOptions, Opened, Result};
 use diskferry_testkit::qemu;
 use flate2::read::GzDecoder;
 use tempfile::TempDir;
@@ -310,7 +310,7 @@ fn digest(path: &Path) -> Result<String> {
     let options = OpenOptions::new().policy(policy);
     let image = options.open_image(&Location::from(path), &Control::default())?;
     let algorithms = [diskferry::convert::Algorithm::Sha256];
-    let (_, digests) = Input::Image(image).digest(&algorithms, &Job::new(1)?)?;
+    let (_, digests) = Opened::from(image).digest(&algorithms, &Job::new(1)?)?;
     Ok(digests[0].1.clone())
 }
 

@@ -7,7 +7,7 @@ use diskferry::block_stream::Cancel;
 use diskferry::convert::{Algorithm, Replace, Verify};
 use diskferry::format::Compress;
 use diskferry::look::{MapEntry, MapKind};
-use diskferry::{Control, Convert, Format, Input, Job, Location, OpenOptions, Remedy};
+use diskferry::{Control, Convert, Format, Job, Location, OpenOptions, Opened, Remedy};
 use diskferry_testkit::{Model, qemu};
 
 fn text(path: &Path) -> &str {
@@ -116,7 +116,7 @@ fn open(path: &Path) -> diskferry::DiskImage {
 
 fn sha256(path: &Path) -> String {
     let job = Job::new(2).unwrap();
-    Input::Image(open(path)).digest(&[Algorithm::Sha256], &job).unwrap().1.remove(0).1
+    Opened::from(open(path)).digest(&[Algorithm::Sha256], &job).unwrap().1.remove(0).1
 }
 
 fn map(path: &Path) -> Vec<MapEntry> {
@@ -306,7 +306,7 @@ fn external_data_files_read_as_qemu_reads_them() {
         let image =
             options.open_image(&Location::from(path.as_path()), &Control::default()).unwrap();
         let job = Job::new(2).unwrap();
-        let digests = Input::Image(image).digest(&[Algorithm::Sha256], &job).unwrap().1;
+        let digests = Opened::from(image).digest(&[Algorithm::Sha256], &job).unwrap().1;
         assert_eq!(digests[0].1, qemu::sha256(&path, "qcow2"), "data_file_raw={raw}");
         // An absolute name needs leave.
         let refused =
@@ -325,7 +325,7 @@ fn a_snapshot_reads_as_it_was() {
     let options = OpenOptions::new().snapshot("first".to_owned());
     let image = options.open_image(&Location::from(path.as_path()), &Control::default()).unwrap();
     let job = Job::new(2).unwrap();
-    let digests = Input::Image(image).digest(&[Algorithm::Sha256], &job).unwrap().1;
+    let digests = Opened::from(image).digest(&[Algorithm::Sha256], &job).unwrap().1;
     assert_eq!(digests[0].1, before);
     assert_ne!(sha256(&path), before);
     assert_eq!(problems(&path), [""; 0], "shared clusters are no problem");

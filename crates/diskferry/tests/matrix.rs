@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use diskferry::convert::{Algorithm, Identity, Uuid, Verify, VirtualSize};
 use diskferry::format::Compress;
 use diskferry::look::Difference;
-use diskferry::{Control, Convert, DiskImage, Format, Input, Job, Location, OpenOptions};
+use diskferry::{Control, Convert, DiskImage, Format, Job, Location, OpenOptions, Opened};
 use diskferry_testkit::qemu;
 
 /// A kind of image.
@@ -164,7 +164,7 @@ fn open(path: &Path) -> DiskImage {
 fn fingerprint(path: &Path) -> (u64, String) {
     let options = OpenOptions::new().format(Format::RAW);
     let image = options.open_image(&Location::from(path), &Control::default()).unwrap();
-    let (size, digests) = Input::Image(image).digest(&[Algorithm::Sha1], &job()).unwrap();
+    let (size, digests) = Opened::from(image).digest(&[Algorithm::Sha1], &job()).unwrap();
     (size, digests[0].1.clone())
 }
 

@@ -11,7 +11,7 @@ use diskferry::convert::{Algorithm, Identity, Replace, Uuid};
 use diskferry::place::Policy;
 use diskferry::source::Backing;
 use diskferry::{
-    Control, Convert, DiskImage, Error, ErrorKind, Format, Input, Job, Location, OpenOptions,
+    Control, Convert, DiskImage, Error, ErrorKind, Format, Job, Location, OpenOptions, Opened,
     Remedy, Result,
 };
 use diskferry_testkit::{Model, qemu};
@@ -356,7 +356,7 @@ mod vhd {
         assert!(read(&open(&flat).unwrap()) == expected);
         let job = Job::new(2).unwrap();
         let algorithms = [Algorithm::Sha256];
-        let digest = |image| Input::Image(image).digest(&algorithms, &job).unwrap().1.remove(0).1;
+        let digest = |image| Opened::from(image).digest(&algorithms, &job).unwrap().1.remove(0).1;
         assert_eq!(digest(open(&path).unwrap()), qemu::sha256(&flat, "qcow2"));
     }
 

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use diskferry::convert::{Algorithm, Replace, VirtualSize};
-use diskferry::{Control, Convert, ErrorKind, Input, Job, Location, OpenOptions, Result};
+use diskferry::{Control, Convert, ErrorKind, Job, Location, OpenOptions, Opened, Result};
 use diskferry_block_stream::{Budget, Piece, Stream};
 use diskferry_vmdk::StreamOptimizedStream;
 use flate2::read::GzDecoder;
@@ -99,7 +99,7 @@ fn read(path: &Path, row: &Row) -> Result<(u64, String, String)> {
     assert_eq!(image.format().name(), row.format, "{}", row.file);
     let size = image.disk().size();
     let job = Job::new(2)?;
-    let (_, digests) = Input::Image(image).digest(&[Algorithm::Sha256, Algorithm::Crc32], &job)?;
+    let (_, digests) = Opened::from(image).digest(&[Algorithm::Sha256, Algorithm::Crc32], &job)?;
     Ok((size, digests[0].1.clone(), digests[1].1.clone()))
 }
 

@@ -8,7 +8,7 @@ use diskferry::convert::{Algorithm, Identity, Uuid, Verify};
 use diskferry::look::{Info, ProblemKind};
 use diskferry::source::{Choice, Limits};
 use diskferry::{
-    Control, Convert, DiskImage, ErrorKind, Format, Input, Job, Location, OpenOptions, Remedy,
+    Control, Convert, DiskImage, ErrorKind, Format, Job, Location, OpenOptions, Opened, Remedy,
     Result, Summary,
 };
 use diskferry_testkit::child::{Bounded, command};
@@ -630,7 +630,7 @@ fn a_wrapped_file_cut_anywhere_is_an_error() {
             let image = OpenOptions::default()
                 .open_image(&Location::from(path.as_path()), &Control::default());
             let Ok(image) = image else { continue };
-            let read = Input::Image(image).digest(&[Algorithm::Sha256], &job());
+            let read = Opened::from(image).digest(&[Algorithm::Sha256], &job());
             assert!(read.is_err() || read.unwrap().1[0].1 == content.1, "{file} cut at {cut}");
         }
         if file != "n.tar" {

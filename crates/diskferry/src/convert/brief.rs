@@ -5,7 +5,7 @@ use diskferry_block_stream::{Error, Remedy, Result};
 use crate::convert::request::Convert;
 use crate::format::{Compress, Format, formats};
 use crate::import::{Choice, Readiness};
-use crate::source::Input;
+use crate::source::opened::Opened;
 use crate::target::destination::Destination;
 
 /// What is to be made.
@@ -47,7 +47,7 @@ impl Brief {
     ///
     /// # Errors
     /// `Misuse` where the import target wants a size that a stream does not tell beforehand.
-    pub fn size(&self, asked: Option<u64>, input: &Input) -> Result<Option<u64>> {
+    pub fn size(&self, asked: Option<u64>, input: &Opened) -> Result<Option<u64>> {
         let Some((readiness, _)) = &self.import else { return Ok(asked) };
         match asked.or(input.size()) {
             Some(size) => {

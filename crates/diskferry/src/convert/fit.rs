@@ -17,9 +17,11 @@ use crate::convert::resized::{Resized, not_zero};
 use crate::convert::sectors;
 use crate::convert::task::Task;
 use crate::convert::unit::Unit;
+use crate::look::info::Info;
+use crate::source::arrived::Arriving;
 use crate::source::forward::lookahead::Most;
-use crate::source::stream::StreamInput;
-use crate::source::{DiskImage, Input};
+use crate::source::image::DiskImage;
+use crate::source::opened::{Body, Opened, Origin};
 use crate::target::destination::Destination;
 use crate::target::split::{self, PartPlace};
 
@@ -39,7 +41,7 @@ impl Task<'_> {
     /// # Errors
     /// `Misuse` where the size makes no sense or data would be lost, `Unsupported` where the format or the table cannot
     /// be so; those of reading the source.
-    pub fn fit(&self, input: Input, destination: &Destination, job: &Job) -> Result<Fitted> {
+    pub fn fit(&self, input: Opened, destination: &Destination, job: &Job) -> Result<Fitted> {
         let asked = self.asked(&input)?;
         let mut size = self.brief.size(asked, &input).map_err(|error| self.in_target(error))?;
         let stamp = self.request.identity.stamp();
@@ -62,14 +64,14 @@ impl Task<'_> {
     fn parts(
         &self,
         plan: &Plan,
-        input: &Input,
+        input: &Opened,
         destination: &Destination,
     ) -> Result<Option<Vec<PartPlace>>> {
         let Plan::Split(split) = plan else { return Ok(None) };
-        if let Input::Stream(stream) = input {
+        if let Body::Forward(_) = input.body {
             let text = format!(
                 "this subformat is several files; it cannot be written from a pipe ('{}')",
-                stream.name()
+                input.name()
             );
             return Err(self.in_target(Error::unsupported(text)));
         }
@@ -82,7 +84,7 @@ impl Task<'_> {
     }
 
     /// The size that is asked for, in bytes.
-    fn asked(&self, input: &Input) -> Result<Option<u64>> {
+    fn asked(&self, input: &Opened) -> Result<Option<u64>> {
         match self.request.size {
             None => Ok(None),
             Some(VirtualSize::Bytes(size)) => Ok(Some(size)),
@@ -100,10 +102,12 @@ impl Task<'_> {
     }
 
     /// The source at the size that the target is to have.
-    fn prepare(&self, input: Input, size: Option<u64>, unit: Unit, job: &Job) -> Result<Prepared> {
-        match input {
-            Input::Stream(stream) => self.prepare_stream(stream, size, unit, job),
-            Input::Image(image) => {
+    fn prepare(&self, input: Opened, size: Option<u64>, unit: Unit, job: &Job) -> Result<Prepared> {
+        let Opened { origin, body } = input;
+        match body {
+            Body::Forward(disk) => self.prepare_stream(origin, disk, size, unit, job),
+            Body::Random(layers) => {
+                let image = DiskImage { origin, layers };
                 let disk = Arc::clone(image.disk());
                 let made = size.unwrap_or(disk.size());
                 let held = unit.held(made);
@@ -157,12 +161,13 @@ impl Task<'_> {
     /// the disk's end may move.
     fn prepare_stream(
         &self,
-        mut stream: StreamInput,
+        origin: Origin,
+        mut disk: Arriving,
         size: Option<u64>,
         unit: Unit,
         job: &Job,
     ) -> Result<Prepared> {
-        let (own, name) = (stream.size(), stream.name().to_owned());
+        let (own, name) = (disk.size(), origin.name().to_owned());
         let in_stream = |error: Error| error.in_file(&name);
         if let (Some(own), Some(size)) = (own, size) {
             self.check_shrink(own, size).map_err(in_stream)?;
@@ -179,13 +184,14 @@ impl Task<'_> {
             true => Some(Most::HEAD),
             false => moves_end.then_some(Most::TABLE),
         };
-        let kept = most.map(|most| stream.keep(most, &job.cancel)).transpose()?;
+        let kept = most.map(|most| disk.keep(most, &job.cancel)).transpose()?;
         let beginning = kept.as_deref().map(|kept| Beginning::look(kept, made, job)).transpose();
         let beginning = beginning.map_err(in_stream)?;
-        let (info, read, told) = (stream.info(), stream.read(), stream.told());
+        let info = Info::of_arriving(&origin, &disk);
+        let Arriving { stream, told, read, .. } = disk;
         let (mut arrived, mut odd) = (None, Vec::new());
-        let mut resized = |stream: StreamInput, size| {
-            let resized = Resized::new(stream.into_stream(), size, self.request.effective_shrink());
+        let mut resized = |stream, size| {
+            let resized = Resized::new(stream, size, self.request.effective_shrink());
             arrived = Some(resized.arrived());
             resized
         };
@@ -202,7 +208,7 @@ impl Task<'_> {
             }
             _ => match size {
                 Some(size) => Box::new(resized(stream, size)),
-                None => stream.into_stream(),
+                None => stream,
             },
         };
         let stream = match self.request.gpt_sectors {

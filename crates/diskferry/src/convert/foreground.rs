@@ -5,7 +5,7 @@ use std::sync::Arc;
 use diskferry_block_stream::Disk;
 
 use crate::convert::beginning::Beginning;
-use crate::source::DiskImage;
+use crate::source::image::DiskImage;
 
 /// What there is to look at before any work.
 pub(crate) enum Foreground<'a> {

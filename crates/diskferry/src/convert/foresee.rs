@@ -9,7 +9,7 @@ use crate::convert::fit::Fitted;
 use crate::convert::foreground::Foreground;
 use crate::convert::task::Task;
 use crate::import::{Facts, Readiness};
-use crate::source::DiskImage;
+use crate::source::image::DiskImage;
 
 /// What is known of the result before it is written.
 #[derive(Default)]

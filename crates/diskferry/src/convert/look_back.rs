@@ -9,7 +9,8 @@ use crate::convert::task::Task;
 use crate::convert::verify::{reads_back_damaged, verify};
 use crate::convert::write::Made;
 use crate::look::info::Info;
-use crate::source::{Backing, DiskImage, OpenOptions};
+use crate::source::image::DiskImage;
+use crate::source::options::{Backing, OpenOptions};
 use crate::target::destination::Target;
 
 /// What was found when the target was looked at.
@@ -31,10 +32,10 @@ impl Task<'_> {
                 (target_info(&self.name, self.brief.format, image), goes_on(made, image))
             }
             None => {
-                let held = Some(made.unit.held(made.copied.size));
+                let held = made.unit.held(made.copied.size);
                 let length = made.copied.target_size;
                 let format = self.brief.format;
-                (Info::of_stream(&self.name, format, held, length, made.chunk), None)
+                (Info::of_piped(&self.name, format, held, length, made.chunk), None)
             }
         };
         let harms = self.brief.confirm(foreseen, image.as_ref(), self.file_name.as_deref(), job)?;

@@ -10,8 +10,8 @@ use diskferry_engine::{Source, Zeros};
 use crate::convert::beginning::Beginning;
 use crate::convert::foreground::Foreground;
 use crate::look::info::Info;
-use crate::source::DiskImage;
-use crate::source::stream::Told;
+use crate::source::forward::footed::Told;
+use crate::source::image::DiskImage;
 
 /// A source at the target's size.
 pub(super) enum Prepared {
@@ -121,11 +121,7 @@ impl PreparedStream {
         if self.stays && arrived != held {
             warnings.push(backup_stays(&self.name));
         }
-        let mut info = self.info.with_size(arrived, load(&self.read));
-        if let Some(format) = self.told.get() {
-            info.set_format(*format);
-        }
-        (info, warnings)
+        (self.info.over(arrived, load(&self.read), self.told.get().copied()), warnings)
     }
 }
 

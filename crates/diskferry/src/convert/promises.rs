@@ -9,8 +9,8 @@ use diskferry_engine::Job;
 use diskferry_wrap::{Digests, Objection, Promise, Promises};
 
 use crate::place::unchanged::Unchanged;
-use crate::source::Input;
-use crate::source::unwrap::Archive;
+use crate::source::around::Archive;
+use crate::source::opened::Opened;
 
 /// What must hold of a source's files: what the packages around it promise, and that nobody writes to them.
 pub(crate) struct Promised {
@@ -28,12 +28,12 @@ impl Promised {
     ///
     /// # Errors
     /// `Limit` for a manifest that is too long, `Io`.
-    pub fn of(input: &Input) -> Result<Self> {
-        let (name, archives) = (input.name().to_owned(), input.around().archives.clone());
+    pub fn of(input: &Opened) -> Result<Self> {
+        let (name, archives) = (input.name().to_owned(), input.origin.around.archives.clone());
         let unchanged = input.unchanged();
         let mut promised =
             Self { name, archives, digests: Vec::new(), notes: Vec::new(), unchanged };
-        for Promises { digests, note } in input.around().promises()? {
+        for Promises { digests, note } in input.origin.around.promises()? {
             promised.digests.extend(digests);
             promised.notes.extend(note.map(|text| format!("{}: {text}", input.name())));
         }

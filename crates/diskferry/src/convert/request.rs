@@ -13,7 +13,7 @@ use crate::convert::gpt::Fit;
 use crate::format::{Compress, Format};
 use crate::import::ImportTarget;
 use crate::place::file::Location;
-use crate::source::OpenOptions;
+use crate::source::options::OpenOptions;
 
 /// What is to be converted, into what.
 ///

@@ -8,7 +8,7 @@ use serde::ser::Serializer;
 use crate::convert::unit::Unit;
 use crate::format::{Format, GIB};
 use crate::look::info::{Info, as_map};
-use crate::source::DiskImage;
+use crate::source::image::DiskImage;
 
 /// What a conversion did.
 #[derive(Clone, Debug, Serialize)]

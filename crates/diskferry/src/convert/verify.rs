@@ -6,7 +6,7 @@ use diskferry_block_stream::{Disk, Error, ErrorKind, Result, Side};
 use diskferry_engine::{self as engine, Copied, Difference, Job, Sided, Slice, Source};
 
 use crate::convert::prepared::Prepared;
-use crate::source::DiskImage;
+use crate::source::image::DiskImage;
 
 /// Damage in what was just written is no damaged image of the user's: the storage has lost it.
 pub(super) fn reads_back_damaged(error: Error, target: &str) -> Error {
@@ -77,7 +77,7 @@ mod tests {
     use crate::convert::request::Convert;
     use crate::format::Format;
     use crate::place::file::Location;
-    use crate::source::OpenOptions;
+    use crate::source::options::OpenOptions;
 
     /// The bytes of an image from which on all are 0xff once it is open: its tables.
     const TABLES: u64 = 65536;

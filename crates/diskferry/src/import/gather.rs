@@ -14,7 +14,7 @@ use super::kind::{Kind, Layer};
 use super::readiness::Readiness;
 use crate::format::Format;
 use crate::look::map::MapKind;
-use crate::source::DiskImage;
+use crate::source::image::DiskImage;
 
 const SECTOR: usize = 512;
 
@@ -112,14 +112,14 @@ impl Readiness {
             true => Some(Glance::look(image.top().bytes().as_ref())?),
             false => None,
         };
-        let name = Path::new(image.given()).file_name();
+        let name = Path::new(image.origin().given()).file_name();
         // Of a descriptor that is alone, too, the disk is elsewhere.
         let kind = info.subformat.map(Kind::of);
         let least = if kind.as_ref().is_some_and(Kind::is_split) { 2 } else { 1 };
         Ok(Facts {
             kind,
             wrapping: Layer::all(&around.layers),
-            member: image.member().map(str::to_owned),
+            member: image.origin().member().map(str::to_owned),
             virtual_size: image.disk().size(),
             file_size: Some(info.file_size),
             image_size: (!image.is_packed()).then(|| image.top().bytes().len()),

@@ -9,8 +9,8 @@ use super::profile::ImportTarget;
 use super::readiness::Readiness;
 use super::remake::Remake;
 use super::verdict::{Fix, Ruling, Verdict};
-use crate::source::DiskImage;
-use crate::source::unwrap::InOrderOnly;
+use crate::source::image::DiskImage;
+use crate::source::unwrap::in_order_only::InOrderOnly;
 
 /// A look at an image before it is uploaded.
 #[derive(Clone, Debug)]
@@ -66,11 +66,11 @@ impl Preflight {
             notes: self.target.notes(),
         };
         report.ready = report.rules.iter().all(|ruling| ruling.ok);
-        let target = readiness.target_name(image.given());
+        let target = readiness.target_name(image.origin().given());
         let planned = readiness.planned(&facts, &target).filter(|_| !facts.is_unreadable);
         let remake = planned.as_ref().map(|planned| {
             let to = (self.target, self.waived.as_slice());
-            Remake::new(to, image.given(), target, &facts, planned.virtual_size)
+            Remake::new(to, image.origin().given(), target, &facts, planned.virtual_size)
         });
         let mended = planned.map(|planned| readiness.rulings(&planned));
         if !report.ready

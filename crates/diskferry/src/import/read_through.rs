@@ -13,8 +13,8 @@ use super::facts::Facts;
 use super::kind::Layer;
 use super::readiness::Readiness;
 use crate::format::Format;
-use crate::source::DiskImage;
-use crate::source::unwrap::Archive;
+use crate::source::around::Archive;
+use crate::source::image::DiskImage;
 
 /// Problems of an image that are remembered: nobody reads more.
 const MOST_PROBLEMS: usize = 1000;
@@ -39,7 +39,7 @@ impl Readiness {
         let mut unpacked = Ok(());
         if facts.is_in(Layer::Tar) && self.needs(Need::Archive) {
             // What the image has taken is its own.
-            let found = survey(image.file_bytes(), &limits.budget(), &job.cancel, &job.progress);
+            let found = survey(image.file(), &limits.budget(), &job.cancel, &job.progress);
             unpacked = found.map(|found| facts.survey = found);
         }
         if self.needs(Need::Stored) {

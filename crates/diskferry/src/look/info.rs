@@ -1,13 +1,8 @@
 //! What there is to say about an image, in the form that scripts read.
 
-use diskferry_block_stream::{Bytes, Description, Detail, Snapshot};
-use diskferry_wrap::Found;
+use diskferry_block_stream::{Bytes, Detail, Snapshot};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-
-use crate::format::Format;
-use crate::source::unwrap::{Archive, Around, InOrderOnly};
-use crate::source::{DiskImage, Layer};
 
 /// What there is to say about an image. Serialised, its fields are a contract with scripts: they
 /// are added to, never renamed, and always present.
@@ -111,174 +106,13 @@ pub struct SnapshotInfo {
     pub state_size: u64,
 }
 
-impl DiskImage {
-    /// What there is to say about it.
-    pub fn info(&self) -> Info {
-        let top = self.top();
-        let Description { subformat, creator, ids, compression, snapshots, details, .. } =
-            top.image().describe();
-        let mut warnings = self.warnings().to_vec();
-        if top.format() == Format::RAW && self.around().told_format().is_none() {
-            warnings.push(raw_cannot_tell(top));
-        }
-        for Archive { package, .. } in &self.around().archives {
-            let file = self.file().name();
-            package.object_to_files(&mut |it| warnings.push(format!("{file}: {}", it.text)));
-        }
-        let mut info = Info {
-            file: top.name().to_owned(),
-            format: top.format().name(),
-            assumed: top.is_assumed(),
-            subformat: Some(subformat).filter(|subformat| !subformat.is_empty()),
-            virtual_size: Some(self.disk().size()),
-            file_size: self.piped().unwrap_or_else(|| self.file().len()),
-            allocated_size: self.file().allocated().filter(|_| self.piped().is_none()),
-            data_files: top.data_files().map(|bytes| DataFile::of(bytes.as_ref())).collect(),
-            grain: top.image().grain(),
-            creator,
-            ids,
-            compression,
-            snapshot: self.snapshot().map(str::to_owned),
-            chain: self.chain(),
-            snapshots: snapshots.into_iter().map(SnapshotInfo::from).collect(),
-            wrapping: Vec::new(),
-            scratch: None,
-            disks: Vec::new(),
-            disks_complete: true,
-            warnings,
-            details,
-        };
-        info.set_around(self.around());
-        info
-    }
-
-    fn chain(&self) -> Vec<ChainLink> {
-        let opened = self.layers().iter().map(|layer| ChainLink {
-            file: layer.name().to_owned(),
-            format: Some(layer.format().name().to_owned()),
-            virtual_size: Some(layer.image().size()),
-            error: None,
-        });
-        let missing = self.missing().map(|missing| ChainLink {
-            file: missing.parent.name().into_owned(),
-            format: missing.parent.format.clone(),
-            virtual_size: None,
-            error: Some(missing.error.clone()),
-        });
-        opened.chain(missing).collect()
-    }
-}
-
 impl DataFile {
-    fn of(bytes: &dyn Bytes) -> Self {
+    pub(super) fn of(bytes: &dyn Bytes) -> Self {
         Self {
             file: bytes.name().to_owned(),
             file_size: bytes.len(),
             allocated_size: bytes.allocated(),
         }
-    }
-}
-
-fn raw_cannot_tell(layer: &Layer) -> String {
-    let assumed = if layer.is_assumed() {
-        "taken for raw, since it bears no other format's signature; "
-    } else {
-        ""
-    };
-    format!(
-        "{}: {assumed}a raw image that was cut short cannot be told from a whole one",
-        layer.name()
-    )
-}
-
-impl Info {
-    /// What there is to say about something that passes through a pipe.
-    pub(crate) fn of_stream(
-        file: &str,
-        format: Format,
-        virtual_size: Option<u64>,
-        file_size: u64,
-        grain: u64,
-    ) -> Self {
-        Self {
-            file: file.to_owned(),
-            format: format.name(),
-            assumed: false,
-            subformat: None,
-            virtual_size,
-            file_size,
-            allocated_size: None,
-            data_files: Vec::new(),
-            grain,
-            creator: None,
-            ids: Vec::new(),
-            compression: None,
-            snapshot: None,
-            chain: vec![ChainLink {
-                file: file.to_owned(),
-                format: Some(format.name().to_owned()),
-                virtual_size,
-                error: None,
-            }],
-            snapshots: Vec::new(),
-            wrapping: Vec::new(),
-            scratch: None,
-            disks: Vec::new(),
-            disks_complete: true,
-            warnings: Vec::new(),
-            details: Vec::new(),
-        }
-    }
-
-    /// Says what is around the disk.
-    pub(crate) fn set_around(&mut self, around: &Around) {
-        self.wrapping.clone_from(&around.layers);
-        let unpacked = around.scratch.iter().map(|bytes| bytes.len()).sum();
-        self.scratch = Some(unpacked).filter(|_| !around.scratch.is_empty());
-        self.set_disks(&around.disks, !around.may_have_more);
-    }
-
-    /// Says which disks the archive has; the only one is the disk itself.
-    pub(crate) fn set_disks(&mut self, disks: &[Found], are_all: bool) {
-        let listed = disks.iter().filter(|_| disks.len() > 1 || !are_all);
-        let disk = |disk: &Found| WrappedDisk {
-            name: disk.name.clone(),
-            size: disk.size,
-            format: disk.format,
-        };
-        (self.disks, self.disks_complete) = (listed.map(disk).collect(), are_all);
-    }
-}
-
-impl Info {
-    /// What there is to say about a disk in a compressed file that has to be unpacked before more is known of
-    /// it; `None` where it came out of a pipe.
-    pub(crate) fn of_unordered(name: &str, found: &InOrderOnly) -> Option<Self> {
-        let file = found.file.get()?;
-        let mut info = Self::of_stream(name, found.format, None, file.len(), 1);
-        info.allocated_size = file.allocated();
-        info.set_around(&found.around);
-        info.warnings.clone_from(&found.around.notes);
-        info.warnings.push(format!(
-            "{name}: a {} image cannot be read front to back; its size and what else it has to say are known \
-             only when it was unpacked",
-            found.format
-        ));
-        Some(info)
-    }
-
-    /// The same of a stream that is over: what its disk and what the pipe had, in bytes.
-    pub(crate) fn with_size(mut self, virtual_size: u64, read: u64) -> Self {
-        self.virtual_size = Some(virtual_size);
-        self.file_size = read;
-        self.chain.iter_mut().for_each(|link| link.virtual_size = Some(virtual_size));
-        self
-    }
-
-    /// The format of a stream that its end told.
-    pub(crate) fn set_format(&mut self, format: Format) {
-        (self.format, self.assumed) = (format.name(), false);
-        self.chain.iter_mut().for_each(|link| link.format = Some(format.name().to_owned()));
     }
 }
 
@@ -329,10 +163,11 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
+    use crate::format::Format;
 
     #[test]
     fn every_key_is_there_and_numbers_are_numbers() {
-        let mut info = Info::of_stream("stdin", Format::RAW, Some(1 << 40), 7, 1);
+        let mut info = Info::of_piped("stdin", Format::RAW, 1 << 40, 7, 1);
         info.details = vec![
             ("dirty", Detail::Flag(true)),
             ("refcount_bits", Detail::Number(16)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Cancel, Disk, Kind, Result};
 use serde::Serialize;
 
-use crate::source::DiskImage;
+use crate::source::image::DiskImage;
 
 /// A run of a disk that is alike from one end to the other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -1,4 +1,5 @@
-//! What can be said of an image that is open, without making another of it.
+//! What can be said of an image without making another of it: its `info`, by which any source is `described`; its
+//! `map`; what a `check` finds; and whether it is the same as another, by `compare`.
 //!
 //! ```
 //! # fn main() -> diskferry::Result<()> {
@@ -18,9 +19,11 @@
 //! # }
 //! ```
 
+mod check;
+mod compare;
+mod described;
 pub(crate) mod info;
 pub(crate) mod map;
-mod whole;
 
 pub use diskferry_block_stream::{Detail, Problem, ProblemKind};
 pub use diskferry_engine::Difference;

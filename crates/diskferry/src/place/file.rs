@@ -20,8 +20,6 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, makedev, open, openat2};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::source::unwrap::Archive;
-
 /// Where an image is, or where one goes.
 /// Stored, it is what it is on a command line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,8 +124,8 @@ pub(crate) enum FileId {
     Inode { device: u64, inode: u64 },
     /// No file: bytes at this address.
     Memory(usize),
-    /// The member of that number in the archive at this address.
-    Member { archive: usize, number: usize },
+    /// What begins at that offset in the bytes at this address.
+    Part { of: usize, offset: u64 },
     /// What a loop device shows, where no name leads to it any more: any file.
     Lost,
 }
@@ -141,16 +139,16 @@ impl FileId {
         }
     }
 
-    /// Bytes that are no file's.
+    /// What the bytes are: a file, a part of others, or themselves.
     pub fn of_bytes(bytes: &Arc<dyn Bytes>) -> Self {
-        Self::Memory(Arc::as_ptr(bytes).cast::<()>() as usize)
-    }
-
-    /// A member of an archive, as long as that is open.
-    pub fn of_member(Archive { package, member }: &Archive) -> Self {
-        let archive = Arc::as_ptr(package).cast::<()>() as usize;
-        let number = package.names().position(|name| name == member).unwrap_or(usize::MAX);
-        Self::Member { archive, number }
+        let at = |bytes: *const ()| bytes as usize;
+        if let Some(metadata) = bytes.file().and_then(|file| file.metadata().ok()) {
+            return Self::of(&metadata);
+        }
+        match bytes.origin(0, 1) {
+            Some((whole, offset)) => Self::Part { of: at((&raw const *whole).cast()), offset },
+            None => Self::Memory(at(Arc::as_ptr(bytes).cast())),
+        }
     }
 
     /// Whether what is written to one may be read from the other.

@@ -12,10 +12,12 @@
 //! ```
 
 pub(crate) mod file;
+pub(crate) mod folder;
 pub(crate) mod locks;
 pub(crate) mod policy;
 pub(crate) mod spelling;
 pub(crate) mod unchanged;
+pub(crate) mod written;
 
 pub use self::file::{Access, Location};
 pub use self::locks::Locks;

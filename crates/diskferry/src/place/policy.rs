@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use diskferry_block_stream::{Error, ErrorKind, Remedy, Result};
+use diskferry_block_stream::{Error, Remedy, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::place::file::Sort;
@@ -45,16 +45,14 @@ impl Policy {
         Self { allow: folders.into_iter().map(Into::into).collect() }
     }
 
-    /// Judges the name of a file that an image at `image` refers to as its `role`
-    /// ("backing file"). `image` is `None` where it came without a path, through stdin.
+    /// Judges the name of a file that an image at `image` refers to as its `role` ("backing file").
     pub(crate) fn judge(
         &self,
-        image: Option<&Path>,
+        image: &Path,
         role: &'static str,
         name: &OsStr,
     ) -> Result<Permitted> {
         let refuse = |refusal: Refusal| refused(role, name, refusal);
-        let Some(image) = image else { return Err(refuse(Refusal::NoFolder)) };
         never_a_file(name).map_or(Ok(()), |refusal| Err(refuse(refusal)))?;
         let folder = match image.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -87,17 +85,18 @@ impl Policy {
 
     /// Judges the name of a file that an image in an archive refers to: it is one of the archive, or
     /// none. Nothing outside can be meant, whatever the caller allows.
-    pub(crate) fn judge_in_archive<'a>(
-        &self,
-        role: &'static str,
-        name: &'a OsStr,
-    ) -> Result<&'a str> {
+    pub(crate) fn judge_in_archive<'a>(role: &'static str, name: &'a OsStr) -> Result<&'a str> {
         let refuse = |refusal: Refusal| refused(role, name, refusal);
         if let Some(refusal) = never_a_file(name) {
             return Err(refuse(refusal));
         }
         let plain = plain(name).ok().and_then(|(plain, _)| plain.to_str());
         plain.ok_or_else(|| refuse(Refusal::NotInArchive))
+    }
+
+    /// The error for what an image names that has nothing beside it.
+    pub(crate) fn nothing_beside(role: &'static str, name: &OsStr) -> Error {
+        refused(role, name, Refusal::NoFolder)
     }
 }
 
@@ -220,7 +219,7 @@ const SHOWN: usize = 1000;
 
 fn missing(role: &'static str, name: &OsStr, error: io::Error) -> Error {
     let name = name.display();
-    Error::new(ErrorKind::Io, format!("{role} '{name}': {error}"))
+    Error::from(io::Error::new(error.kind(), format!("{role} '{name}': {error}")))
 }
 
 #[cfg(test)]
@@ -230,6 +229,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
+    use diskferry_block_stream::ErrorKind;
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
@@ -266,7 +266,7 @@ mod tests {
             (&"./".repeat(2048), Refusal::Elsewhere),
             (&format!("{}{}base.raw", "a/".repeat(1000), "../".repeat(1000)), Refusal::Elsewhere),
         ] {
-            let judged = Policy::default().judge(Some(image), "backing file", name.as_ref());
+            let judged = Policy::default().judge(image, "backing file", name.as_ref());
             let error = judged.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Refused, "{name:?}");
             assert!(error.to_string().contains(&refusal.to_string()), "{name:?}: {error}");
@@ -276,9 +276,8 @@ mod tests {
     #[test]
     fn what_would_allow_a_name_is_said() {
         for name in ["/etc/passwd", "../base.raw"] {
-            let error = Policy::default()
-                .judge(Some(Path::new("a")), "data file", name.as_ref())
-                .unwrap_err();
+            let error =
+                Policy::default().judge(Path::new("a"), "data file", name.as_ref()).unwrap_err();
             assert_eq!(
                 error.remedy(),
                 Some(&Remedy::AllowFile { file: name.to_owned() }),
@@ -294,7 +293,7 @@ mod tests {
         fs::write(&base, b"").unwrap();
         let image = folder.path().join("a.qcow2");
         let permitted =
-            Policy::default().judge(Some(&image), "backing file", "base.raw".as_ref()).unwrap();
+            Policy::default().judge(&image, "backing file", "base.raw".as_ref()).unwrap();
         assert_eq!(permitted.path, base);
         assert_eq!(permitted.real, base.canonicalize().unwrap());
         assert!(!permitted.device);
@@ -316,7 +315,7 @@ mod tests {
         symlink("base.raw", folder.join("link")).unwrap();
         let image = folder.join("a.qcow2");
         let judge =
-            |policy: &Policy, name: &str| policy.judge(Some(&image), "backing file", name.as_ref());
+            |policy: &Policy, name: &str| policy.judge(&image, "backing file", name.as_ref());
         for name in [
             "./base.raw",
             ".//./base.raw",
@@ -355,7 +354,7 @@ mod tests {
         let image = folder.path().join("a.qcow2");
         let judge = |name: &[u8]| {
             let name = OsStr::from_bytes(name);
-            Policy::default().judge(Some(&image), "backing file", name)
+            Policy::default().judge(&image, "backing file", name)
         };
         let permitted = judge(b"M\xfcnchen.raw").unwrap();
         assert_eq!(permitted.path, folder.path().join(name));
@@ -376,7 +375,7 @@ mod tests {
         symlink("base.raw", folder.path().join("inside")).unwrap();
         symlink(outside.path().join("secret"), folder.path().join("outside")).unwrap();
         let judge =
-            |policy: &Policy, name: &str| policy.judge(Some(&image), "backing file", name.as_ref());
+            |policy: &Policy, name: &str| policy.judge(&image, "backing file", name.as_ref());
         assert!(judge(&Policy::default(), "inside").is_ok());
         let error = judge(&Policy::default(), "outside").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused);
@@ -394,13 +393,13 @@ mod tests {
         let image = path("a.qcow2");
         for name in ["fifo", "socket", "folder", "link"] {
             for policy in [Policy::default(), allowing(&[folder.path()])] {
-                let error = policy.judge(Some(&image), "backing file", name.as_ref()).unwrap_err();
+                let error = policy.judge(&image, "backing file", name.as_ref()).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Refused, "{name}: {error}");
                 assert!(error.to_string().contains("neither a file nor"), "{name}: {error}");
             }
         }
         let devices = allowing(&[Path::new("/dev")]);
-        let error = devices.judge(Some(&image), "backing file", "/dev/null".as_ref()).unwrap_err();
+        let error = devices.judge(&image, "backing file", "/dev/null".as_ref()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     }
 
@@ -415,7 +414,7 @@ mod tests {
         fs::write(root.path().join("secret"), b"").unwrap();
         symlink("../secret", bases.join("link")).unwrap();
         let (image, policy) = (images.join("a.qcow2"), allowing(&[&bases]));
-        let judge = |name: &str| policy.judge(Some(&image), "backing file", name.as_ref());
+        let judge = |name: &str| policy.judge(&image, "backing file", name.as_ref());
         let absolute = |name: &str| bases.join(name).display().to_string();
         for name in [&absolute("base.raw"), &absolute("sub/../base.raw"), "../bases/base.raw"] {
             assert_eq!(judge(name).unwrap().real, base.canonicalize().unwrap(), "{name}");
@@ -430,7 +429,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("a.qcow2");
         let error =
-            Policy::default().judge(Some(&image), "backing file", "gone.raw".as_ref()).unwrap_err();
+            Policy::default().judge(&image, "backing file", "gone.raw".as_ref()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io);
         assert!(error.to_string().contains("backing file 'gone.raw'"), "{error}");
     }

@@ -2,89 +2,94 @@
 
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Budget, Bytes, Disk, Error, Limits, ParentRef, Result};
+use diskferry_block_stream::{Budget, Bytes, Disk, Error, Limits, ParentRef, Result, Siblings};
 use diskferry_engine::Chain;
 
-use super::found::{BACKING, Origin, Source};
-use super::image::{DiskImage, Layer, Missing, Neighbour, Wrapped};
-use super::input::WrittenPart;
-use super::named::{as_it_means, found_at, open_first};
-use super::probe::{assume_raw, probe};
-use super::{Backing, OpenOptions};
 use crate::format::{Context, Format, OpenNamed};
-use crate::place::file::FileId;
-use crate::source::siblings;
-use crate::source::unwrap::{self, Wanted};
+use crate::source::around::{Around, Neighbour};
+use crate::source::found::{BACKING, Found, open_first};
+use crate::source::image::{Layer, Layers, Missing};
+use crate::source::meant::as_it_means;
+use crate::source::opened::{Body, Opened, Origin};
+use crate::source::options::{Backing, OpenOptions};
+use crate::source::parent;
+use crate::source::probe::{assume_raw, looks_wrapped, probe};
+use crate::source::wanted::Wanted;
 
-impl OpenOptions {
-    pub(super) fn open_chain(
-        &self,
-        top: Source,
-        wrapped: Option<Wrapped>,
-        parts: Vec<WrittenPart>,
-        budget: &Budget,
-    ) -> Result<DiskImage> {
-        let (layers, warnings) = (Vec::new(), Vec::new());
-        let mut chain = Opening { options: self, budget, parts, layers, warnings };
-        chain.warnings.extend(wrapped.iter().flat_map(|it| it.around.notes.iter().cloned()));
-        if self.format == Some(Format::RAW) {
-            chain.warnings.extend(unwrap::looks_wrapped(top.bytes.as_ref())?);
-        }
-        let told = wrapped.as_ref().and_then(|wrapped| wrapped.around.told_format());
-        let format = Wanted::of(self, budget).disk_format().or(told);
-        chain.open_layer(top, format, self.snapshot.as_deref())?;
-        let mut given = self.parent.as_deref();
-        if given.is_some() && chain.parent().is_none() {
-            let name = chain.layers[0].name();
-            return Err(Error::misuse("it has no parent that another file could be").in_file(name));
-        }
-        let mut missing = None;
-        while self.backing != Backing::Ignored
-            && let Some(parent) = chain.parent()
-        {
-            let given = given.take();
-            match (chain.open_parent(&parent, given), self.backing) {
-                (Ok(()), _) => {}
-                (Err(error), Backing::Lenient) if given.is_none() => {
-                    chain.warnings.push(error.to_string());
-                    missing = Some(Missing { parent, error: error.to_string() });
-                    break;
-                }
-                (Err(error), _) => return Err(error),
-            }
-        }
-        let Opening { layers, warnings, .. } = chain;
-        let mut upwards =
-            layers.iter().rev().map(|layer| Arc::clone(&layer.image) as Arc<dyn Disk>);
-        let base = upwards.next().expect("the top layer was opened");
-        let disk = upwards.fold(base, |parent, layer| Arc::new(Chain::new(layer, parent)));
-        let snapshot = self.snapshot.clone();
-        let is_packed = false;
-        Ok(DiskImage { disk, layers, missing, warnings, snapshot, wrapped, is_packed })
+/// Opens the image `top`, which is `file` without what is `around` it, and what it is over.
+///
+/// # Errors
+/// As for [`OpenOptions::open`].
+pub(super) fn open_chain(
+    options: &OpenOptions,
+    wanted: &Wanted,
+    top: Found,
+    file: Arc<dyn Bytes>,
+    around: Around,
+) -> Result<Opened> {
+    let (name, id) = (top.name.clone(), top.id);
+    let (budget, layers, warnings) = (&wanted.budget, Vec::new(), around.notes.clone());
+    let mut chain = Opening { options, budget, layers, warnings };
+    if options.format == Some(Format::RAW) {
+        chain.warnings.extend(looks_wrapped(top.bytes.as_ref())?);
     }
+    let format = wanted.disk_format().or(around.told_format());
+    chain.open_layer(top, format, options.snapshot.as_deref())?;
+    let missing = chain.open_parents()?;
+    let Opening { layers, warnings, .. } = chain;
+    let (format, assumed) = (layers[0].format, layers[0].assumed);
+    let mut upwards = layers.iter().rev().map(|layer| Arc::clone(&layer.image) as Arc<dyn Disk>);
+    let base = upwards.next().expect("the top layer was opened");
+    let disk = upwards.fold(base, |parent, layer| Arc::new(Chain::new(layer, parent)));
+    let snapshot = options.snapshot.clone();
+    let layers = Layers { disk, layers, missing, snapshot, is_packed: false };
+    let file = Some(file);
+    let origin = Origin { name, format, assumed, around, file, id, piped: None, warnings };
+    Ok(Opened { origin, body: Body::Random(layers) })
 }
 
 /// A chain that is being opened, from the top down.
 struct Opening<'a> {
     options: &'a OpenOptions,
     budget: &'a Budget,
-    /// What the top layer names is here, where it was just written.
-    parts: Vec<WrittenPart>,
     layers: Vec<Layer>,
     warnings: Vec<String>,
 }
 
 impl Opening<'_> {
+    /// Opens what the top layer is over, down to the base. Returns what could not be opened, where that may be.
+    fn open_parents(&mut self) -> Result<Option<Missing>> {
+        let mut given = self.options.parent.as_deref();
+        if given.is_some() && self.parent().is_none() {
+            let name = self.layers[0].name();
+            return Err(Error::misuse("it has no parent that another file could be").in_file(name));
+        }
+        while self.options.backing != Backing::Ignored
+            && let Some(parent) = self.parent()
+        {
+            let given = given.take();
+            match (self.open_parent(&parent, given), self.options.backing) {
+                (Ok(()), _) => {}
+                (Err(error), Backing::Lenient) if given.is_none() => {
+                    self.warnings.push(error.to_string());
+                    return Ok(Some(Missing { parent, error: error.to_string() }));
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
     fn open_layer(
         &mut self,
-        source: Source,
+        found: Found,
         format: Option<Format>,
         snapshot: Option<&str>,
     ) -> Result<()> {
-        let Source { name, origin, bytes, id, locked } = source;
+        let Found { name, siblings, bytes, id, locked } = found;
         self.warnings.extend(locked);
         let told = match format {
             Some(format) => Some(format),
@@ -97,8 +102,7 @@ impl Opening<'_> {
         let neighbours = Neighbours {
             options: self.options,
             image: &name,
-            origin: &origin,
-            parts: &self.parts,
+            siblings: siblings.as_ref(),
             found: RefCell::default(),
             warnings: RefCell::default(),
         };
@@ -110,7 +114,7 @@ impl Opening<'_> {
         let described = image.describe().warnings.into_iter();
         self.warnings.extend(described.map(|warning| format!("{name}: {}", warning.text)));
         let (assumed, others) = (told.is_none(), found.into_inner());
-        self.layers.push(Layer { name, origin, format, assumed, image, bytes, id, others });
+        self.layers.push(Layer { name, siblings, format, assumed, image, bytes, id, others });
         Ok(())
     }
 
@@ -135,7 +139,7 @@ impl Opening<'_> {
         };
         let format = self.stated_format(parent, &name)?;
         let found = match given {
-            Some(path) => found_at(path, self.options.access)?,
+            Some(path) => Found::at(path, self.options)?,
             None => self.find_parent(parent, format).map_err(|error| error.in_file(&name))?,
         };
         if given.is_some() && child.id == found.id {
@@ -150,7 +154,7 @@ impl Opening<'_> {
         }
         let source = found.minding(self.options.locks)?;
         if given.is_some() && format == Some(Format::RAW) {
-            self.warnings.extend(unwrap::looks_wrapped(source.bytes.as_ref())?);
+            self.warnings.extend(looks_wrapped(source.bytes.as_ref())?);
         }
         self.open_layer(source, format, None)?;
         match (self.another_image(parent), given) {
@@ -178,22 +182,19 @@ impl Opening<'_> {
     ///
     /// Formats with ids have names without folders, for images move. What is not beside the child
     /// may then be in a folder that the caller allows; its id tells whether it is the one.
-    fn find_parent(&self, parent: &ParentRef, format: Option<Format>) -> Result<Source> {
+    fn find_parent(&self, parent: &ParentRef, format: Option<Format>) -> Result<Found> {
         let child = self.layers.last().expect("a parent is a layer's");
-        let allowed = self.options.policy.allow.iter().filter(|_| parent.id.is_some());
-        let folders: Vec<PathBuf> = allowed.filter_map(|it| it.canonicalize().ok()).collect();
-        let elsewhere = folders
-            .iter()
-            .flat_map(|folder| parent.names.iter().map(|name| folder.join(name).into_os_string()));
-        let elsewhere: Vec<OsString> = elsewhere.collect();
+        let siblings = child.siblings.as_ref();
         match (&parent.names[..], &parent.id) {
             ([], None) => Err(Error::damaged("a parent without a name")),
             ([], Some(id)) => {
                 let format = format.unwrap_or(child.format);
-                siblings::find(self.options, &child.origin, format, id)
+                parent::find(self.options, siblings, format, id)
             }
-            ([_, ..], _) => {
-                open_first(self.options, &child.origin, BACKING, &parent.names, &elsewhere)
+            ([_, ..], id) => {
+                let moved = siblings.filter(|_| id.is_some());
+                let elsewhere = moved.map(|it| it.elsewhere(&parent.names)).unwrap_or_default();
+                open_first(siblings, BACKING, &parent.names, &elsewhere)
             }
         }
     }
@@ -235,28 +236,16 @@ impl Opening<'_> {
 struct Neighbours<'a> {
     options: &'a OpenOptions,
     image: &'a str,
-    origin: &'a Origin,
-    parts: &'a [WrittenPart],
+    siblings: Option<&'a Arc<dyn Siblings>>,
     found: RefCell<Vec<Neighbour>>,
     warnings: RefCell<Vec<String>>,
 }
 
 impl Neighbours<'_> {
     fn open(&self, role: &'static str, names: &[OsString]) -> Result<Arc<dyn Bytes>> {
-        let is_named = |part: &&WrittenPart| names.iter().any(|name| *name == *part.name);
-        let (id, bytes) = match self.parts.iter().find(is_named) {
-            Some(part) => {
-                let file = part.file.try_clone()?;
-                let id = FileId::of(&file.metadata()?);
-                (id, self.options.access.bytes(&part.shown, file)?)
-            }
-            None => {
-                let found = open_first(self.options, self.origin, role, names, &[])?;
-                let found = found.minding(self.options.locks)?;
-                self.warnings.borrow_mut().extend(found.locked);
-                (found.id, found.bytes)
-            }
-        };
+        let found = open_first(self.siblings, role, names, &[])?.minding(self.options.locks)?;
+        self.warnings.borrow_mut().extend(found.locked);
+        let (id, bytes) = (found.id, found.bytes);
         self.found.borrow_mut().push(Neighbour { id, bytes: Arc::clone(&bytes) });
         Ok(bytes)
     }

@@ -1,35 +1,60 @@
-//! Bytes that are to be a layer, where they are from, and so what is beside them.
+//! Bytes that are to be a layer, and what lies beside them.
 
-use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind as IoErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, ErrorKind, Result};
+use diskferry_block_stream::{Bytes, Error, ErrorKind, Result, Sibling, Siblings};
 
-use super::OpenOptions;
 use crate::place::file::{self, Access, FileId, Opened};
+use crate::place::folder::Folder;
 use crate::place::locks::Locks;
-use crate::place::policy::{Permitted, Policy};
-use crate::source::unwrap::Archive;
+use crate::place::policy::Policy;
+use crate::source::options::OpenOptions;
 
 /// What messages call a parent's file.
 pub(crate) const BACKING: &str = "backing file";
 
 /// The bytes that are to be a layer.
-pub(crate) struct Source {
+pub(crate) struct Found {
     pub name: String,
-    pub origin: Origin,
     pub bytes: Arc<dyn Bytes>,
+    /// What it names is there; `None` where nothing is beside it: it came through a pipe, or the caller has its
+    /// bytes.
+    pub siblings: Option<Arc<dyn Siblings>>,
     pub id: FileId,
     /// The warning that somebody may be writing to it.
     pub locked: Option<String>,
 }
 
-impl Source {
-    pub fn of_file(name: String, origin: Origin, opened: Opened, access: Access) -> Result<Self> {
+impl Found {
+    /// Bytes that somebody has.
+    pub fn of_bytes(bytes: Arc<dyn Bytes>, siblings: Option<Arc<dyn Siblings>>) -> Self {
+        let (name, id) = (bytes.name().to_owned(), FileId::of_bytes(&bytes));
+        Self { name, bytes, siblings, id, locked: None }
+    }
+
+    /// A file that is open already, with nothing beside it.
+    ///
+    /// # Errors
+    /// `Io` where it cannot be read.
+    pub fn of_file(name: &str, opened: Opened, access: Access) -> Result<Self> {
         let Opened { file, id } = opened;
-        let bytes = access.bytes(&name, file)?;
-        Ok(Self { name, origin, bytes, id, locked: None })
+        let bytes = access.bytes(name, file)?;
+        Ok(Self { name: name.to_owned(), bytes, siblings: None, id, locked: None })
+    }
+
+    /// The file at a path that the caller gives.
+    ///
+    /// # Errors
+    /// `Io` where it cannot be opened.
+    pub fn at(path: &Path, options: &OpenOptions) -> Result<Self> {
+        let name = path.display().to_string();
+        let opened = file::open_random(path)
+            .map_err(|error| Error::from(error).doing("opening").in_file(&name))?;
+        let found = Self::of_file(&name, opened, options.access)?;
+        Ok(Self { siblings: Some(options.folder_of(path)), ..found })
     }
 
     /// Asks whether somebody writes to its file.
@@ -44,74 +69,83 @@ impl Source {
     }
 }
 
-/// Where an image is from: what it names is beside it there.
-#[derive(Clone)]
-pub(crate) enum Origin {
-    /// Nothing is beside it: it came through a pipe, or the caller has its bytes.
-    Nowhere,
-    /// A file of this path.
-    Path(PathBuf),
-    /// A member of an archive that can be read anywhere.
-    Member(Archive),
+impl From<Sibling> for Found {
+    fn from(Sibling { bytes, siblings }: Sibling) -> Self {
+        Self::of_bytes(bytes, siblings)
+    }
 }
 
-impl Origin {
-    /// Opens the file that an image from here names as its `role`, if the policy has it.
-    ///
-    /// # Errors
-    /// `Unsupported` where the policy does not allow it, `Io` where it is not there.
-    pub fn open(&self, options: &OpenOptions, role: &'static str, name: &OsStr) -> Result<Source> {
-        self.judge(&options.policy, role, name)?.open(options.access, role, name)
+impl OpenOptions {
+    /// What lies beside the file at `path`, as far as the policy goes.
+    pub(crate) fn folder_of(&self, path: &Path) -> Arc<dyn Siblings> {
+        let (path, policy) = (path.to_owned(), Arc::new(self.policy.clone()));
+        Arc::new(Folder { path, policy, access: self.access })
     }
+}
 
-    /// Judges the name of a file that an image from here refers to.
-    ///
-    /// # Errors
-    /// As for [`open`](Self::open); nothing was opened then.
-    pub fn judge(&self, policy: &Policy, role: &'static str, name: &OsStr) -> Result<Named> {
-        match self {
-            Self::Nowhere => policy.judge(None, role, name).map(Named::File),
-            Self::Path(path) => policy.judge(Some(path), role, name).map(Named::File),
-            Self::Member(archive) => {
-                let name = policy.judge_in_archive(role, name)?;
-                Ok(Named::Member(archive.beside(name)))
-            }
+/// Opens the first of these names that may be followed and leads to a file; absolute ones before others, and those of
+/// `elsewhere` last.
+///
+/// # Errors
+/// That of the likeliest name, or of one that leads to a file which cannot be opened.
+pub(crate) fn open_first(
+    siblings: Option<&Arc<dyn Siblings>>,
+    role: &'static str,
+    names: &[OsString],
+    elsewhere: &[OsString],
+) -> Result<Found> {
+    let is_absolute = |name: &&OsString| Path::new(name).is_absolute();
+    // The likeliest name is the one to complain about.
+    let mut complaint: Option<Error> = None;
+    let mut missing = None;
+    for name in names.iter().filter(is_absolute).chain(names).chain(elsewhere) {
+        let error = match open_named(siblings, role, name) {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
+        };
+        let goes_on = is_absolute(&name) || may_be_another(&error);
+        match names.first() == Some(name) {
+            _ if !goes_on => return Err(error),
+            true => complaint = Some(error),
+            false if is_missing(&error) && !is_absolute(&name) => missing = Some(name),
+            false => {}
         }
     }
-}
-
-/// A file that an image may have, not yet opened.
-pub(crate) enum Named {
-    File(Permitted),
-    Member(Archive),
-}
-
-impl Named {
-    /// # Errors
-    /// `Io` where it is not there, or became something else.
-    pub fn open(self, access: Access, role: &'static str, name: &OsStr) -> Result<Source> {
-        let name = name.display();
-        match self {
-            Self::File(Permitted { path, real, device }) => {
-                let shown = path.display().to_string();
-                let opened = file::open_without_links(&real).map_err(|error| {
-                    Error::new(ErrorKind::Io, format!("{role} '{name}': {error}"))
-                })?;
-                if matches!(opened.id, FileId::Block(_)) && !device {
-                    return Err(Error::refused(format!("the {role} '{name}' became a device")));
-                }
-                Source::of_file(shown, Origin::Path(path), opened, access)
-            }
-            Self::Member(archive) => {
-                let missing = || {
-                    let text = format!("{role} '{name}': not in the archive");
-                    Error::new(ErrorKind::Io, text)
-                };
-                let part = archive.part().ok_or_else(missing)?;
-                let id = FileId::of_member(&archive);
-                let (name, bytes) = (part.name().to_owned(), Arc::new(part));
-                Ok(Source { name, origin: Origin::Member(archive), bytes, id, locked: None })
-            }
+    match (complaint, missing) {
+        (Some(error), Some(name)) if error.kind() == ErrorKind::Refused => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let (remedy, cause) = (error.remedy().cloned(), cause.unwrap_or_default());
+            let text = format!("{cause}; and there is no '{}' beside the image", name.display());
+            Err(Error::refused(text).mended_by(remedy))
         }
+        (Some(error), _) => Err(error),
+        (None, _) => Err(Error::damaged(format!("a {role} without a name"))),
     }
+}
+
+/// Opens what an image calls `name`.
+///
+/// # Errors
+/// As for [`Siblings::open`].
+pub(crate) fn open_named(
+    siblings: Option<&Arc<dyn Siblings>>,
+    role: &'static str,
+    name: &OsStr,
+) -> Result<Found> {
+    match siblings {
+        Some(siblings) => siblings.open(role, name).map(Found::from),
+        None => Err(Policy::nothing_beside(role, name)),
+    }
+}
+
+/// Whether a name leads to no file, as far as the error tells.
+pub(crate) fn is_missing(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|it| it.downcast_ref());
+    let cause = cause.map(std::io::Error::kind);
+    matches!(cause, Some(IoErrorKind::NotFound | IoErrorKind::NotADirectory))
+}
+
+/// Whether another name may still be the one that is meant.
+fn may_be_another(error: &Error) -> bool {
+    is_missing(error) || error.kind() == ErrorKind::Refused
 }

@@ -10,13 +10,13 @@ use diskferry_inspect::{TableKind, inspect};
 use diskferry_raw::Raw;
 use diskferry_wrap::{Joined, Wrapping};
 
-use super::OpenOptions;
-use super::found::Source;
-use super::image::Neighbour;
-use super::numbering::Numbered;
 use crate::format::{Format, Sample};
 use crate::place::file::{self, Sort};
-use crate::source::unwrap::{self, Around};
+use crate::source::around::{Around, Neighbour};
+use crate::source::found::Found;
+use crate::source::numbering::Numbered;
+use crate::source::options::OpenOptions;
+use crate::source::probe::head;
 
 impl OpenOptions {
     /// The whole file that `first`, at this path, is the first piece of, and what is around it then; the file itself
@@ -28,7 +28,7 @@ impl OpenOptions {
     /// # Errors
     /// `Unsupported` for a piece that is not the first, and for pieces that do not make a whole; `Limit` for more
     /// of them than there may be; `Io`.
-    pub(super) fn out_of_pieces(&self, path: &Path, first: Source) -> Result<(Source, Around)> {
+    pub(super) fn out_of_pieces(&self, path: &Path, first: Found) -> Result<(Found, Around)> {
         let mut around = Around::default();
         let Some(numbered) = Numbered::of(path) else { return Ok((first, around)) };
         let refuse = |text: String| Err(Error::unsupported(text).in_file(&first.name));
@@ -108,7 +108,7 @@ impl OpenOptions {
         let each = pieces.iter().map(|piece| Arc::clone(&piece.bytes));
         let bytes: Arc<dyn Bytes> = Arc::new(Joined::new(name.clone(), each)?);
         around.files = pieces;
-        Ok((Source { name, origin: first.origin, bytes, id, locked: first.locked }, around))
+        Ok((Found { name, siblings: first.siblings, bytes, id, locked: first.locked }, around))
     }
 
     /// Opens a piece that is there.
@@ -134,9 +134,9 @@ impl OpenOptions {
 
 /// Whether it bears the signature of an image or a wrapper, and so begins a file.
 fn is_own(bytes: &dyn Bytes) -> Result<bool> {
-    let head = unwrap::head(bytes, Sample::HEAD)?;
-    let format = Format::probe(&Sample { head: &head, tail: &[] });
-    Ok(format.is_some() || Wrapping::of(&head).is_some())
+    let first = head(bytes, Sample::HEAD)?;
+    let format = Format::probe(&Sample { head: &first, tail: &[] });
+    Ok(format.is_some() || Wrapping::of(&first).is_some())
 }
 
 /// Whether both begin a file, or a disk: the second is no piece of the first. Inside a disk, a boundary of pieces

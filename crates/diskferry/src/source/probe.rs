@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Result};
 use diskferry_codec::zeros;
+use diskferry_wrap::Wrapping;
 
 use crate::format::{FixedDisk, Format, Sample};
 use crate::source::unlike::{OnDisk, Suspect};
-use crate::source::unwrap;
 
 /// The format whose signature the bytes bear.
 pub(crate) fn probe(bytes: &dyn Bytes) -> Result<Option<Format>> {
-    let head = unwrap::head(bytes, Sample::HEAD)?;
+    let first = head(bytes, Sample::HEAD)?;
     let last = tail(bytes, Sample::TAIL)?;
-    let probed = Format::probe(&Sample { head: &head, tail: &last });
+    let probed = Format::probe(&Sample { head: &first, tail: &last });
     if probed.is_some() || !zeros::is_zero(&last[last.len().saturating_sub(PADDING)..]) {
         return Ok(probed);
     }
@@ -22,10 +22,9 @@ pub(crate) fn probe(bytes: &dyn Bytes) -> Result<Option<Format>> {
 }
 
 /// The raw format, for bytes that bear no signature of another and that nothing speaks against.
-pub(super) fn assume_raw(name: &str, bytes: &Arc<dyn Bytes>) -> Result<Format> {
-    let head = unwrap::head(bytes.as_ref(), Sample::HEAD)?;
-    let tail = tail(bytes.as_ref(), Sample::TAIL)?;
-    let suspect = Suspect { name, head: &head, tail: Some(&tail), size: Some(bytes.len()) };
+pub(crate) fn assume_raw(name: &str, bytes: &Arc<dyn Bytes>) -> Result<Format> {
+    let (first, last) = (head(bytes.as_ref(), Sample::HEAD)?, tail(bytes.as_ref(), Sample::TAIL)?);
+    let suspect = Suspect { name, head: &first, tail: Some(&last), size: Some(bytes.len()) };
     suspect.judge(|| OnDisk::look(Arc::clone(bytes))).map(|()| Format::RAW)
 }
 
@@ -38,3 +37,22 @@ pub(crate) fn tail(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
 
 /// A fixed VHD that was filled up with zeros ends with so many at least: a footer's own are more.
 const PADDING: usize = 256;
+
+/// The first bytes, at most `most` of them.
+pub(crate) fn head(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
+    let mut head = vec![0; usize::try_from(bytes.len()).map_or(most, |len| len.min(most))];
+    bytes.read_at(0, &mut head)?;
+    Ok(head)
+}
+
+/// Says of a file that is taken as it is that it looks like something else.
+pub(crate) fn looks_wrapped(bytes: &dyn Bytes) -> Result<Option<String>> {
+    let wrapping = Wrapping::of(&head(bytes, Wrapping::HEAD)?);
+    Ok(wrapping.map(|wrapping| {
+        format!(
+            "{}: taken for a raw disk as it is, though it looks like a {} file",
+            bytes.name(),
+            wrapping.name()
+        )
+    }))
+}

@@ -13,7 +13,7 @@ use diskferry_engine::{
 
 use crate::format::Format;
 use crate::place::file::{self, FileId, Location, STDOUT, Sort};
-use crate::source::Written;
+use crate::place::written::Written;
 use crate::target::split::{PartPlace, SplitOutput};
 
 /// A target as it was found, with nothing done to it.

@@ -6,7 +6,7 @@ use diskferry_block_stream::{Error, Result, Split};
 use diskferry_engine::{Durability, Entry, FileOutput, Kept, Output, Replace};
 
 use crate::place::file::Location;
-use crate::source::{Written, WrittenPart};
+use crate::place::written::{Written, WrittenPart};
 use crate::target::destination::Destination;
 
 /// Where a part of a target goes.

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use diskferry_block_stream::{Limits, Result};
 use diskferry_wrap::{Candidate, Judge, LIKELY, Likeness, Part, Wrapping};
 
-use super::head;
-use super::naming::names_in;
 use crate::format::{Format, Sample};
+use crate::source::probe::{head, probe, tail};
 use crate::source::unlike::{self, DEEP};
-use crate::source::{probe, tail};
+use crate::source::unwrap::naming::names_in;
 
 /// The formats as judges of members.
 pub(crate) struct Formats {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use diskferry_block_stream::{Budget, Bytes, Result};
 use diskferry_wrap::{BytesReader, Listing, Peek, Unpacking, Wrapping, list_disks};
 
-use super::{Around, Formats};
+use crate::source::around::Around;
+use crate::source::unwrap::judge::Formats;
 
 /// Unpacks a file to the end of the outermost archive in it; an archive that is not compressed has told its
 /// disks already.

@@ -1,237 +1,274 @@
 //! Gets at the disk in a file that is wrapped: in an archive, in a compressed file, in both.
 //!
-//! An archive that is not compressed leaves the disk where it is in the file, as bytes that can be
-//! read anywhere. From the first compressed layer on, as out of a pipe, all comes in order only.
+//! An archive that is not compressed leaves the disk where it is in the file, as bytes that can be read anywhere. From
+//! the first compressed layer on, as out of a pipe, all comes in order only. Layers are taken off by one loop; what it
+//! looks at is a [`Medium`].
 
-mod arrive;
-mod judge;
-mod listed;
+mod coming;
+pub mod in_order_only;
+pub mod judge;
+pub mod listed;
+mod medium;
 mod naming;
-mod packed;
+pub mod packed;
 mod recorded;
-mod scratch;
+pub mod scratch;
 
+use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use diskferry_block_stream::{Budget, Bytes, Error, Limits, Result};
-use diskferry_wrap::{Choice, Folder, Found, Package, Part, Picked, Promises, Wrapping};
+use diskferry_block_stream::{Bytes, Error, NotInOrder, Result};
+use diskferry_codec::Wrapper;
+use diskferry_wrap::{Forward, Package, Peek, Picked, Unpacking, Wrapping, find_disk};
 
-pub(crate) use self::arrive::{Arrival, Arrived, InOrderOnly, Unordered, arrive};
-pub(crate) use self::judge::Formats;
-pub(crate) use self::listed::list as list_disks;
-pub(crate) use self::packed::Packed;
-pub(crate) use self::scratch::Scratch;
-use crate::format::Format;
-use crate::source::{Neighbour, OpenOptions, probe};
+use crate::source::around::{Archive, Around};
+use crate::source::arrived::{Arrived, Arriving, Packed};
+use crate::source::forward::bounded::AtEnd;
+use crate::source::forward::counted::Counted;
+use crate::source::unlike::name_inside;
+use crate::source::unwrap::coming::{Begun, Coming};
+use crate::source::unwrap::in_order_only::InOrderOnly;
+use crate::source::unwrap::judge::Formats;
+use crate::source::unwrap::medium::Medium;
+use crate::source::unwrap::recorded::{Recording, record};
+use crate::source::wanted::Wanted;
 
-/// What is around a disk.
-#[derive(Clone, Default)]
-pub(crate) struct Around {
-    /// The wrappers, from the outside in.
-    pub layers: Vec<&'static str>,
-    /// The disks of the archive, as far as they are known.
-    pub disks: Vec<Found>,
-    /// Whether there may be more of them: an archive that comes in order is read no further than is needed.
-    pub may_have_more: bool,
-    /// The archives that can be read anywhere, which may have digests of their members.
-    pub archives: Vec<Archive>,
-    /// The scratch files that it was unpacked to.
-    pub scratch: Vec<Arc<dyn Bytes>>,
-    /// The files of the package that it is in, where they lie in a folder; the pieces of a split file.
-    pub files: Vec<Neighbour>,
-    /// What there is to say of them.
-    pub notes: Vec<String>,
+/// A disk without its wrappers.
+pub(crate) enum Unwrapped {
+    /// The disk's own file, or a part of one, which can be read anywhere.
+    Random { bytes: Arc<dyn Bytes>, around: Around },
+    /// One that comes in order, and can be read so.
+    Forward(Arrived),
+    /// One that comes in order, and cannot.
+    NotInOrder(Unordered),
 }
 
-/// An archive around a disk, or a package that lies in a folder.
-#[derive(Clone)]
-pub(crate) struct Archive {
-    pub package: Arc<Package>,
-    /// The name of the member that the disk is in.
-    pub member: String,
+/// What comes in order and cannot be read so.
+pub(crate) struct Unordered {
+    /// Why, and what to do about it.
+    pub error: Error,
+    /// What is around all that is kept.
+    pub around: Around,
+    /// All that it is in, from the first byte on; `None` where too much of it has passed.
+    pub all: Option<Box<dyn Read + Send>>,
+    /// How many bytes of what it comes out of were read.
+    pub read: Arc<AtomicU64>,
+    /// The compressed file that it comes out of, where it is no pipe.
+    pub packed: Option<Packed>,
 }
 
-impl Archive {
-    /// The member of that name in the same folder of the archive.
-    pub fn beside(&self, name: &str) -> Self {
-        let (member, package) = (self.folder().path_of(name), Arc::clone(&self.package));
-        Self { package, member }
-    }
-
-    /// Its bytes, where the archive has it.
-    pub fn part(&self) -> Option<Part> {
-        self.package.member(&self.member)
-    }
-
-    /// The folder of the archive that the member is in.
-    pub fn folder(&self) -> Folder {
-        Folder::of(&self.package, &self.member)
-    }
+/// Wrappers that are being taken off, from the outside in.
+pub(crate) struct Unwrapping<'a> {
+    wanted: &'a Wanted,
+    medium: Medium,
+    around: Around,
+    /// Counts the bytes of the compressed file or the pipe.
+    read: Arc<AtomicU64>,
+    /// The outermost file that comes in order, in the words of messages.
+    outer: Option<String>,
+    /// The compressed file, where that is no pipe.
+    packed: Option<Packed>,
+    /// What is kept of what comes in order, and what is around that.
+    recording: Option<(Recording, Around)>,
+    /// What of the disk's file is known by what it comes out of.
+    inside: Inside,
 }
 
-impl Around {
-    /// Whether the disk is the file that was given.
-    pub fn is_nothing(&self) -> bool {
-        let Self { layers, scratch, files, notes, .. } = self;
-        layers.is_empty() && scratch.is_empty() && files.is_empty() && notes.is_empty()
+/// The file of a disk that comes in order.
+struct Inside {
+    name: String,
+    /// The name that says what it is by now: without the extensions of what was taken off.
+    claimed: String,
+    /// Its length, where an archive tells it.
+    size: Option<u64>,
+    endings: Vec<AtEnd>,
+}
+
+impl<'a> Unwrapping<'a> {
+    /// Begins with bytes that can be read anywhere, when the wrappers `around` them are off.
+    pub fn of_bytes(bytes: Arc<dyn Bytes>, around: Around, wanted: &'a Wanted) -> Self {
+        let inside = Inside::of(bytes.name());
+        Self { around, ..Self::of(Medium::Random(bytes), inside, wanted) }
     }
 
-    /// What the manifests of the archives say of the bytes that the disk is read from.
+    /// Begins with what comes out of a pipe, which messages call `name`.
+    pub fn of_pipe(name: &str, pipe: impl Forward + 'static, wanted: &'a Wanted) -> Self {
+        let read = Arc::default();
+        let medium = Medium::Forward(Peek::new(Counted::new(pipe, &read)));
+        let outer = Some(name.to_owned());
+        Self { outer, read, ..Self::of(medium, Inside::of(name), wanted) }
+    }
+
+    fn of(medium: Medium, inside: Inside, wanted: &'a Wanted) -> Self {
+        Self {
+            wanted,
+            medium,
+            around: Around::default(),
+            read: Arc::default(),
+            outer: None,
+            packed: None,
+            recording: None,
+            inside,
+        }
+    }
+
+    /// Takes them off.
     ///
     /// # Errors
-    /// `Limit` for a manifest that is too long, `Io`.
-    pub fn promises(&self) -> Result<Vec<Promises>> {
-        self.archives.iter().map(|it| it.package.promises(&it.member)).collect()
+    /// As for opening an archive, choosing a disk in it, and unpacking; `Damaged`, `Limit`, `Io`.
+    pub fn run(mut self) -> Result<Unwrapped> {
+        let error = match self.peel().and_then(|()| self.begin()) {
+            Ok(unwrapped) => return Ok(unwrapped),
+            Err(error) => error,
+        };
+        let not_in_order = InOrderOnly::is_cause_of(&error) || NotInOrder::is_cause_of(&error);
+        let Some((recording, around)) = self.recording.filter(|_| not_in_order) else {
+            return Err(error);
+        };
+        let (all, read, packed) = (recording.rewind(), self.read, self.packed);
+        Ok(Unwrapped::NotInOrder(Unordered { error, around, all, read, packed }))
     }
 
+    /// All that the compressed file has, without its outermost layer.
+    ///
     /// # Errors
-    /// `Limit` for more wrappers around one another than there may be.
-    pub fn push(&mut self, layer: &'static str, limits: &Limits) -> Result<()> {
-        if self.layers.len() >= limits.nesting as usize {
-            let what = format!("more than {} wrappers around one another", limits.nesting);
-            return Err(Limits::reached("nesting", what));
+    /// `Limit` for too many wrappers, `Io`.
+    pub fn unpacked(mut self) -> Result<(Box<dyn Read + Send>, Arc<AtomicU64>)> {
+        if let Some(Wrapping::Packed(wrapper)) = self.wrapping()? {
+            self.unpack(wrapper)?;
         }
-        self.layers.push(layer);
+        let Self { medium, read, .. } = self;
+        Ok((Box::new(medium.into_reader(&read)), read))
+    }
+
+    /// Takes all of them off.
+    fn peel(&mut self) -> Result<()> {
+        while let Some(wrapping) = self.wrapping()? {
+            let taken = match wrapping {
+                Wrapping::Packed(wrapper) => self.unpack(wrapper),
+                Wrapping::Tar => self.open_archive(),
+            };
+            taken.map_err(|error| self.located(error))?;
+        }
+        let name = self.outer.as_deref().unwrap_or(&self.inside.name);
+        self.wanted.check(name, &self.around)
+    }
+
+    /// The next wrapper; none where the disk comes next.
+    fn wrapping(&mut self) -> Result<Option<Wrapping>> {
+        // What is known to be the disk is not waited for.
+        if self.around.told_format().is_some() || self.wanted.is_raw() {
+            return Ok(None);
+        }
+        let medium = &mut self.medium;
+        let is_disk = match self.wanted.disk_format() {
+            Some(format) => medium.probe().map(|probed| probed == Some(format)),
+            None => Ok(false),
+        };
+        let found = is_disk.and_then(|is_disk| if is_disk { Ok(None) } else { medium.wrapping() });
+        found.map_err(|error| self.located(error))
+    }
+
+    /// Unpacks what is compressed, from now on in order.
+    fn unpack(&mut self, wrapper: Wrapper) -> Result<()> {
+        if let Medium::Random(bytes) = &self.medium {
+            self.outer = Some(bytes.name().to_owned());
+            let (bytes, around) = (Arc::clone(bytes), self.around.clone());
+            self.packed = Some(Packed { bytes, around, wanted: self.wanted.clone() });
+        }
+        self.around.push(wrapper.name(), self.wanted.budget.limits())?;
+        let packed = self.medium.take().into_reader(&self.read);
+        let unpacked = Peek::new(Unpacking::new(wrapper, packed, &self.wanted.budget));
+        self.medium = Medium::Forward(unpacked);
+        (self.inside.claimed, self.inside.size) = (name_inside(&self.inside.claimed), None);
+        self.record();
         Ok(())
     }
 
-    /// What an archive at this depth is asked for: the caller's choice is of the outermost one.
-    fn choice(&self, options: &Wanted) -> Choice {
-        match options.choice {
-            Choice::Number(_) if !self.disks.is_empty() => Choice::Only,
-            choice => choice,
+    /// Keeps what comes in order from here on, as far as it is no compression's: what may have to be read anywhere
+    /// is what the outermost one hides.
+    fn record(&mut self) {
+        if let (None, Medium::Forward(_)) = (&self.recording, &self.medium) {
+            let (recorder, recording) = record(self.medium.take().into_reader(&self.read));
+            self.medium = Medium::Forward(Peek::new(recorder));
+            self.recording = Some((recording, self.around.clone()));
         }
     }
 
-    /// The format of the disk, where what is around it tells: in an XVA the disk is raw, whatever its guest
-    /// made it look like.
-    pub fn told_format(&self) -> Option<Format> {
-        self.layers.last().filter(|layer| **layer == "xva").map(|_| Format::RAW)
-    }
-
-    pub fn found(&mut self, disks: Vec<Found>, may_have_more: bool) {
-        if self.disks.is_empty() {
-            (self.disks, self.may_have_more) = (disks, may_have_more);
-        }
-    }
-}
-
-/// Whether a wrapper compresses; the others are archives.
-pub(crate) fn is_compression(layer: &str) -> bool {
-    !matches!(layer, "tar" | "ova" | "ovf" | "xva")
-}
-
-/// What of a wrapped file is wanted.
-#[derive(Clone)]
-pub(crate) struct Wanted {
-    /// The format of the disk, where it is told.
-    format: Option<Format>,
-    choice: Choice,
-    budget: Budget,
-}
-
-impl Wanted {
-    pub fn of(options: &OpenOptions, budget: &Budget) -> Self {
-        let (format, choice, budget) = (options.format, options.disk, budget.clone());
-        Self { format, choice, budget }
-    }
-
-    /// The format of the disk; those that are wrappers themselves say nothing of it.
-    pub fn disk_format(&self) -> Option<Format> {
-        self.format.filter(|format| !format.is_package())
-    }
-
-    /// Whether these bytes are the disk, whatever they look like: a raw disk may look like anything.
-    pub fn is_disk(&self, probe: impl FnOnce() -> Result<Option<Format>>) -> Result<bool> {
-        match self.disk_format() {
-            None => Ok(false),
-            Some(format) if format == Format::RAW => Ok(true),
-            Some(format) => Ok(probe()? == Some(format)),
+    /// Goes on with the disk that is meant of those in an archive.
+    fn open_archive(&mut self) -> Result<()> {
+        self.record();
+        match self.medium.take() {
+            Medium::Random(bytes) => self.open_package(bytes),
+            Medium::Forward(peek) => self.find_disk(peek),
         }
     }
 
-    /// # Errors
-    /// `Misuse` where a package, or a disk of one, was asked for, and there is none.
-    fn check(&self, name: &str, around: &Around) -> Result<()> {
-        if let Some(format) = self.format.filter(|format| format.is_package())
-            && around.layers.is_empty()
-        {
-            return Err(Error::damaged(format!("no {format} file")).in_file(name));
-        }
-        match self.choice {
-            Choice::Number(number) if number != 1 && around.disks.is_empty() => {
-                Err(Error::misuse(format!("it has no disk {number}: it is no archive"))
-                    .in_file(name))
-            }
-            _ => Ok(()),
-        }
+    fn open_package(&mut self, bytes: Arc<dyn Bytes>) -> Result<()> {
+        let (name, limits) = (bytes.name().to_owned(), self.wanted.budget.limits());
+        let package = Package::open(&name, bytes, &self.wanted.budget)?;
+        let kind = package.kind();
+        self.around.push(kind.name(), limits).map_err(|error| error.in_file(&name))?;
+        let package = Arc::new(package);
+        let formats = Formats { limits: limits.clone() };
+        let picked = package.disk(self.around.choice(self.wanted.choice), &formats)?;
+        let Picked { member, disks, body: part, .. } = picked;
+        self.around.found(disks, false);
+        self.around.archives.push(Archive { package, member });
+        self.inside = Inside::of(part.name());
+        self.medium = Medium::Random(Arc::new(part));
+        Ok(())
     }
-}
 
-/// A file without its wrappers.
-pub(crate) enum Peeled {
-    /// The disk's own file, or a part of one.
-    Bytes { bytes: Arc<dyn Bytes>, around: Around },
-    /// A compressed file, or a member of an archive that is one.
-    Packed { bytes: Arc<dyn Bytes>, around: Around },
-}
+    fn find_disk(&mut self, archive: Peek) -> Result<()> {
+        let (choice, limits) =
+            (self.around.choice(self.wanted.choice), self.wanted.budget.limits());
+        let picked = find_disk(archive, choice, &Formats::judge(limits), &self.wanted.budget)?;
+        self.around.push(picked.archive.name(), limits)?;
+        self.around.found(picked.disks, picked.may_have_more);
+        let inside = &mut self.inside;
+        inside.name = format!("{}/{}", inside.name, picked.member);
+        (inside.claimed, inside.size) = (picked.member, Some(picked.body.size));
+        inside.endings.push(picked.body.ending);
+        self.medium = Medium::Forward(picked.body.content);
+        Ok(())
+    }
 
-/// Takes the wrappers off that leave the disk readable anywhere, when those `around` it are off.
-///
-/// # Errors
-/// As for opening an archive, and choosing a disk in it.
-pub(crate) fn peel(
-    mut bytes: Arc<dyn Bytes>,
-    mut around: Around,
-    wanted: &Wanted,
-) -> Result<Peeled> {
-    loop {
-        let name = bytes.name().to_owned();
-        let is_told = around.told_format().is_some();
-        let wrapping = match is_told || wanted.is_disk(|| probe(bytes.as_ref()))? {
-            true => None,
-            false => Wrapping::of(&head(bytes.as_ref(), Wrapping::HEAD)?),
-        };
-        match wrapping {
-            None => {
-                wanted.check(&name, &around)?;
-                return Ok(Peeled::Bytes { bytes, around });
-            }
-            Some(Wrapping::Packed(_)) => {
-                return Ok(Peeled::Packed { bytes, around });
-            }
-            Some(Wrapping::Tar) => {
-                let package = Package::open(&name, Arc::clone(&bytes), &wanted.budget)?;
-                let kind = package.kind();
-                let limits = wanted.budget.limits();
-                around.push(kind.name(), limits).map_err(|error| error.in_file(&name))?;
-                let package = Arc::new(package);
-                let formats = Formats { limits: limits.clone() };
-                let picked = package.disk(around.choice(wanted), &formats)?;
-                let Picked { member, disks, body: part, .. } = picked;
-                around.found(disks, false);
-                around.archives.push(Archive { package, member });
-                bytes = Arc::new(part);
+    /// Begins with the disk.
+    fn begin(&mut self) -> Result<Unwrapped> {
+        self.record();
+        let around = std::mem::take(&mut self.around);
+        match self.medium.take() {
+            Medium::Random(bytes) => Ok(Unwrapped::Random { bytes, around }),
+            Medium::Forward(peek) => {
+                let Inside { name, claimed, size, endings } = &self.inside;
+                let outer = self.outer.as_deref().unwrap_or(name);
+                let coming = Coming { outer, name, claimed, size: *size, peek, around: &around };
+                let Begun { stream, format, assumed, told } =
+                    coming.begin(self.wanted, endings.clone())?;
+                if let Some((recording, _)) = self.recording.take() {
+                    recording.stop();
+                }
+                let (read, packed) = (Arc::clone(&self.read), self.packed.take());
+                let disk = Arriving { stream, told, read, packed };
+                Ok(Unwrapped::Forward(Arrived { disk, format, assumed, around }))
             }
         }
     }
+
+    /// An error of what comes in order is one of the file that it comes out of, unless a deeper layer was named.
+    fn located(&self, error: Error) -> Error {
+        match &self.outer {
+            Some(outer) => error.in_file(outer),
+            None => error,
+        }
+    }
 }
 
-/// The first bytes, at most `most` of them.
-pub(crate) fn head(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
-    let mut head = vec![0; usize::try_from(bytes.len()).map_or(most, |len| len.min(most))];
-    bytes.read_at(0, &mut head)?;
-    Ok(head)
-}
-
-/// Says of a file that is taken as it is that it looks like something else.
-pub(crate) fn looks_wrapped(bytes: &dyn Bytes) -> Result<Option<String>> {
-    let wrapping = Wrapping::of(&head(bytes, Wrapping::HEAD)?);
-    Ok(wrapping.map(|wrapping| {
-        format!(
-            "{}: taken for a raw disk as it is, though it looks like a {} file",
-            bytes.name(),
-            wrapping.name()
-        )
-    }))
+impl Inside {
+    fn of(name: &str) -> Self {
+        let (name, claimed) = (name.to_owned(), name.to_owned());
+        Self { name, claimed, size: None, endings: Vec::new() }
+    }
 }

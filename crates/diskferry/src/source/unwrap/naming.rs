@@ -9,7 +9,9 @@ use diskferry_wrap::Part;
 
 use crate::format::{Context, OpenNamed};
 use crate::place::policy::Policy;
-use crate::source::{BACKING, as_it_means, probe};
+use crate::source::found::BACKING;
+use crate::source::meant::as_it_means;
+use crate::source::probe::probe;
 
 /// The names that an image has for its parent and for files that hold a part of it. Of what cannot be opened
 /// there are none.
@@ -27,8 +29,7 @@ pub(super) fn names_in(bytes: &Arc<Part>, limits: &Limits) -> Vec<String> {
     open(&with);
     let parent = parent.into_iter().flat_map(|parent| parent.names);
     let names = with.names.into_inner().into_iter().chain(parent);
-    let plain =
-        |name: OsString| Policy::default().judge_in_archive(BACKING, &name).ok().map(str::to_owned);
+    let plain = |name: OsString| Policy::judge_in_archive(BACKING, &name).ok().map(str::to_owned);
     names.filter_map(plain).collect()
 }
 

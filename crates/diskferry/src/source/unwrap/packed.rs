@@ -9,75 +9,55 @@ use diskferry_block_stream::{
     Progress, Result, Stream,
 };
 use diskferry_engine::Rewinding;
-use diskferry_wrap::{BytesReader, Peek};
 
-use super::{Around, Arrival, Arrived, Unordered, Wanted, arrive, is_compression};
 use crate::format::Format;
+use crate::source::around::is_compression;
+use crate::source::arrived::{Arrived, Packed};
 use crate::source::forward::lookahead::length;
-use crate::source::stream::Counted;
-
-/// A compressed file, whose disk can be had from the beginning as often as it is wanted.
-#[derive(Clone)]
-pub(crate) struct Packed {
-    pub bytes: Arc<dyn Bytes>,
-    /// The file that it is, or is in.
-    pub file: Arc<dyn Bytes>,
-    /// What is around the compressed file.
-    pub around: Around,
-    pub wanted: Wanted,
-}
+use crate::source::unwrap::{Unordered, Unwrapped, Unwrapping};
 
 impl Packed {
-    /// Begins.
-    ///
-    /// # Errors
-    /// As for [`arrive`].
-    pub fn begin(&self, read: &Arc<AtomicU64>) -> Result<Arrival> {
-        let counted = Counted::new(BytesReader::new(Arc::clone(&self.bytes)), read);
-        arrive(self.bytes.name(), counted, self.around.clone(), &self.wanted)
-    }
-
     /// Begins once more with what can be read in order.
     fn again(&self) -> Result<Arrived> {
-        match self.begin(&Arc::default())? {
-            Arrival::Disk(arrived) => Ok(arrived),
-            Arrival::NotInOrder(Unordered { error, .. }) => Err(error),
+        match self.unwrapping().run()? {
+            Unwrapped::Forward(arrived) => Ok(arrived),
+            Unwrapped::NotInOrder(Unordered { error, .. }) => Err(error),
+            Unwrapped::Random { bytes, .. } => {
+                Err(Error::damaged("it was compressed, and is not any more").in_file(bytes.name()))
+            }
         }
     }
 
-    /// All that is in it, once more from the first byte on.
+    /// All that is in it, once more from the first byte on, and the count of what is read of the file for that.
     ///
     /// # Errors
     /// `Limit` for too many wrappers, `Io`.
-    pub fn unpacked(&self, read: &Arc<AtomicU64>) -> Result<Box<dyn Read + Send>> {
-        let counted = Counted::new(BytesReader::new(Arc::clone(&self.bytes)), read);
-        let unpacked = self.around.clone().unpack_first(Peek::new(counted), &self.wanted);
-        Ok(Box::new(unpacked.map_err(|error| error.in_file(self.bytes.name()))?))
+    pub fn unpacked(&self) -> Result<(Box<dyn Read + Send>, Arc<AtomicU64>)> {
+        self.unwrapping().unpacked()
     }
 
-    /// The file, with all that is around the disk.
-    pub fn file(&self) -> &Arc<dyn Bytes> {
-        &self.file
+    fn unwrapping(&self) -> Unwrapping<'_> {
+        Unwrapping::of_bytes(Arc::clone(&self.bytes), self.around.clone(), &self.wanted)
     }
 
     /// The disk, to be read anywhere, at the price of a pass for each time that it goes back.
     ///
     /// # Errors
-    /// As for [`arrive`]; where the size is known at the end only, whatever the disk's bytes fail
-    /// with.
+    /// As for unpacking it; where the size is known at the end only, whatever the disk's bytes fail with.
     pub fn into_image(self) -> Result<(Arrived, PackedImage)> {
         let mut arrived = self.again()?;
-        let size = match arrived.stream.size() {
+        let stream = &mut arrived.disk.stream;
+        let size = match stream.size() {
             Some(size) => size,
-            None => run_out(arrived.stream.as_mut(), |_| Ok(()))?,
+            None => run_out(stream.as_mut(), |_| Ok(()))?,
         };
-        if let Some(format) = arrived.told.get() {
+        let name = stream.name().to_owned();
+        if let Some(format) = arrived.disk.told.get() {
             (arrived.format, arrived.assumed) = (*format, false);
         }
-        let name = arrived.stream.name().to_owned();
         let (format, innermost) = (arrived.format, arrived.around.layers.last().copied());
         let packed = self.clone();
-        let begin = move || Ok(self.again()?.stream);
+        let begin = move || Ok(self.again()?.disk.stream);
         let disk = Rewinding::new(name, size, Box::new(begin));
         let compression = innermost.filter(|layer| is_compression(layer));
         Ok((arrived, PackedImage { packed, disk, format, compression }))
@@ -173,7 +153,7 @@ impl PackedImage {
     fn read_through(&self, cancel: &Cancel, progress: &Progress) -> Result<Vec<String>> {
         // What is left of former looks holds memory that this one may need.
         self.disk.let_go();
-        let mut stream = self.packed.again()?.stream;
+        let mut stream = self.packed.again()?.disk.stream;
         run_out(stream.as_mut(), |length| {
             progress.pass(length);
             cancel.check()

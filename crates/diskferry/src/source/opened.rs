@@ -1,0 +1,205 @@
+//! An opened source: where its disk is from, and the disk.
+
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_codec::digest::Algorithm;
+use diskferry_engine::{self as engine, Job};
+
+use crate::format::Format;
+use crate::place::file::FileId;
+use crate::place::unchanged::Unchanged;
+use crate::source::around::Around;
+use crate::source::arrived::{Arrived, Arriving};
+use crate::source::image::{DiskImage, Layers};
+
+/// An opened source.
+pub struct Opened {
+    /// Where its disk is from.
+    pub origin: Origin,
+    /// The disk.
+    pub body: Body,
+}
+
+/// The disk of an opened source.
+pub enum Body {
+    /// It can be read anywhere, by many threads.
+    Random(Layers),
+    /// It comes in order, once.
+    Forward(Arriving),
+}
+
+/// Where a disk is from: the file or the pipe, and all that is around the disk in it.
+pub struct Origin {
+    pub(crate) name: String,
+    pub(crate) format: Format,
+    pub(crate) assumed: bool,
+    pub(crate) around: Around,
+    /// The file that it is in, with all that is around it; `None` for a pipe.
+    pub(crate) file: Option<Arc<dyn Bytes>>,
+    /// What the file is, or the pipe.
+    pub(crate) id: FileId,
+    /// Bytes that were read of the pipe, where it was unpacked out of one.
+    pub(crate) piped: Option<u64>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Origin {
+    /// What messages call the disk.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The disk's format, as far as it is known before the disk was read.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether it is taken for raw only because it bears no other format's signature.
+    pub fn is_assumed(&self) -> bool {
+        self.assumed
+    }
+
+    /// The file that the disk is in, or is; `None` for a pipe.
+    pub fn file(&self) -> Option<&Arc<dyn Bytes>> {
+        self.file.as_ref()
+    }
+
+    /// The disk's name in the archive that it is in, where it is in one.
+    pub fn member(&self) -> Option<&str> {
+        let file = self.file.as_ref()?.name();
+        self.name.strip_prefix(file)?.strip_prefix('/').filter(|name| !name.is_empty())
+    }
+
+    /// The name by which it is asked for: that of the descriptor, where that is beside it.
+    pub(crate) fn given(&self) -> &str {
+        let package = self.around.archives.first().map(|it| &it.package);
+        let file = self.file.as_ref().map_or(self.name.as_str(), |file| file.name());
+        package.filter(|it| it.is_unpacked()).map_or(file, |it| it.name())
+    }
+
+    /// The files around the disk, with what they are.
+    fn files(&self) -> impl Iterator<Item = (FileId, &Arc<dyn Bytes>)> {
+        let own = self.file.iter().map(|file| (self.id, file));
+        own.chain(self.around.files.iter().map(|other| (other.id, &other.bytes)))
+    }
+}
+
+impl Opened {
+    /// A disk that comes in order, out of `file` or of a pipe, which is `id`.
+    pub(crate) fn arriving(
+        arrived: Arrived,
+        file: Option<Arc<dyn Bytes>>,
+        id: FileId,
+        locked: Option<String>,
+    ) -> Self {
+        let Arrived { disk, format, assumed, around } = arrived;
+        let name = disk.stream.name().to_owned();
+        let warnings = around.notes.iter().cloned().chain(locked).collect();
+        let origin = Origin { name, format, assumed, around, file, id, piped: None, warnings };
+        Self { origin, body: Body::Forward(disk) }
+    }
+
+    /// What messages call the disk.
+    pub fn name(&self) -> &str {
+        &self.origin.name
+    }
+
+    /// The virtual disk's size in bytes, where it is known beforehand.
+    pub fn size(&self) -> Option<u64> {
+        match &self.body {
+            Body::Random(layers) => Some(layers.disk.size()),
+            Body::Forward(disk) => disk.size(),
+        }
+    }
+
+    /// The size in bytes that the disk had before its format rounded it up, where the format tells.
+    pub fn original_size(&self) -> Option<u64> {
+        match &self.body {
+            Body::Random(layers) => layers.top().image().original_size(),
+            Body::Forward(disk) => disk.stream.original_size(),
+        }
+    }
+
+    /// Odd things that do not keep the disk from being read, as far as they are known before it is read.
+    pub fn warnings(&self) -> Vec<String> {
+        let own = match &self.body {
+            Body::Random(_) => Vec::new(),
+            Body::Forward(disk) => disk.stream.warnings(),
+        };
+        own.into_iter().chain(self.origin.warnings.iter().cloned()).collect()
+    }
+
+    /// Whether it can be read only once.
+    pub fn is_pipe(&self) -> bool {
+        matches!(&self.body, Body::Forward(disk) if disk.packed.is_none())
+    }
+
+    /// All files that it is read from, with what they are.
+    fn files(&self) -> impl Iterator<Item = (FileId, &Arc<dyn Bytes>)> {
+        let layers = match &self.body {
+            Body::Random(layers) => Some(layers),
+            Body::Forward(_) => None,
+        };
+        layers.into_iter().flat_map(Layers::files).chain(self.origin.files())
+    }
+
+    /// The files that it is read from, as they are now.
+    pub(crate) fn unchanged(&self) -> Unchanged {
+        Unchanged::of(self.files().map(|(_, bytes)| bytes))
+    }
+
+    /// The name of the file that it is read from and `id` is, or shows, where there is one.
+    pub(crate) fn file_in_use(&self, id: FileId) -> Option<&str> {
+        if self.is_pipe() && self.origin.id.overlaps(id) {
+            return Some(&self.origin.name);
+        }
+        let mut files = self.files();
+        files.find(|(file, _)| file.overlaps(id)).map(|(_, bytes)| bytes.name())
+    }
+
+    /// The disk, to be read anywhere. One in a compressed file is, at the price of a pass for each
+    /// time that somebody goes back in it, and of another where its size is known only at its end.
+    ///
+    /// # Errors
+    /// `Unsupported` for a pipe; what unpacking fails with.
+    pub fn into_image(self) -> Result<DiskImage> {
+        let Self { origin, body } = self;
+        match body {
+            Body::Random(layers) => Ok(DiskImage { origin, layers }),
+            Body::Forward(Arriving { packed: Some(packed), .. }) => {
+                DiskImage::packed(origin, packed)
+            }
+            Body::Forward(Arriving { packed: None, .. }) => Err(once_only(&origin.name)),
+        }
+    }
+
+    /// Digests of the virtual disk's content, in hexadecimal, in the order of `algorithms`; and its
+    /// size in bytes. They are the same whatever format the disk is stored in.
+    ///
+    /// # Errors
+    /// `Io` or `Damaged` when it cannot be read, `Cancelled`.
+    pub fn digest(
+        self,
+        algorithms: &[Algorithm],
+        job: &Job,
+    ) -> Result<(u64, Vec<(Algorithm, String)>)> {
+        let source = match self.body {
+            Body::Random(ref layers) => engine::Source::Disk(layers.disk.as_ref()),
+            Body::Forward(disk) => engine::Source::Stream(disk.stream),
+        };
+        engine::digest(source, algorithms, job).map_err(|error| error.in_file(&self.origin.name))
+    }
+}
+
+impl From<DiskImage> for Opened {
+    fn from(DiskImage { origin, layers }: DiskImage) -> Self {
+        Self { origin, body: Body::Random(layers) }
+    }
+}
+
+/// The error for a pipe, where a file is needed.
+pub(crate) fn once_only(name: &str) -> Error {
+    Error::unsupported("a pipe can be read only once, front to back; this needs a file")
+        .in_file(name)
+}
