@@ -18,7 +18,7 @@ impl Readiness {
                 Facts { name: Some(format!("{name}.{extension}")), ..Facts::of(make.format) };
             let mut rules = self.target().rules().iter().map(|rule| rule.check);
             rules.all(|check| match check.settled() {
-                Settled::ByName => !matches!(check.judge(&named), Finding::Broken(_)),
+                Settled::Name => !matches!(check.judge(&named), Finding::Broken(_)),
                 _ => true,
             })
         };

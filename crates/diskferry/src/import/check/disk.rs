@@ -48,7 +48,7 @@ pub(in crate::import) struct Table(pub &'static [TableKind]);
 
 impl OnDisk for Table {
     fn settled(&self) -> Settled {
-        Settled::ByTable
+        Settled::Table
     }
 
     fn judge(&self, disk: &Inspection) -> Finding {
@@ -69,7 +69,7 @@ pub(in crate::import) struct Partitioned;
 
 impl OnDisk for Partitioned {
     fn settled(&self) -> Settled {
-        Settled::ByTable
+        Settled::Table
     }
 
     fn judge(&self, disk: &Inspection) -> Finding {
@@ -95,7 +95,7 @@ impl Check for OpenStackTable {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFirstSector
+        Settled::FirstSector
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -117,7 +117,7 @@ pub(in crate::import) struct Sectors512;
 
 impl OnDisk for Sectors512 {
     fn settled(&self) -> Settled {
-        Settled::ByTable
+        Settled::Table
     }
 
     fn judge(&self, disk: &Inspection) -> Finding {
@@ -141,7 +141,7 @@ pub(in crate::import) struct BackupGpt;
 
 impl OnDisk for BackupGpt {
     fn settled(&self) -> Settled {
-        Settled::ByDisk
+        Settled::Disk
     }
 
     fn judge(&self, disk: &Inspection) -> Finding {
@@ -158,7 +158,7 @@ pub(in crate::import) struct Whole;
 
 impl OnDisk for Whole {
     fn settled(&self) -> Settled {
-        Settled::ByTable
+        Settled::Table
     }
 
     fn judge(&self, disk: &Inspection) -> Finding {
@@ -180,7 +180,7 @@ impl Check for NothingBeyond {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByDisk
+        Settled::Disk
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -203,7 +203,7 @@ pub(in crate::import) struct Bios;
 
 impl OnDisk for Bios {
     fn settled(&self) -> Settled {
-        Settled::ByFirstSector
+        Settled::FirstSector
     }
 
     fn judge(&self, disk: &Inspection) -> Finding {
@@ -224,7 +224,7 @@ pub(in crate::import) struct EfiLoader;
 
 impl OnDisk for EfiLoader {
     fn settled(&self) -> Settled {
-        Settled::ByDisk
+        Settled::Disk
     }
 
     fn judge(&self, disk: &Inspection) -> Finding {
@@ -254,7 +254,7 @@ pub(in crate::import) struct NoWindowsOnGpt;
 
 impl OnDisk for NoWindowsOnGpt {
     fn settled(&self) -> Settled {
-        Settled::ByDisk
+        Settled::Disk
     }
 
     fn judge(&self, disk: &Inspection) -> Finding {
@@ -276,7 +276,7 @@ pub(in crate::import) struct Root(pub &'static [ContentKind]);
 
 impl OnDisk for Root {
     fn settled(&self) -> Settled {
-        Settled::ByDisk
+        Settled::Disk
     }
 
     fn judge(&self, disk: &Inspection) -> Finding {
@@ -306,7 +306,7 @@ pub(in crate::import) struct NoExtFeatures(pub &'static [&'static str]);
 
 impl OnDisk for NoExtFeatures {
     fn settled(&self) -> Settled {
-        Settled::ByTable
+        Settled::Table
     }
 
     fn judge(&self, disk: &Inspection) -> Finding {
@@ -331,7 +331,7 @@ pub(in crate::import) struct NotEncrypted;
 
 impl OnDisk for NotEncrypted {
     fn settled(&self) -> Settled {
-        Settled::ByTable
+        Settled::Table
     }
 
     fn judge(&self, disk: &Inspection) -> Finding {
@@ -348,7 +348,7 @@ pub(in crate::import) struct NoVolumes;
 
 impl OnDisk for NoVolumes {
     fn settled(&self) -> Settled {
-        Settled::ByTable
+        Settled::Table
     }
 
     fn judge(&self, disk: &Inspection) -> Finding {

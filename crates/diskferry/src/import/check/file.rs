@@ -24,7 +24,7 @@ impl Check for WholeGrains {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFile
+        Settled::File
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -61,7 +61,7 @@ impl Check for StreamVersion {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFile
+        Settled::File
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -90,7 +90,7 @@ impl Check for StreamEnd {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFile
+        Settled::File
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -120,7 +120,7 @@ impl Check for Footers {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFile
+        Settled::File
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -148,7 +148,7 @@ impl Check for Sound {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFile
+        Settled::File
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -186,7 +186,7 @@ impl Check for OneFormat {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFile
+        Settled::File
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -212,7 +212,7 @@ impl Check for GlanceVmdk {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFile
+        Settled::File
     }
 
     fn judge(&self, facts: &Facts) -> Finding {

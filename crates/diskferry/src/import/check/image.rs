@@ -34,7 +34,7 @@ impl Check for Formats {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFormat
+        Settled::Format
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -55,7 +55,7 @@ impl Check for Kind {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByPlan
+        Settled::Plan
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -79,7 +79,7 @@ impl Check for NotFormat {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFormat
+        Settled::Format
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -101,7 +101,7 @@ impl Check for OneFile {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByPlan
+        Settled::Plan
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -126,7 +126,7 @@ impl Check for NoParent {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByPlan
+        Settled::Plan
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -151,7 +151,7 @@ impl Check for Lacks {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByPlan
+        Settled::Plan
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -179,7 +179,7 @@ impl Check for RawCompanion {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByPlan
+        Settled::Plan
     }
 
     fn judge(&self, facts: &Facts) -> Finding {

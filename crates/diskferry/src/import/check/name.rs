@@ -43,7 +43,7 @@ impl Check for Name {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByName
+        Settled::Name
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -64,7 +64,7 @@ impl Check for FileName {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByName
+        Settled::Name
     }
 
     fn judge(&self, facts: &Facts) -> Finding {

@@ -43,34 +43,35 @@ pub(in crate::import) enum Need {
     Stored,
 }
 
-/// From when on what breaks a check breaks it for good, when more and more becomes known of an image.
+/// By what it is settled that a check is broken, when more and more becomes known of an image: what breaks it
+/// then breaks it for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::import) enum Settled {
     /// By the format.
-    ByFormat,
+    Format,
     /// By what it is wrapped in.
-    ByWrapping,
+    Wrapping,
     /// By its name.
-    ByName,
+    Name,
     /// By what the image says of itself; of one that is yet to be made, by the plan.
-    ByPlan,
+    Plan,
     /// By the disk's size.
-    BySize,
+    Size,
     /// By the disk's first sector.
-    ByFirstSector,
+    FirstSector,
     /// By a partition table.
-    ByTable,
+    Table,
     /// By all of the disk.
-    ByDisk,
+    Disk,
     /// By the file, when it is written.
-    ByFile,
+    File,
 }
 
 impl Settled {
     /// Whether it is by the first bytes of a file that could not be opened, which tell its format and what it is
     /// wrapped in.
     pub fn is_by_first_bytes(self) -> bool {
-        matches!(self, Self::ByFormat | Self::ByWrapping)
+        matches!(self, Self::Format | Self::Wrapping)
     }
 
     /// Whether it is by a plan and what the disk begins with: what was found then stays found, and what was not may
@@ -81,22 +82,22 @@ impl Settled {
     pub fn is_by_beginning(self, facts: &Facts) -> bool {
         let Some(disk) = &facts.content else { return true };
         match self {
-            Self::ByFormat
-            | Self::ByWrapping
-            | Self::ByName
-            | Self::ByPlan
-            | Self::ByFirstSector
-            | Self::ByFile => true,
-            Self::BySize => facts.virtual_size > 0,
+            Self::Format
+            | Self::Wrapping
+            | Self::Name
+            | Self::Plan
+            | Self::FirstSector
+            | Self::File => true,
+            Self::Size => facts.virtual_size > 0,
             // Else a GPT may come last.
-            Self::ByTable => match &disk.gpt {
+            Self::Table => match &disk.gpt {
                 Some(gpt) => gpt.primary.state == GptState::Valid,
                 None => disk
                     .mbr
                     .as_ref()
                     .is_some_and(|mbr| mbr.protective().is_none() && !mbr.entries.is_empty()),
             },
-            Self::ByDisk => false,
+            Self::Disk => false,
         }
     }
 }

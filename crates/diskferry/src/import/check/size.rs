@@ -80,7 +80,7 @@ impl Check for VirtualSize {
     }
 
     fn settled(&self) -> Settled {
-        Settled::BySize
+        Settled::Size
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -104,7 +104,7 @@ impl Check for VirtualUnit {
     }
 
     fn settled(&self) -> Settled {
-        Settled::BySize
+        Settled::Size
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -130,7 +130,7 @@ impl Check for FileSize {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFile
+        Settled::File
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -151,7 +151,7 @@ impl Check for FileOverhead {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFile
+        Settled::File
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -190,7 +190,7 @@ impl Check for Stored {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByPlan
+        Settled::Plan
     }
 
     fn judge(&self, facts: &Facts) -> Finding {

@@ -16,7 +16,7 @@ impl Check for Wrapping {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByWrapping
+        Settled::Wrapping
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -52,7 +52,7 @@ impl Check for Member {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByWrapping
+        Settled::Wrapping
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -84,7 +84,7 @@ impl Check for OnlyMember {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFile
+        Settled::File
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -123,7 +123,7 @@ impl Check for Tar {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFile
+        Settled::File
     }
 
     fn judge(&self, facts: &Facts) -> Finding {
@@ -154,7 +154,7 @@ impl Check for Object {
     }
 
     fn settled(&self) -> Settled {
-        Settled::ByFile
+        Settled::File
     }
 
     fn judge(&self, facts: &Facts) -> Finding {

@@ -112,8 +112,11 @@ fn what_may_be_meant_either_way_warns_and_never_refuses() {
     assert_eq!(doubtful, 18);
 }
 
+/// What sets a size.
+type Set = fn(&mut Facts, u64);
+
 /// The bounds of a rule about a size, and what sets that size.
-fn bounds(rule: &Rule) -> Option<(Bounds, fn(&mut Facts, u64))> {
+fn bounds(rule: &Rule) -> Option<(Bounds, Set)> {
     let check: &dyn Any = rule.check;
     if let Some(check::VirtualSize(bounds)) = check.downcast_ref() {
         return Some((*bounds, |facts, size| facts.virtual_size = size));
