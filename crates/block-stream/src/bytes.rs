@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use crate::{Error, Result};
+use crate::{Error, Identity, Result, Version};
 
 /// Random access to bytes that do not change; shared by all threads.
 pub trait Bytes: Send + Sync {
@@ -55,6 +55,31 @@ pub trait Bytes: Send + Sync {
     /// The open file, for copies inside the kernel.
     fn file(&self) -> Option<&File> {
         None
+    }
+
+    /// What makes them the same as others: those of a chain that comes back to a file of its own, or of a target that
+    /// is a file of the source. By default the open file tells, and else that they are in memory here.
+    fn identity(&self) -> Identity {
+        let metadata = self.file().and_then(|file| file.metadata().ok());
+        metadata.map_or_else(|| Identity::of_memory(self), |it| Identity::of(&it))
+    }
+
+    /// Which bytes they are by now, as far as that can be told without reading them: asked before the work and after
+    /// it, it tells whether somebody has changed them. By default the open file tells.
+    fn version(&self) -> Option<Version> {
+        self.file().and_then(Version::of)
+    }
+
+    /// Bytes that are best read together, at least one: where each read is a request to a server, some MiB. No more is
+    /// read together than a reader has room for.
+    fn batch(&self) -> u64 {
+        1
+    }
+
+    /// Tells that these `len` bytes at `at` will be read soon, for whoever can fetch them meanwhile. It does not wait
+    /// and cannot fail: an error is the later read's. What is told in vain does no harm.
+    fn will_need(&self, at: u64, len: u64) {
+        let _ = (at, len);
     }
 }
 

@@ -18,12 +18,14 @@ mod bytes;
 mod describe;
 mod disk;
 mod error;
+mod identity;
 mod job;
 mod limits;
 mod options;
 mod plan;
 mod remedy;
 mod siblings;
+mod version;
 mod walk;
 mod writing;
 
@@ -35,6 +37,7 @@ pub use disk::{
     fill_from,
 };
 pub use error::{Error, ErrorKind, Place, Result, Side};
+pub use identity::Identity;
 pub use job::{Cancel, Progress};
 pub use limits::{LIMITS, Limits};
 pub use options::{OptionSpec, choice, parse_size};
@@ -44,5 +47,6 @@ pub use plan::{
 };
 pub use remedy::Remedy;
 pub use siblings::{Sibling, Siblings};
+pub use version::{Change, FileVersion, Version};
 pub use walk::{Unpacked, Walk, by_units};
 pub use writing::{Foretold, Naming, Writing};

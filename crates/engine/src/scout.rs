@@ -3,6 +3,9 @@
 //! Extents are asked as the copy goes, never all at once. A ticket holds a bounded number of bytes
 //! that must be read, and any number of zeros, so that an empty stretch costs one ticket however
 //! long it is, and many small extents share one.
+//!
+//! Of a disk, the scout is one ticket ahead of those that it hands out, and tells the disk's files what that one will
+//! read of them: where they are far away, they can fetch it meanwhile.
 
 use std::sync::Arc;
 
@@ -31,8 +34,11 @@ enum From<'a> {
     Disk {
         cursor: Box<dyn Cursor + 'a>,
         size: u64,
+        files: &'a [Arc<dyn Bytes>],
         /// What is left of the extent that the last ticket ended in.
         rest: Option<Extent>,
+        /// The next ticket, or why there is none.
+        ahead: Option<Result<Ticket>>,
     },
     Stream {
         stream: Box<dyn Stream + 'a>,
@@ -59,7 +65,8 @@ impl<'a> Scout<'a> {
     pub fn new(source: Source<'a>, chunk: u64, run: u64, cancel: &Cancel) -> Result<Self> {
         let from = match source {
             Source::Disk(disk) => {
-                From::Disk { cursor: disk.cursor()?, size: disk.size(), rest: None }
+                let (cursor, size, files) = (disk.cursor()?, disk.size(), disk.files());
+                From::Disk { cursor, size, files, rest: None, ahead: None }
             }
             Source::Stream(stream) => From::Stream { stream, zeros: 0, over: false },
         };
@@ -76,7 +83,7 @@ impl<'a> Scout<'a> {
         Self { shared: shared.collect(), ..self }
     }
 
-    /// How far it has come; at the end, the disk's size.
+    /// How far it has looked; at the end, the disk's size.
     pub fn position(&self) -> u64 {
         self.at
     }
@@ -87,21 +94,53 @@ impl<'a> Scout<'a> {
         if self.failed {
             return Ok(None);
         }
+        let ticket = match self.take_ahead() {
+            Some(ticket) => ticket.map(Some),
+            None => self.look(buf),
+        };
+        self.failed = ticket.is_err();
+        if let Ok(Some(_)) = ticket {
+            self.look_ahead();
+        }
+        ticket
+    }
+
+    fn take_ahead(&mut self) -> Option<Result<Ticket>> {
+        match &mut self.from {
+            From::Disk { ahead, .. } => ahead.take(),
+            From::Stream { .. } => None,
+        }
+    }
+
+    /// Goes on by a ticket of a disk, which is handed out next.
+    fn look_ahead(&mut self) {
+        if matches!(self.from, From::Stream { .. }) {
+            return;
+        }
+        let next = self.look(&mut []).transpose();
+        if let From::Disk { ahead, .. } = &mut self.from {
+            *ahead = next;
+        }
+    }
+
+    /// The next ticket; the files of a disk know then that they are needed for it.
+    fn look(&mut self, buf: &mut [u8]) -> Result<Option<Ticket>> {
         let start = self.at;
         let segments = match &mut self.from {
-            From::Disk { cursor, size, rest } => {
+            From::Disk { cursor, size, files, rest, .. } => {
                 let bounds = Bounds { chunk: self.chunk, run: self.run, size: *size };
                 let at = &mut self.at;
-                claim_extents(cursor.as_mut(), rest, at, bounds, &self.shared, &self.cancel)
+                let segments =
+                    claim_extents(cursor.as_mut(), rest, at, bounds, &self.shared, &self.cancel)?;
+                tell(files, &segments);
+                segments
             }
             From::Stream { stream, zeros, over } => {
                 let chunk = self.chunk;
                 let buf = &mut buf[..self.run as usize];
-                claim_bytes(stream.as_mut(), zeros, over, &mut self.at, chunk, buf)
+                claim_bytes(stream.as_mut(), zeros, over, &mut self.at, chunk, buf)?
             }
         };
-        self.failed = segments.is_err();
-        let segments = segments?;
         if self.at == start {
             return Ok(None);
         }
@@ -165,6 +204,18 @@ fn claim_extents(
         }
     }
     Ok(segments)
+}
+
+/// Tells the files what will be read of them. What is shared hardly ever is; of what is stored in another form, only
+/// its format knows where that is.
+fn tell(files: &[Arc<dyn Bytes>], segments: &[Segment]) {
+    for segment in segments.iter().filter(|segment| !segment.shared) {
+        if let Kind::Plain { file, offset } = segment.kind
+            && let Some(file) = files.get(file as usize)
+        {
+            file.will_need(offset, segment.length);
+        }
+    }
 }
 
 /// Whether an output that can share storage with `files` may refer to this extent: whole blocks of
@@ -242,7 +293,7 @@ fn claim_bytes(
 #[cfg(test)]
 mod tests {
     use diskferry_block_stream::Disk;
-    use diskferry_testkit::{Model, StreamSize, Texture};
+    use diskferry_testkit::{Hinted, Model, StreamSize, Texture, Told};
     use proptest::prelude::*;
 
     use super::*;
@@ -372,6 +423,50 @@ mod tests {
         assert_eq!(model.extents_asked(), 2);
     }
 
+    /// Bytes of these stretches: what several of them have counts once for each.
+    fn total(stretches: &[(u64, u64)]) -> u64 {
+        stretches.iter().map(|(_, length)| length).sum()
+    }
+
+    #[test]
+    fn files_are_told_what_the_next_ticket_reads_and_no_more() {
+        for seed in 0..20 {
+            let model = Model::fragmented(seed, 6 << 20, 4096);
+            let file = Arc::new(Hinted::new(Arc::new(model.stored()), 1));
+            let disk = model.plain_in(Arc::clone(&file) as Arc<dyn Bytes>);
+            let (chunk, run) = (4096, 256 << 10);
+            let mut scout =
+                Scout::new(Source::Disk(&disk), chunk, run, &Cancel::default()).unwrap();
+            let (mut needed, mut ahead) = (Vec::new(), 0);
+            while let Some(ticket) = scout.claim(&mut []).unwrap() {
+                let told: Vec<_> = file.told().into_iter().filter_map(Told::hint).collect();
+                for segment in &ticket.segments {
+                    let Kind::Plain { offset, .. } = segment.kind else { panic!("{segment:?}") };
+                    needed.push((offset, segment.length));
+                }
+                // In the order of the disk, each stretch once, and no further than a ticket beyond this one.
+                assert_eq!(told[..needed.len()], needed, "{model} at {:#x}", ticket.at);
+                let beyond = total(&told[needed.len()..]);
+                assert!(beyond <= run, "{model}: {beyond} bytes ahead");
+                ahead += u64::from(beyond > 0);
+                let end = ticket.at + ticket.length;
+                let last = model.first_non_zero(end, model.size() - end).is_none();
+                assert!(last || beyond > 0, "{model}: nothing is told of what follows {end:#x}");
+            }
+            assert!(ahead > 3, "{model}: it is ahead {ahead} times");
+        }
+    }
+
+    #[test]
+    fn tickets_are_as_large_as_what_a_file_has_in_one_request() {
+        let model = Model::full(1, 16 << 20, 4096, Texture::Noise);
+        for (batch, expected) in [(1, 1), (3 << 20, 3 << 20), (1 << 40, 4 << 20)] {
+            let file = Hinted::new(Arc::new(model.stored()), batch);
+            let disk = model.plain_in(Arc::new(file));
+            assert_eq!(Source::Disk(&disk).batch(), expected);
+        }
+    }
+
     #[test]
     fn nothing_is_claimed_after_an_error() {
         use diskferry_testkit::fault::{Fault, FaultyDisk};
@@ -380,7 +475,9 @@ mod tests {
         let disk = FaultyDisk::new(&model, &fault);
         let mut scout =
             Scout::new(Source::Disk(&disk), 65536, 1 << 20, &Cancel::default()).unwrap();
-        assert!(scout.claim(&mut []).is_err());
+        // What comes before it is handed out.
+        let failed = (0..).find_map(|_| scout.claim(&mut []).err());
+        assert!(failed.is_some());
         assert!(scout.claim(&mut []).unwrap().is_none());
     }
 }

@@ -49,13 +49,16 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Bytes of a disk that are best read together, as far as that is no more than a worker should hold.
+/// Bytes of a disk that are best read together, as far as that is no more than a worker should hold: a grain, where
+/// a part of one costs all of it; and what its files have in one request.
 pub(crate) fn batch(disk: &dyn Disk) -> u64 {
-    match disk.order() {
-        Order::Grains => disk.grain().min(BATCH_MAX),
+    let grain = match disk.order() {
+        Order::Grains => disk.grain(),
         Order::Any | Order::Forward => 1,
-    }
+    };
+    let files = disk.files().iter().map(|file| file.batch());
+    files.fold(grain, u64::max).min(BATCH_MAX)
 }
 
-/// A grain that is longer is read in parts, each of which costs all of it.
+/// What is longer is read in parts.
 const BATCH_MAX: u64 = 4 << 20;

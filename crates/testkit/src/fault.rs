@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Cursor, Disk, Error, Extent, Piece, Result, Run, Stream,
+    Bytes, Cancel, Cursor, Disk, Error, Extent, Identity, Piece, Result, Run, Stream, Version,
 };
 use diskferry_engine::{Job, Output};
 
@@ -147,6 +147,22 @@ impl Bytes for FaultyBytes {
 
     fn file(&self) -> Option<&File> {
         self.inner.file()
+    }
+
+    fn identity(&self) -> Identity {
+        self.inner.identity()
+    }
+
+    fn version(&self) -> Option<Version> {
+        self.inner.version()
+    }
+
+    fn batch(&self) -> u64 {
+        self.inner.batch()
+    }
+
+    fn will_need(&self, at: u64, len: u64) {
+        self.inner.will_need(at, len);
     }
 }
 

@@ -4,6 +4,7 @@
 //!   that notices what a file would swallow; [`fn@machine`] is a disk that targets take for a machine's.
 //! - [`laws`] are what every format passes, one call each; [`mod@format`] is what their tests share.
 //! - [`Overlay`] is a damaged file that costs no copy, and traces what is read of it.
+//! - [`Hinted`] is bytes that remember what they were told of reads to come.
 //! - [`fault`] makes the n-th operation fail, or cancel the job.
 //! - [`toy`] is a format as small as can be, to test the laws and the engine by.
 //! - [`child`] runs other programs, within bounds.
@@ -16,6 +17,7 @@ pub mod child;
 pub mod fault;
 pub mod format;
 pub mod fuzz;
+mod hinted;
 pub mod laws;
 mod machine;
 mod model;
@@ -26,6 +28,7 @@ mod recorder;
 pub mod toy;
 mod watchdog;
 
+pub use hinted::{Hinted, Told};
 pub use machine::machine;
 pub use model::{Model, ModelStream, Part, StreamSize, Texture};
 pub use overlay::Overlay;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Result, Run};
+use diskferry_block_stream::{Bytes, Error, Identity, Result, Run, Version};
 
 use crate::part::check_within;
 
@@ -95,10 +95,37 @@ impl Bytes for Joined {
         let end = at.checked_add(len)?;
         (end <= piece.end()).then(|| (piece.bytes.as_ref(), at - piece.at))
     }
+
+    /// That of the first piece, by whose name they are opened.
+    fn identity(&self) -> Identity {
+        let first = self.pieces.first();
+        first.map_or_else(|| Identity::of_memory(self), |piece| piece.bytes.identity())
+    }
+
+    fn version(&self) -> Option<Version> {
+        let each = self.pieces.iter().map(|piece| piece.bytes.version());
+        each.collect::<Option<_>>().map(Version::Several)
+    }
+
+    fn batch(&self) -> u64 {
+        let each = self.pieces.iter().map(|piece| piece.bytes.batch());
+        each.max().unwrap_or(1)
+    }
+
+    fn will_need(&self, mut at: u64, len: u64) {
+        let end = at.saturating_add(len).min(self.len);
+        while let Some(piece) = self.piece(at).filter(|_| at < end) {
+            let here = piece.end().min(end) - at;
+            piece.bytes.will_need(at - piece.at, here);
+            at += here;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use diskferry_testkit::{Hinted, Told};
+
     use super::*;
 
     fn joined() -> Joined {
@@ -121,6 +148,23 @@ mod tests {
         for (at, len) in [(8, 1), (0, 9), (u64::MAX, 2)] {
             assert!(joined.read_at(at, &mut vec![0; len]).is_err(), "{len} bytes at {at}");
         }
+    }
+
+    #[test]
+    fn it_hands_on_to_its_pieces_what_is_asked_and_told() {
+        let pieces = [(3, 5), (0, 1), (4, 9)];
+        let pieces =
+            pieces.map(|(len, batch)| Arc::new(Hinted::new(Arc::new(vec![0; len]), batch)));
+        let each = pieces.iter().map(|piece| Arc::clone(piece) as Arc<dyn Bytes>);
+        let joined = Joined::new("a".into(), each).unwrap();
+        joined.will_need(2, 3);
+        joined.will_need(6, u64::MAX);
+        joined.will_need(7, 1);
+        assert_eq!(pieces[0].told(), [Told::Hint(2, 1)]);
+        assert_eq!(pieces[2].told(), [Told::Hint(0, 2), Told::Hint(3, 1)]);
+        assert_eq!((joined.batch(), joined.identity()), (9, pieces[0].identity()));
+        let versions = [0, 2].map(|piece: usize| pieces[piece].version().unwrap());
+        assert_eq!(joined.version(), Some(Version::Several(versions.into())));
     }
 
     #[test]

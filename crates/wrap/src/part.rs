@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Result, Run};
+use diskferry_block_stream::{Bytes, Error, Identity, Result, Run, Version};
 
 use crate::segment::Segment;
 use crate::xva::runs::Runs;
@@ -108,8 +108,7 @@ impl Bytes for Part {
 
     /// Of all of its base, it takes what that takes.
     fn allocated(&self) -> Option<u64> {
-        let is_all = |it: &Segment| it.from == 0 && it.len == self.base.len();
-        self.segment(0).filter(is_all).and_then(|_| self.base.allocated())
+        self.segment(0).filter(|it| self.is_all(it)).and_then(|_| self.base.allocated())
     }
 
     fn origin(&self, at: u64, len: u64) -> Option<(&dyn Bytes, u64)> {
@@ -117,9 +116,41 @@ impl Bytes for Part {
         let end = at.checked_add(len)?;
         (end <= segment.end()).then(|| (self.base.as_ref(), segment.from + (at - segment.at)))
     }
+
+    /// All of its base is that.
+    fn identity(&self) -> Identity {
+        let first = self.segment(0);
+        match first.filter(|it| self.is_all(it)) {
+            Some(_) => self.base.identity(),
+            None => self.base.identity().part(first.map_or(self.base.len(), |it| it.from)),
+        }
+    }
+
+    fn version(&self) -> Option<Version> {
+        self.base.version()
+    }
+
+    fn batch(&self) -> u64 {
+        self.base.batch()
+    }
+
+    fn will_need(&self, mut at: u64, len: u64) {
+        let end = at.saturating_add(len).min(self.len);
+        while let Some(segment) = self.segment(at).filter(|segment| segment.at < end) {
+            at = at.max(segment.at);
+            let here = segment.end().min(end) - at;
+            self.base.will_need(segment.from + (at - segment.at), here);
+            at += here;
+        }
+    }
 }
 
 impl Part {
+    /// Whether this segment, its first one, is all of its base.
+    fn is_all(&self, first: &Segment) -> bool {
+        first.from == 0 && first.len == self.base.len()
+    }
+
     /// The run at `at`, within one segment or between two.
     fn run_within(&self, at: u64, limit: u64) -> Run {
         match self.segment(at) {
@@ -134,6 +165,8 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
+    use diskferry_testkit::{Hinted, Told};
+
     use super::*;
 
     fn part() -> Part {
@@ -180,6 +213,26 @@ mod tests {
         ];
         assert_eq!(runs, expected);
         assert!(part().origin(4, 2).is_none());
+    }
+
+    #[test]
+    fn it_hands_on_to_its_base_what_is_asked_and_told() {
+        let base = Arc::new(Hinted::new(Arc::new(vec![0; 100]), 7));
+        let whole = base.identity();
+        let of = |segments: &[(u64, u64, u64)], len| {
+            let segments = segments.iter().map(|&(at, len, from)| Segment { at, len, from });
+            Part::new("a".into(), Arc::clone(&base) as Arc<dyn Bytes>, len, segments.collect())
+        };
+        let part = of(&[(2, 3, 40), (5, 1, 10), (8, 2, 80)], 12);
+        assert_eq!((part.batch(), part.version()), (7, base.version()));
+        for (at, len) in [(3, 6), (0, u64::MAX), (6, 2), (10, 2), (12, 1)] {
+            part.will_need(at, len);
+        }
+        let told = [(41, 2), (10, 1), (80, 1), (40, 3), (10, 1), (80, 2)];
+        assert_eq!(base.told(), told.map(|(at, len)| Told::Hint(at, len)));
+        assert_eq!(part.identity(), whole.clone().part(40));
+        assert_eq!(of(&[], 5).identity(), whole.clone().part(100));
+        assert_eq!(of(&[(0, 100, 0)], 100).identity(), whole);
     }
 
     #[test]
