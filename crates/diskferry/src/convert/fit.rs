@@ -21,7 +21,8 @@ use crate::look::info::Info;
 use crate::source::arrived::Arriving;
 use crate::source::forward::lookahead::Most;
 use crate::source::image::DiskImage;
-use crate::source::opened::{Body, Opened, Origin};
+use crate::source::opened::{Body, Opened};
+use crate::source::origin::Origin;
 use crate::target::destination::Destination;
 use crate::target::split::{self, PartPlace};
 

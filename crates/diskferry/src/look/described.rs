@@ -12,9 +12,10 @@ use crate::place::file::Location;
 use crate::source::around::Archive;
 use crate::source::arrived::Arriving;
 use crate::source::image::{DiskImage, Layer, Layers};
-use crate::source::opened::{Body, Opened, Origin, once_only};
+use crate::source::opened::{Body, Opened, once_only};
 use crate::source::opening::{Opening, Outcome};
 use crate::source::options::OpenOptions;
+use crate::source::origin::Origin;
 use crate::source::unwrap::listed;
 
 impl OpenOptions {

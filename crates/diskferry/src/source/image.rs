@@ -8,7 +8,7 @@ use crate::format::Format;
 use crate::place::file::FileId;
 use crate::source::around::{Around, Neighbour};
 use crate::source::arrived::{Arrived, Packed};
-use crate::source::opened::Origin;
+use crate::source::origin::Origin;
 
 /// An opened image with its backing chain.
 pub struct DiskImage {

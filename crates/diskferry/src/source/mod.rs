@@ -33,6 +33,7 @@ mod open;
 pub(crate) mod opened;
 pub(crate) mod opening;
 pub(crate) mod options;
+pub(crate) mod origin;
 mod package;
 mod parent;
 mod pieces;
@@ -46,5 +47,6 @@ pub use diskferry_wrap::Choice;
 
 pub use self::arrived::Arriving;
 pub use self::image::{DiskImage, Layer, Layers};
-pub use self::opened::{Body, Opened, Origin};
+pub use self::opened::{Body, Opened};
 pub use self::options::{Backing, OpenOptions};
+pub use self::origin::Origin;

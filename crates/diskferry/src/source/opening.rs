@@ -14,8 +14,9 @@ use crate::place::file::{self, FileId, Location, Opened as OpenedFile, STDIN, So
 use crate::source::around::Around;
 use crate::source::chain::open_chain;
 use crate::source::found::Found;
-use crate::source::opened::{Body, Opened, Origin};
+use crate::source::opened::{Body, Opened};
 use crate::source::options::OpenOptions;
+use crate::source::origin::Origin;
 use crate::source::package::out_of_package;
 use crate::source::unwrap::in_order_only::InOrderOnly;
 use crate::source::unwrap::scratch::Scratch;
