@@ -25,6 +25,7 @@ pub use input::{FileBytes, ReadStream};
 pub use job::Job;
 pub use map::MappedBytes;
 pub use output::{
-    DeviceOutput, Durability, Entry, FileOutput, Kept, Output, PipeOutput, Replace, left_behind,
+    DeviceOutput, Durability, Entry, FileOutput, Kept, Output, PipeOutput, Replace, Storage,
+    WriteOrder, left_behind,
 };
 pub use source::Source;

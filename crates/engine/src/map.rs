@@ -16,7 +16,7 @@ use std::sync::{PoisonError, RwLock};
 use diskferry_block_stream::{Bytes, Result, Run};
 use memmap2::{Advice, Mmap};
 
-use crate::FileBytes;
+use crate::input::FileBytes;
 
 /// A file that is looked at in place while a lease on it holds, and read by position after that.
 pub struct MappedBytes {

@@ -15,8 +15,8 @@ use diskferry_block_stream::{
 use diskferry_codec::Fingerprint;
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_engine::{
-    Copied, CopyOptions, FileBytes, FileOutput, Job, Output, ReadStream, Replace, Source, Zeros,
-    copy, copy_split, digest, fingerprint,
+    Copied, CopyOptions, FileBytes, FileOutput, Job, Output, ReadStream, Replace, Source, Storage,
+    Zeros, copy, copy_split, digest, fingerprint,
 };
 use diskferry_testkit::toy::{Packing, Toy, ToyDisk, plan};
 use diskferry_testkit::{
@@ -173,6 +173,38 @@ fn preallocation_is_asked_for_the_whole_target() {
     }
 }
 
+#[test]
+fn storage_for_zeros_is_not_promised_where_nobody_can_take_it() {
+    let model = Model::random(5, 3 << 20, 512);
+    type Make = fn() -> Box<dyn Output>;
+    let outputs: [(Make, bool); 3] = [
+        (|| Box::new(Discard), false),
+        // All of a pipe is written; so is all of what is full of something else.
+        (|| Box::new(Recorder::forward_only()), true),
+        (|| Box::new(Recorder::garbage(7)), true),
+    ];
+    for (make, fits) in outputs {
+        for preallocation in [Preallocation::Falloc, Preallocation::Full] {
+            let packed = plan(Toy::Stream, 65536, Packing::None);
+            for plan in [
+                Plan::Flat(Flat { preallocation, ..Flat::default() }),
+                Plan::Packed(Packed { preallocation, ..packed }),
+            ] {
+                let output = make();
+                let output = output.as_ref();
+                let copied = copy(Source::Disk(&model), plan, output, &scan(), &job(2));
+                match copied {
+                    Ok(_) => assert!(fits, "{}", output.name()),
+                    Err(error) => {
+                        assert!(!fits, "{error}");
+                        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// An output that counts what goes through the kernel and what does not.
 struct Watched<'a> {
     inner: &'a dyn Output,
@@ -213,9 +245,24 @@ impl Output for Watched<'_> {
     fn zero(&self, at: u64, len: u64) -> Result<()> {
         self.inner.zero(at, len)
     }
+    fn finish(&self, len: u64, job: &Job) -> Result<()> {
+        self.inner.finish(len, job)
+    }
+    fn storage(&self) -> Option<&dyn Storage> {
+        Some(self)
+    }
+}
+
+impl Watched<'_> {
+    fn inner_storage(&self) -> &dyn Storage {
+        self.inner.storage().expect("only what has storage is watched")
+    }
+}
+
+impl Storage for Watched<'_> {
     fn copy_from(&self, source: &dyn Bytes, from: u64, at: u64, len: u64) -> Result<u64> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let done = self.inner.copy_from(source, from, at, len)?;
+        let done = self.inner_storage().copy_from(source, from, at, len)?;
         self.spliced.fetch_add(done, Ordering::Relaxed);
         Ok(done)
     }
@@ -223,13 +270,10 @@ impl Output for Watched<'_> {
         self.shares
     }
     fn allocate(&self, len: u64) -> Result<()> {
-        self.inner.allocate(len)
+        self.inner_storage().allocate(len)
     }
     fn fill(&self, len: u64, job: &Job) -> Result<()> {
-        self.inner.fill(len, job)
-    }
-    fn finish(&self, len: u64, job: &Job) -> Result<()> {
-        self.inner.finish(len, job)
+        self.inner_storage().fill(len, job)
     }
 }
 

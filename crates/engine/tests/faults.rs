@@ -364,12 +364,6 @@ impl Output for BuggyOutput {
     fn zero(&self, at: u64, len: u64) -> Result<()> {
         self.0.zero(at, len)
     }
-    fn allocate(&self, len: u64) -> Result<()> {
-        self.0.allocate(len)
-    }
-    fn fill(&self, len: u64, job: &Job) -> Result<()> {
-        self.0.fill(len, job)
-    }
     fn finish(&self, len: u64, job: &Job) -> Result<()> {
         self.0.finish(len, job)
     }

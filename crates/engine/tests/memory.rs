@@ -86,12 +86,6 @@ impl Output for Watched<()> {
     fn zero(&self, _at: u64, _len: u64) -> Result<()> {
         Ok(())
     }
-    fn allocate(&self, _len: u64) -> Result<()> {
-        Ok(())
-    }
-    fn fill(&self, _len: u64, _job: &Job) -> Result<()> {
-        Ok(())
-    }
     fn finish(&self, _len: u64, _job: &Job) -> Result<()> {
         look();
         Ok(())

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use diskferry_block_stream::{
     Bytes, Cancel, Cursor, Disk, Error, Extent, Identity, Piece, Result, Run, Stream, Version,
 };
-use diskferry_engine::{Job, Output};
+use diskferry_engine::{Job, Output, Storage, WriteOrder};
 
 /// Counts operations, and makes one of them go wrong. Clones share the count.
 #[derive(Clone)]
@@ -223,8 +223,8 @@ impl Output for FaultyOutput<'_> {
         self.inner.name()
     }
 
-    fn forward_only(&self) -> bool {
-        self.inner.forward_only()
+    fn order(&self) -> WriteOrder {
+        self.inner.order()
     }
 
     fn starts_zero(&self) -> bool {
@@ -241,24 +241,40 @@ impl Output for FaultyOutput<'_> {
         self.inner.zero(at, len)
     }
 
+    fn finish(&self, len: u64, job: &Job) -> Result<()> {
+        self.fault.step("finishing")?;
+        self.inner.finish(len, job)
+    }
+
+    fn storage(&self) -> Option<&dyn Storage> {
+        self.inner.storage().map(|_| self as &dyn Storage)
+    }
+}
+
+impl FaultyOutput<'_> {
+    fn inner_storage(&self) -> &dyn Storage {
+        self.inner.storage().expect("nobody asks this of an output without storage")
+    }
+}
+
+impl Storage for FaultyOutput<'_> {
     fn copy_from(&self, source: &dyn Bytes, from: u64, at: u64, len: u64) -> Result<u64> {
         self.fault.step("copying")?;
-        self.inner.copy_from(source, from, at, len)
+        self.inner_storage().copy_from(source, from, at, len)
+    }
+
+    fn shares(&self, _source: &dyn Bytes) -> bool {
+        false
     }
 
     fn allocate(&self, len: u64) -> Result<()> {
         self.fault.step("allocating")?;
-        self.inner.allocate(len)
+        self.inner_storage().allocate(len)
     }
 
     fn fill(&self, len: u64, job: &Job) -> Result<()> {
         self.fault.step("filling")?;
-        self.inner.fill(len, job)
-    }
-
-    fn finish(&self, len: u64, job: &Job) -> Result<()> {
-        self.fault.step("finishing")?;
-        self.inner.finish(len, job)
+        self.inner_storage().fill(len, job)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use diskferry_block_stream::{Bytes, Error, Result, Run};
 use diskferry_codec::digest::{Algorithm, Digest};
-use diskferry_engine::{Job, Output};
+use diskferry_engine::{Job, Output, Storage, WriteOrder};
 
 use crate::random::mix;
 
@@ -222,8 +222,8 @@ impl Output for Recorder {
         "recorder"
     }
 
-    fn forward_only(&self) -> bool {
-        self.forward_only
+    fn order(&self) -> WriteOrder {
+        if self.forward_only { WriteOrder::Forward } else { WriteOrder::Any }
     }
 
     fn starts_zero(&self) -> bool {
@@ -256,6 +256,17 @@ impl Output for Recorder {
         Ok(())
     }
 
+    fn finish(&self, len: u64, _job: &Job) -> Result<()> {
+        self.lock().counts.finished.push(len);
+        Ok(())
+    }
+
+    fn storage(&self) -> Option<&dyn Storage> {
+        (!self.forward_only).then_some(self as &dyn Storage)
+    }
+}
+
+impl Storage for Recorder {
     fn copy_from(&self, source: &dyn Bytes, from: u64, at: u64, len: u64) -> Result<u64> {
         let len = match self.copying {
             Copying::Refused => return Ok(0),
@@ -273,6 +284,10 @@ impl Output for Recorder {
         Ok(len)
     }
 
+    fn shares(&self, _source: &dyn Bytes) -> bool {
+        false
+    }
+
     fn allocate(&self, len: u64) -> Result<()> {
         self.lock().counts.allocated.push(len);
         Ok(())
@@ -280,11 +295,6 @@ impl Output for Recorder {
 
     fn fill(&self, len: u64, _job: &Job) -> Result<()> {
         self.lock().counts.filled.push(len);
-        Ok(())
-    }
-
-    fn finish(&self, len: u64, _job: &Job) -> Result<()> {
-        self.lock().counts.finished.push(len);
         Ok(())
     }
 }
@@ -509,14 +519,6 @@ impl Output for Discard {
     }
 
     fn zero(&self, _at: u64, _len: u64) -> Result<()> {
-        Ok(())
-    }
-
-    fn allocate(&self, _len: u64) -> Result<()> {
-        Ok(())
-    }
-
-    fn fill(&self, _len: u64, _job: &Job) -> Result<()> {
         Ok(())
     }
 

@@ -216,7 +216,7 @@ mod tests {
     use diskferry_testkit::{Model, laws};
 
     use super::*;
-    use crate::ReadStream;
+    use crate::input::ReadStream;
 
     fn rewinding(bytes: &[u8], size: u64, begun: &Arc<AtomicUsize>) -> Rewinding {
         let (bytes, begun) = (bytes.to_vec(), Arc::clone(begun));

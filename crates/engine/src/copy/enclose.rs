@@ -8,7 +8,7 @@ use super::digests::Digests;
 use super::options::{Copied, Zeros};
 use super::packed::copy_packed;
 use crate::job::Job;
-use crate::output::{Output, PipeOutput};
+use crate::output::{Output, PipeOutput, WriteOrder};
 use crate::source::Source;
 
 /// Moves a source into a file within a file.
@@ -20,7 +20,7 @@ pub(super) fn copy_enclosed(
     zeros: Zeros,
     job: &Job,
 ) -> Result<(Copied, Digests)> {
-    if output.forward_only() {
+    if output.order() == WriteOrder::Forward {
         return Err(Error::unsupported(
             "this format cannot be written to a pipe: what it begins with tells the length and the \
              digest of what follows; write it to a file",

@@ -1,16 +1,17 @@
 //! A flat file: the disk's bytes as they are, with something before and behind them.
 
-use diskferry_block_stream::{Error, Flat, Preallocation, Result};
+use diskferry_block_stream::{Error, Flat, Result};
 
 use super::digests::Digests;
 use super::options::{Copied, Zeros};
 use super::passage::{Passage, Writing};
 use super::place::{InOrder, Places};
+use super::room::Room;
 use super::run::run;
 use super::work::{FLAT_CHUNK, Pack, Shape, Work, can_splice, shareable};
 use super::write::{Count, Writer, zero};
 use crate::job::Job;
-use crate::output::Output;
+use crate::output::{Output, WriteOrder};
 use crate::source::Source;
 
 /// Moves a source into a file in which its bytes sit as they are.
@@ -29,11 +30,9 @@ pub(super) fn copy_flat(
             .and_then(|end| end.checked_add(flat.tail.len() as u64))
             .ok_or_else(|| Error::limit("a file of more than 2^64 bytes").in_file(output.name()))
     };
+    let room = Room::wanted(flat.preallocation, output)?;
     if let Some(size) = known {
-        let len = target_size(size)?;
-        if flat.preallocation == Preallocation::Falloc {
-            output.allocate(len)?;
-        }
+        room.reserve(target_size(size)?)?;
     }
     let head = flat.head.len() as u64;
     output.write_at(0, &flat.head)?;
@@ -50,10 +49,10 @@ pub(super) fn copy_flat(
         fingerprint: digests.fingerprint_base(),
     };
     let writer = Writer::new(output, flat.base, zeros, Count::Written);
-    let writing = match output.forward_only() {
-        true => Writing::InOrder(writer),
-        false if digests.is_empty() => Writing::AsRead(writer),
-        false => Writing::Placed(writer),
+    let writing = match output.order() {
+        WriteOrder::Forward => Writing::InOrder(writer),
+        WriteOrder::Any if digests.is_empty() => Writing::AsRead(writer),
+        WriteOrder::Any => Writing::Placed(writer),
     };
     let in_order = InOrder { digests, places: Places::Disk };
     let done = run(source, Passage { work, in_order, writing }, job)?;
@@ -61,12 +60,10 @@ pub(super) fn copy_flat(
     if !flat.tail.is_empty() {
         output.write_at(flat.base + done.size, &flat.tail)?;
     }
-    match flat.preallocation {
-        Preallocation::Off => {}
-        Preallocation::Falloc if known.is_some() => {}
-        Preallocation::Falloc => output.allocate(len)?,
-        Preallocation::Full => output.fill(len, job)?,
+    if known.is_none() {
+        room.reserve(len)?;
     }
+    room.fill(len, job)?;
     job.cancel.check()?;
     output.finish(len, job)?;
     Ok(done.summary(len))

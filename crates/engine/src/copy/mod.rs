@@ -10,6 +10,7 @@ mod passage;
 mod place;
 mod placed;
 mod read;
+mod room;
 mod run;
 mod work;
 mod worker;

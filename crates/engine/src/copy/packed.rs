@@ -1,16 +1,17 @@
 //! A file of chunks, each packed by itself, that a layout places.
 
-use diskferry_block_stream::{Error, Packed, Preallocation, Result};
+use diskferry_block_stream::{Error, Packed, Result};
 
 use super::digests::Digests;
 use super::options::{Copied, Zeros};
 use super::passage::{Passage, Writing};
 use super::place::{InOrder, Places};
+use super::room::Room;
 use super::run::run;
 use super::work::{Pack, Shape, Work, can_splice, shareable};
 use super::write::{Count, OutputSink, Writer};
 use crate::job::Job;
-use crate::output::Output;
+use crate::output::{Output, WriteOrder};
 use crate::source::Source;
 
 /// Moves a source into a file by its chunks, where a layout has them.
@@ -22,7 +23,7 @@ pub(super) fn copy_packed(
     zeros: Zeros,
     job: &Job,
 ) -> Result<(Copied, Digests)> {
-    if output.forward_only() && !packed.layout.owes().is_empty() {
+    if output.order() == WriteOrder::Forward && !packed.layout.owes().is_empty() {
         return Err(Error::unsupported(
             "this format cannot be written to a pipe: its tables precede \
              or point back to the data; write it to a file",
@@ -30,6 +31,7 @@ pub(super) fn copy_packed(
         .in_file(output.name()));
     }
     let Packed { chunk, parts, preallocation, packer, layout } = packed;
+    let room = Room::wanted(preallocation, output)?;
     let splice = packer.is_none() && can_splice(&digests, zeros, output);
     let work = Work {
         source: Shape::of(&source),
@@ -42,9 +44,9 @@ pub(super) fn copy_packed(
         fingerprint: digests.fingerprint_base(),
     };
     let writer = Writer::new(output, 0, zeros, Count::Placed);
-    let writing = match output.forward_only() {
-        true => Writing::InOrder(writer),
-        false => Writing::Placed(writer),
+    let writing = match output.order() {
+        WriteOrder::Forward => Writing::InOrder(writer),
+        WriteOrder::Any => Writing::Placed(writer),
     };
     let in_order = InOrder { digests, places: Places::Layout { layout, chunk: chunk as u64 } };
     let mut done = run(source, Passage { work, in_order, writing }, job)?;
@@ -52,11 +54,8 @@ pub(super) fn copy_packed(
     if let Places::Layout { layout, .. } = &mut done.in_order.places {
         len = layout.finish(done.size, &mut OutputSink { output, cancel: &job.cancel })?;
     }
-    match preallocation {
-        Preallocation::Off => {}
-        Preallocation::Falloc => output.allocate(len)?,
-        Preallocation::Full => output.fill(len, job)?,
-    }
+    room.reserve(len)?;
+    room.fill(len, job)?;
     job.cancel.check()?;
     output.finish(len, job)?;
     Ok(done.summary(len))

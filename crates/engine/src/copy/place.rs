@@ -7,6 +7,7 @@ use super::done::{Done, Item};
 use super::placed::{Placed, Write, splice};
 use super::write::{OutputSink, Writer};
 use crate::job::Job;
+use crate::output::WriteOrder;
 
 /// What happens to results in the disk's order.
 pub(super) struct InOrder {
@@ -50,13 +51,14 @@ fn place_chunks(
     writer: &Writer<'_>,
     cancel: &Cancel,
 ) -> Result<Placed> {
+    let at_once = writer.output.order() == WriteOrder::Forward;
     let mut sink = OutputSink { output: writer.output, cancel };
     let mut writes: Vec<Write> = Vec::with_capacity(done.items.len());
     let mut left = done.length;
     let mut disk_at = done.at;
     let mut push = |write: Write| -> Result<()> {
         // What the layout puts next must come after these bytes.
-        if writer.output.forward_only() {
+        if at_once {
             return writer.write(&write, &done.buffers, &[], cancel);
         }
         if !writes.last_mut().is_some_and(|last| last.join(&write)) {

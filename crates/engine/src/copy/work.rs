@@ -1,6 +1,8 @@
 //! What is to be done with each ticket, whoever does it.
 
-use diskferry_block_stream::{Disk, MakePacker};
+use std::sync::Arc;
+
+use diskferry_block_stream::{Bytes, Disk, MakePacker};
 
 use super::digests::Digests;
 use super::options::Zeros;
@@ -77,13 +79,16 @@ pub(super) const RUN: u64 = 1 << 20;
 
 /// Copies inside the kernel need bytes that nobody has to look at.
 pub(super) fn can_splice(digests: &Digests, zeros: Zeros, output: &dyn Output) -> bool {
-    zeros == Zeros::Trust && digests.is_empty() && !output.forward_only()
+    zeros == Zeros::Trust && digests.is_empty() && output.storage().is_some()
 }
 
 /// Whether the output can share storage with each of the source's files; those are asked only where
 /// the kernel may copy, to whole blocks.
 pub(super) fn shareable(source: &Source<'_>, may: bool, output: &dyn Output) -> Vec<bool> {
-    source.files().iter().map(|file| may && output.shares(file.as_ref())).collect()
+    let shares = |file: &Arc<dyn Bytes>| {
+        may && output.storage().is_some_and(|storage| storage.shares(file.as_ref()))
+    };
+    source.files().iter().map(shares).collect()
 }
 
 /// Chunks of a flat file: the file system's usual block.

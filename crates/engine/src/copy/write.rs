@@ -11,7 +11,7 @@ use super::done::Done;
 use super::options::Zeros;
 use super::placed::{Placed, Write};
 use super::work::RUN;
-use crate::output::Output;
+use crate::output::{Output, Storage, WriteOrder};
 use crate::sequence::Buffers;
 
 /// Runs of zeros inside written bytes that become holes: whole blocks of the usual size.
@@ -22,11 +22,21 @@ pub(super) struct Writer<'a> {
     pub(super) output: &'a dyn Output,
     /// Where a flat file has the disk's first byte.
     base: u64,
-    zeros: Zeros,
+    holes: Holes,
+    storage: Option<&'a dyn Storage>,
     count: Count,
     copied: AtomicU64,
     /// The kernel has refused to copy between these files.
     refused: AtomicBool,
+}
+
+/// What becomes of zeros among the bytes that are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holes {
+    /// Nobody looks for them, or they have to be written.
+    None,
+    /// Whole blocks of them are left out.
+    Blocks,
 }
 
 /// When bytes of the disk count as copied.
@@ -40,10 +50,15 @@ pub(super) enum Count {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(output: &'a dyn Output, base: u64, zeros: Zeros, count: Count) -> Self {
+        let holes = match zeros {
+            Zeros::Scan if starts_empty(output) => Holes::Blocks,
+            Zeros::Scan | Zeros::Trust => Holes::None,
+        };
         Self {
             output,
             base,
-            zeros,
+            holes,
+            storage: output.storage(),
             count,
             copied: AtomicU64::new(0),
             refused: AtomicBool::new(false),
@@ -92,7 +107,7 @@ impl<'a> Writer<'a> {
 
     /// Writes bytes, leaving holes for whole blocks of zeros where those read as zeros anyway.
     fn sparse(&self, at: u64, bytes: &[u8]) -> Result<()> {
-        if self.zeros == Zeros::Trust || !self.output.starts_zero() || self.output.forward_only() {
+        if self.holes == Holes::None {
             self.count_written(bytes.len() as u64);
             return self.output.write_at(at, bytes);
         }
@@ -108,8 +123,10 @@ impl<'a> Writer<'a> {
     /// Lets the kernel copy; does it by hand from where the kernel refuses.
     fn splice(&self, at: u64, file: &dyn Bytes, offset: u64, length: u64) -> Result<()> {
         let mut done = 0;
-        if !self.refused.load(Ordering::Relaxed) {
-            done = self.output.copy_from(file, offset, at, length)?;
+        if let Some(storage) = self.storage
+            && !self.refused.load(Ordering::Relaxed)
+        {
+            done = storage.copy_from(file, offset, at, length)?;
             if done < length {
                 self.refused.store(true, Ordering::Relaxed);
             }
@@ -148,7 +165,7 @@ impl Sink for OutputSink<'_> {
 /// A pipe gets them now rather than with what follows: there may be terabytes, and only here can
 /// somebody stop them.
 pub(super) fn zero(output: &dyn Output, mut at: u64, mut len: u64, cancel: &Cancel) -> Result<()> {
-    if output.starts_zero() && !output.forward_only() {
+    if starts_empty(output) {
         return Ok(());
     }
     while len > 0 {
@@ -159,4 +176,9 @@ pub(super) fn zero(output: &dyn Output, mut at: u64, mut len: u64, cancel: &Canc
         len -= step;
     }
     Ok(())
+}
+
+/// Whether what is never written reads as zeros, without anybody's doing.
+pub(super) fn starts_empty(output: &dyn Output) -> bool {
+    output.starts_zero() && output.order() == WriteOrder::Any
 }

@@ -10,8 +10,10 @@ use diskferry_block_stream::{Error, Result};
 use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::retry_on_intr;
 
-use super::{Output, sync, write_zeros};
-use crate::Job;
+use super::sync::sync;
+use super::traits::Output;
+use super::zeros::write_zeros;
+use crate::job::Job;
 
 /// A block device that is overwritten in place.
 pub struct DeviceOutput {
@@ -107,16 +109,8 @@ impl Output for DeviceOutput {
         write_zeros(at, len, |at, zeros| self.write_at(at, zeros))
     }
 
-    fn allocate(&self, len: u64) -> Result<()> {
-        self.check_end(0, len)
-    }
-
-    fn fill(&self, _len: u64, _job: &Job) -> Result<()> {
-        Ok(())
-    }
-
     fn finish(&self, len: u64, job: &Job) -> Result<()> {
-        self.allocate(len)?;
+        self.check_end(0, len)?;
         sync(&self.file, job).map_err(|error| error.at("syncing", 0, len).in_file(&self.name))
     }
 }

@@ -13,9 +13,12 @@ use rustix::fs::{Advice, FallocateFlags, Mode, SeekFrom, fallocate, fstatfs};
 use rustix::io::{Errno, retry_on_intr};
 use serde::{Deserialize, Serialize};
 
-use super::partial::{Entry, Kept, Partial};
-use super::{Output, folder_of, sync, write_zeros};
-use crate::Job;
+use super::partial::{Entry, Kept, Partial, folder_of};
+use super::replace::Replace;
+use super::sync::sync;
+use super::traits::{Output, Storage};
+use super::zeros::write_zeros;
+use crate::job::Job;
 
 /// A new file in its target's folder. [`keep`](Self::keep) gives it the target's name; dropped
 /// before that, it is gone.
@@ -182,17 +185,6 @@ impl FileOutput {
     }
 }
 
-/// What to do with an existing target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Replace {
-    /// It is an error.
-    #[default]
-    Never,
-    /// It is replaced at the end.
-    Allowed,
-}
-
 /// Bytes after which the kernel is told to begin writing back.
 const WRITE_BACK: u64 = 8 << 20;
 
@@ -228,6 +220,20 @@ impl Output for FileOutput {
         Ok(())
     }
 
+    fn finish(&self, len: u64, job: &Job) -> Result<()> {
+        self.file().set_len(len).map_err(self.io("extending", 0, len))?;
+        if self.durability == Durability::Cached {
+            return Ok(());
+        }
+        sync(self.file(), job).map_err(|error| error.at("syncing", 0, len).in_file(&self.name))
+    }
+
+    fn storage(&self) -> Option<&dyn Storage> {
+        Some(self)
+    }
+}
+
+impl Storage for FileOutput {
     fn copy_from(&self, source: &dyn Bytes, from: u64, at: u64, len: u64) -> Result<u64> {
         if let Some((whole, from)) = source.origin(from, len) {
             return self.copy_from(whole, from, at, len);
@@ -303,13 +309,5 @@ impl Output for FileOutput {
             at = end;
         }
         Ok(())
-    }
-
-    fn finish(&self, len: u64, job: &Job) -> Result<()> {
-        self.file().set_len(len).map_err(self.io("extending", 0, len))?;
-        if self.durability == Durability::Cached {
-            return Ok(());
-        }
-        sync(self.file(), job).map_err(|error| error.at("syncing", 0, len).in_file(&self.name))
     }
 }

@@ -19,7 +19,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, retry_on_intr};
 
-use super::Replace;
+use super::replace::Replace;
 
 /// A name in a folder. It stays that name in that folder when the folder itself gets another.
 #[derive(Clone, Debug)]
@@ -183,13 +183,21 @@ impl Kept {
     }
 }
 
+/// The folder of a target.
+pub(super) fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// The names of files beside `target` that interrupted runs left there in its place. Nobody is at work
 /// on them.
 pub fn left_behind(target: &Path) -> Vec<OsString> {
     let target = target.canonicalize().unwrap_or_else(|_| target.to_owned());
     let Some(base) = target.file_name() else { return Vec::new() };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(folder) = openat(CWD, super::folder_of(&target), flags, Mode::empty()) else {
+    let Ok(folder) = openat(CWD, folder_of(&target), flags, Mode::empty()) else {
         return Vec::new();
     };
     let Ok(entries) = Dir::read_from(&folder) else { return Vec::new() };

@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use diskferry_block_stream::{Error, Result};
 
-use super::{Output, write_zeros};
-use crate::Job;
+use super::traits::{Output, WriteOrder};
+use super::zeros::write_zeros;
+use crate::job::Job;
 
 /// Bytes in order, such as to stdout.
 pub struct PipeOutput<W> {
@@ -49,8 +50,8 @@ impl<W: Write + Send> Output for PipeOutput<W> {
         &self.name
     }
 
-    fn forward_only(&self) -> bool {
-        true
+    fn order(&self) -> WriteOrder {
+        WriteOrder::Forward
     }
 
     /// Gaps are filled with zeros when what follows them is written.
@@ -64,14 +65,6 @@ impl<W: Write + Send> Output for PipeOutput<W> {
 
     fn zero(&self, at: u64, len: u64) -> Result<()> {
         self.advance(at + len, &[])
-    }
-
-    fn allocate(&self, _len: u64) -> Result<()> {
-        Ok(())
-    }
-
-    fn fill(&self, _len: u64, _job: &Job) -> Result<()> {
-        Ok(())
     }
 
     fn finish(&self, len: u64, _job: &Job) -> Result<()> {
