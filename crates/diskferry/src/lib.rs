@@ -30,7 +30,8 @@
 //! - [`look`]: what can be said of one: [`info`](OpenOptions::info), [`map`](DiskImage::map),
 //!   [`check`](DiskImage::check), [`compare`](DiskImage::compare), [`digest`](Opened::digest);
 //! - [`import`]: what clouds and hypervisors accept, to judge an image by it before it is uploaded;
-//! - [`format`](mod@format): the formats there are; [`place`]: where images are and go;
+//! - [`format`](mod@format): the formats there are; [`place`]: where images are and go; [`target`]: what a place of
+//!   the caller's own has to do to [take](Convert::run_into) a conversion;
 //! - [`block_stream`]: the vocabulary, for whoever needs the bytes of a [disk](DiskImage::disk) themselves;
 //!   [`engine`]: what moves them.
 //!
@@ -43,7 +44,7 @@ pub mod import;
 pub mod look;
 pub mod place;
 pub mod source;
-mod target;
+pub mod target;
 
 pub use diskferry_block_stream::{self as block_stream, Error, ErrorKind, Remedy, Result, Side};
 pub use diskferry_engine::{self as engine, Control, Job};

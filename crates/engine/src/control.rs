@@ -111,7 +111,8 @@ impl Control {
         self.state().pace = Pace { stage, total_before, passed_before };
     }
 
-    /// Knows how to [`undo`](Self::undo) the work for as long as the guard lives.
+    /// Knows how to [`undo`](Self::undo) the work for as long as the guard lives, which does it itself unless the work
+    /// is [finished](Self::finish) by then.
     pub fn undoing(&self, undo: Undo) -> Undoing<'_> {
         self.state().undo = Some(undo);
         Undoing(self)
@@ -137,7 +138,8 @@ impl Control {
     }
 }
 
-/// For as long as this lives, the work can be [undone](Control::undo).
+/// For as long as this lives, the work can be [undone](Control::undo). It is, where this is dropped before the work is
+/// [finished](Control::finish).
 pub struct Undoing<'a>(&'a Control);
 
 impl fmt::Debug for Control {
@@ -152,7 +154,10 @@ impl fmt::Debug for Control {
 
 impl Drop for Undoing<'_> {
     fn drop(&mut self) {
-        self.0.state().undo = None;
+        let mut state = self.0.state();
+        if let Some(undo) = state.undo.take() {
+            undo();
+        }
     }
 }
 
@@ -173,6 +178,26 @@ mod tests {
         let control = Control::default();
         control.finish(|| Ok(())).unwrap();
         assert!(!control.undo());
+    }
+
+    #[test]
+    fn what_is_not_finished_is_undone_once() {
+        use std::sync::atomic::{AtomicU8, Ordering};
+        for (by_hand, finished, times) in [(false, false, 1), (true, false, 1), (false, true, 0)] {
+            let control = Control::default();
+            let count = Arc::new(AtomicU8::new(0));
+            let counted = Arc::clone(&count);
+            let guard =
+                control.undoing(Box::new(move || _ = counted.fetch_add(1, Ordering::Relaxed)));
+            if by_hand {
+                assert!(control.undo());
+            }
+            if finished {
+                control.finish(|| Ok(())).unwrap();
+            }
+            drop(guard);
+            assert_eq!(count.load(Ordering::Relaxed), times);
+        }
     }
 
     #[test]

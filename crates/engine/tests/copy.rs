@@ -15,8 +15,8 @@ use diskferry_block_stream::{
 use diskferry_codec::Fingerprint;
 use diskferry_codec::digest::{Algorithm, Digest};
 use diskferry_engine::{
-    Copied, CopyOptions, FileBytes, FileOutput, Job, Output, ReadStream, Replace, Source, Storage,
-    Zeros, copy, copy_split, digest, fingerprint,
+    Copied, CopyOptions, FileBytes, FileOutput, Job, Output, Outputs, ReadStream, Replace, Source,
+    Storage, Zeros, copy, digest, fingerprint,
 };
 use diskferry_testkit::toy::{Packing, Toy, ToyDisk, plan};
 use diskferry_testkit::{
@@ -740,7 +740,6 @@ const NAMES: [&str; 3] = ["disk-1", "disk-2", "disk-3"];
 #[test]
 fn a_split_disk_is_its_parts_and_a_descriptor() {
     let model = Arc::new(Model::random(30, (9 << 20) + 77, 512));
-    let source: Arc<dyn Disk> = Arc::clone(&model) as _;
     let lengths = [(2 << 20) + 512, 4 << 20, model.size() - (6 << 20) - 512];
     let expected = digest(Source::Disk(model.as_ref()), &Algorithm::ALL, &job(1)).unwrap().1;
     for threads in [1, 7] {
@@ -750,11 +749,13 @@ fn a_split_disk_is_its_parts_and_a_descriptor() {
             let outputs: Vec<_> =
                 NAMES.into_iter().zip(files.iter().map(|file| file as &dyn Output)).collect();
             let target = Recorder::new();
+            let outputs = Outputs::Split { parts: outputs, descriptor: &target };
+            let source = Source::Disk(model.as_ref());
             let fingerprint = zeros == Zeros::Scan;
             let options = CopyOptions { zeros, digests, fingerprint };
             let job = job(threads);
             let copied =
-                copy_split(&source, split(lengths), &outputs, &target, &options, &job).unwrap();
+                copy(source, Plan::Split(split(lengths)), outputs, &options, &job).unwrap();
             assert_eq!(target.recorded().to_vec(), NAMES.join("\n").into_bytes());
             let [first, second, third] = files.each_ref().map(Recorder::recorded);
             let disk = ToyDisk::open(second).unwrap();
@@ -777,15 +778,21 @@ fn a_split_disk_is_its_parts_and_a_descriptor() {
 #[test]
 fn a_split_plan_for_another_disk_is_misuse() {
     let model = Model::random(30, 1 << 20, 512);
-    let source: Arc<dyn Disk> = Arc::new(model.plain());
+    let source = model.plain();
     let files = [Recorder::new(), Recorder::new(), Recorder::new()];
     let outputs: Vec<_> =
         NAMES.into_iter().zip(files.iter().map(|file| file as &dyn Output)).collect();
     let target = Recorder::new();
     let lengths = [1 << 19, 1 << 18, 1 << 18];
     let other = [1 << 19, 1 << 19, 1 << 19];
-    for (plan, outputs) in [(split(other), &outputs[..]), (split(lengths), &outputs[..2])] {
-        let error = copy_split(&source, plan, outputs, &target, &scan(), &job(2)).unwrap_err();
+    let flat = Plan::Flat(Flat::default());
+    for (plan, parts) in [
+        (Plan::Split(split(other)), &outputs[..]),
+        (Plan::Split(split(lengths)), &outputs[..2]),
+        (flat, &outputs[..]),
+    ] {
+        let outputs = Outputs::Split { parts: parts.to_vec(), descriptor: &target };
+        let error = copy(Source::Disk(&source), plan, outputs, &scan(), &job(2)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Misuse);
     }
     let plan = Plan::Split(split(lengths));

@@ -14,8 +14,8 @@ use diskferry_block_stream::{
 };
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{
-    Copied, CopyOptions, FileBytes, FileOutput, Job, Output, Replace, Source, Zeros, compare, copy,
-    copy_split, digest,
+    Copied, CopyOptions, FileBytes, FileOutput, Job, Output, Outputs, Replace, Source, Zeros,
+    compare, copy, digest,
 };
 use diskferry_testkit::fault::{Fault, FaultyBytes, FaultyOutput, FaultyStream, is_injected};
 use diskferry_testkit::toy::{Packing, Toy, plan};
@@ -158,7 +158,9 @@ fn convert(
     let copied = match kind {
         Kind::Split => {
             let parts: [(&str, &dyn Output); 2] = [("t-1", &faulty[1]), ("t-2", &faulty[2])];
-            copy_split(&disk, split(model.size()), &parts, &faulty[0], &options, job)
+            let outputs = Outputs::Split { parts: parts.into(), descriptor: &faulty[0] };
+            let plan = Plan::Split(split(model.size()));
+            copy(Source::Disk(disk.as_ref()), plan, outputs, &options, job)
         }
         _ => {
             let source = match from {

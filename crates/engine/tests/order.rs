@@ -9,8 +9,8 @@ use diskferry_block_stream::{
 };
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{
-    Chain, CopyOptions, Difference, Job, Output, Pad, Slice, Source, Zeros, compare, copy,
-    copy_split, digest,
+    Chain, CopyOptions, Difference, Job, Output, Outputs, Pad, Slice, Source, Zeros, compare, copy,
+    digest,
 };
 use diskferry_testkit::{Model, Recorder};
 
@@ -149,7 +149,10 @@ fn a_split_target_does_not_make_it_begin_anew() {
         lengths.iter().map(|length| Part { suffix: String::new(), length: *length, plan: flat() });
     let split = Split { parts: parts.collect(), descriptor: Box::new(|_| Ok(Vec::new())) };
     let options = CopyOptions { digests: vec![Algorithm::Sha256], ..CopyOptions::default() };
-    let copied = copy_split(&disk, split, &outputs, &Recorder::new(), &options, &job(3)).unwrap();
+    let descriptor = Recorder::new();
+    let outputs = Outputs::Split { parts: outputs, descriptor: &descriptor };
+    let source = Source::Disk(disk.as_ref());
+    let copied = copy(source, Plan::Split(split), outputs, &options, &job(3)).unwrap();
     check_forward("split", &reads);
     let written: Vec<u8> =
         recorders.iter().flat_map(|recorder| recorder.recorded().to_vec()).collect();

@@ -11,7 +11,7 @@ use common::{
 };
 use diskferry_block_stream::{Budget, Bytes, Disk, Image, Kind, Piece, Plan, Stream};
 use diskferry_engine::{
-    CopyOptions, FileBytes, FileOutput, Job, Output, Replace, Source, compare, copy, copy_split,
+    CopyOptions, FileBytes, FileOutput, Job, Output, Outputs, Replace, Source, compare, copy,
 };
 use diskferry_raw::Raw;
 use diskferry_testkit::format::problems;
@@ -214,7 +214,7 @@ fn split_disks_around_2_gib_go_both_ways() {
 
 /// Writes the raw disk in parts by our own plan, and asks qemu-img whether it is the same.
 fn ours(dir: &Path, subformat: &str, raw: &Path, size: u64) {
-    let source: Arc<dyn Disk> = Arc::new(Raw::open(open_file(raw)));
+    let source = Raw::open(open_file(raw));
     let path = dir.join("ours.vmdk");
     let options = options(&format!("subformat={subformat}"));
     let plan = plan(Some(size), &options, &stamp(), Some("ours.vmdk")).unwrap();
@@ -227,7 +227,9 @@ fn ours(dir: &Path, subformat: &str, raw: &Path, size: u64) {
         names.iter().zip(&outputs).map(|(name, output)| (name.as_str(), output as _)).collect();
     let target = create(&path);
     let job = Job::new(2).unwrap();
-    copy_split(&source, split, &parts, &target, &CopyOptions::default(), &job).unwrap();
+    let split_outputs = Outputs::Split { parts, descriptor: &target };
+    let options = CopyOptions::default();
+    copy(Source::Disk(&source), Plan::Split(split), split_outputs, &options, &job).unwrap();
     for output in outputs.into_iter().chain([target]) {
         output.keep().unwrap();
     }

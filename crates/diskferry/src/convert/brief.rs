@@ -1,12 +1,12 @@
 //! What a conversion is to make: by the request, and by the import target that it is for.
 
 use diskferry_block_stream::{Error, Remedy, Result};
+use diskferry_engine::Destination;
 
 use crate::convert::request::Convert;
 use crate::format::{Compress, Format, formats};
 use crate::import::{Choice, Readiness};
 use crate::source::opened::Opened;
-use crate::target::destination::Destination;
 
 /// What is to be made.
 pub(crate) struct Brief {
@@ -21,7 +21,7 @@ pub(crate) struct Brief {
 impl Brief {
     /// # Errors
     /// `Misuse` where nothing tells the format, or the import target does not take it.
-    pub fn of(convert: &Convert, destination: &Destination) -> Result<Self> {
+    pub fn of(convert: &Convert, destination: &dyn Destination) -> Result<Self> {
         let named = destination.path().and_then(Format::from_extension);
         let Convert { to, options, compress, .. } = convert;
         let Some(target) = convert.import else {
@@ -74,9 +74,9 @@ impl Brief {
     }
 }
 
-fn no_format(destination: &Destination) -> Error {
+fn no_format(destination: &dyn Destination) -> Error {
     let names: Vec<&str> = formats().iter().map(|format| format.name()).collect();
     Error::misuse(format!("no extension tells the target's format, one of {}", names.join(", ")))
         .mended_by(Remedy::NameFormat)
-        .in_file(&destination.name)
+        .in_file(destination.name())
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Disk, Error, Naming, Plan, Remedy, Result, Stream};
-use diskferry_engine::{self as engine, Difference, Job, Pad, Patched, Slice, Stage};
+use diskferry_engine::{self as engine, Destination, Difference, Job, Pad, Patched, Slice, Stage};
 use diskferry_raw::Raw;
 
 use crate::convert::beginning::Beginning;
@@ -23,8 +23,6 @@ use crate::source::forward::lookahead::Most;
 use crate::source::image::DiskImage;
 use crate::source::opened::{Body, Opened};
 use crate::source::origin::Origin;
-use crate::target::destination::Destination;
-use crate::target::split::{self, PartPlace};
 
 /// A source that fits its target, and how it is stored there.
 pub(super) struct Fitted {
@@ -32,8 +30,6 @@ pub(super) struct Fitted {
     pub plan: Plan,
     /// What the target's size is a multiple of.
     pub unit: Unit,
-    /// Where the further files of the target go; `None` where it is a file alone.
-    pub parts: Option<Vec<PartPlace>>,
 }
 
 impl Task<'_> {
@@ -42,7 +38,7 @@ impl Task<'_> {
     /// # Errors
     /// `Misuse` where the size makes no sense or data would be lost, `Unsupported` where the format or the table cannot
     /// be so; those of reading the source.
-    pub fn fit(&self, input: Opened, destination: &Destination, job: &Job) -> Result<Fitted> {
+    pub fn fit(&self, input: Opened, destination: &dyn Destination, job: &Job) -> Result<Fitted> {
         let asked = self.asked(&input)?;
         let mut size = self.brief.size(asked, &input).map_err(|error| self.in_target(error))?;
         let stamp = self.request.identity.stamp();
@@ -56,32 +52,29 @@ impl Task<'_> {
         }
         let plan = self.writing.plan(size.or(input.size()), &naming);
         let plan = plan.map_err(|error| self.in_target(error))?;
-        let parts = self.parts(&plan, &input, destination)?;
+        self.check_place(&plan, &input, destination)?;
         let source = self.prepare(input, size, unit, job)?;
-        Ok(Fitted { source, plan, unit, parts })
+        Ok(Fitted { source, plan, unit })
     }
 
-    /// The further files of the target as they are, once nothing speaks against them.
-    fn parts(
+    /// Whether the target's place takes such a plan, and nothing there is needed by the source.
+    fn check_place(
         &self,
         plan: &Plan,
         input: &Opened,
-        destination: &Destination,
-    ) -> Result<Option<Vec<PartPlace>>> {
-        let Plan::Split(split) = plan else { return Ok(None) };
-        if let Body::Forward(_) = input.body {
+        destination: &dyn Destination,
+    ) -> Result<()> {
+        if let (Plan::Split(_), Body::Forward(_)) = (plan, &input.body) {
             let text = format!(
                 "this subformat is several files; it cannot be written from a pipe ('{}')",
                 input.name()
             );
             return Err(self.in_target(Error::unsupported(text)));
         }
-        let parts = split::places(destination, split)?;
-        for part in &parts {
-            refuse_own_source(input, &part.destination)?;
-            part.destination.check_replace(self.request.replace)?;
-        }
-        Ok(Some(parts))
+        let mut needs = self.needs();
+        needs.plan = Some(plan);
+        refuse_own_source(input, destination, &needs)?;
+        destination.accepts(&needs)
     }
 
     /// The size that is asked for, in bytes.

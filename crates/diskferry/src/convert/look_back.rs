@@ -1,7 +1,7 @@
 //! The target as it reads back through its own format, compared with what was copied.
 
 use diskferry_block_stream::{Error, Result, Side};
-use diskferry_engine::{Job, Stage};
+use diskferry_engine::{End, Job, ReadBack, Stage};
 
 use crate::convert::foresee::Foreseen;
 use crate::convert::summary::target_info;
@@ -11,7 +11,6 @@ use crate::convert::write::Made;
 use crate::look::info::Info;
 use crate::source::image::DiskImage;
 use crate::source::options::{Backing, OpenOptions};
-use crate::target::destination::Target;
 
 /// What was found when the target was looked at.
 pub(super) struct Seen {
@@ -26,10 +25,19 @@ impl Task<'_> {
     /// # Errors
     /// `Io` where it reads back differently, `Refused` where the import target would refuse it, `Cancelled`.
     pub fn look_back(&self, made: &Made<'_>, foreseen: Foreseen, job: &Job) -> Result<Seen> {
-        let image = self.reopen(made, job)?;
+        let (image, end) = match made.target.read_back()? {
+            Some(written) => {
+                let end = written.end;
+                (Some(self.reopen(made, written, job)?), end)
+            }
+            None if self.verifies() => {
+                return Err(self.in_target(Error::unsupported("it cannot be read back")));
+            }
+            None => (None, End::AsWritten),
+        };
         let (info, odd) = match &image {
             Some(image) => {
-                (target_info(&self.name, self.brief.format, image), goes_on(made, image))
+                (target_info(&self.name, self.brief.format, image), goes_on(made, image, end))
             }
             None => {
                 let held = made.unit.held(made.copied.size);
@@ -42,33 +50,31 @@ impl Task<'_> {
         Ok(Seen { info, warnings: odd.into_iter().chain(harms).collect() })
     }
 
-    /// Opens the target through its own reader, where it has one, and compares it where that is asked for.
-    fn reopen(&self, made: &Made<'_>, job: &Job) -> Result<Option<DiskImage>> {
-        let Some(written) = made.target.read_back()? else { return Ok(None) };
+    /// Opens the target through its own reader, and compares it where that is asked for.
+    fn reopen(&self, made: &Made<'_>, written: ReadBack, job: &Job) -> Result<DiskImage> {
+        let is_device = written.end == End::WithDevice;
         let format = Some(self.brief.format);
         // What the caller lets an image take, the target may take as well.
         let limits = self.request.open.limits.clone();
         let open = OpenOptions { format, backing: Backing::Ignored, limits, ..Default::default() };
-        let name = made.target.output().name();
+        let name = self.name.as_str();
         let differently = |error: Error| reads_back_damaged(error, name);
         let image = open
             .open_written(name, written, &job.control)
             .map_err(|error| differently(error.on(Side::Target)))?;
         if self.verifies() {
             job.control.enter(Stage::Verifying);
-            let Made { source, copied, target, .. } = made;
-            let is_device = matches!(target, Target::Device(_));
+            let Made { source, copied, .. } = made;
             verify(source, &image, copied, is_device, job).map_err(differently)?;
         }
-        Ok(Some(image))
+        Ok(image)
     }
 }
 
 /// Says that a device is longer than the disk.
-fn goes_on(made: &Made<'_>, image: &DiskImage) -> Option<String> {
+fn goes_on(made: &Made<'_>, image: &DiskImage, end: End) -> Option<String> {
     let rest = image.disk().size().saturating_sub(made.copied.size);
-    let is_device = matches!(made.target, Target::Device(_));
-    (is_device && rest > 0).then(|| {
+    (end == End::WithDevice && rest > 0).then(|| {
         format!(
             "{}: the device goes on for {rest} bytes after the disk, with what was there before",
             image.name()

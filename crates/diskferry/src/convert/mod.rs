@@ -37,7 +37,7 @@ mod verify;
 mod write;
 
 use diskferry_block_stream::{ErrorKind, Result};
-use diskferry_engine::{Job, Stage};
+use diskferry_engine::{Destination, Job, Stage};
 
 pub use diskferry_codec::digest::{Algorithm, UnknownAlgorithm};
 pub use diskferry_engine::{Durability, Replace, Zeros};
@@ -47,6 +47,7 @@ pub use uuid::Uuid;
 pub use self::request::{BackupGpt, Convert, Identity, Shrink, Verify, VirtualSize};
 pub use self::summary::Summary;
 use self::task::Task;
+use crate::target::destination;
 
 impl Convert {
     /// Converts. Either the target is there afterwards, whole, or nothing is; a pipe or
@@ -66,22 +67,39 @@ impl Convert {
     /// source fails with; what the engine or the target's format fails with; `Io` when the target
     /// reads back differently; `Cancelled`.
     pub fn run(&self, job: &Job) -> Result<Summary> {
-        self.convert(job).map_err(|error| match error.kind() {
-            ErrorKind::Cancelled => error.in_file(&self.target.to_string()),
-            _ => error,
-        })
+        job.control.enter(Stage::Opening);
+        let destination = destination::find(&self.target, self.replace, self.durability)?;
+        stopped_at(&self.target.to_string(), self.convert(destination, job))
+    }
+
+    /// Converts into a place of the caller's own, such as an upload, instead of into the [`target`](Self::target).
+    /// Whether something there may be replaced, and how long its bytes last, is the place's own affair.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run); those of the place.
+    pub fn run_into(&self, destination: Box<dyn Destination>, job: &Job) -> Result<Summary> {
+        job.control.enter(Stage::Opening);
+        let name = destination.name().to_owned();
+        stopped_at(&name, self.convert(destination, job))
     }
 
     /// Settles what is to be made and where, opens the source, makes it fit, refuses what would be refused later,
     /// writes, looks back; then the target gets its name.
-    fn convert(&self, job: &Job) -> Result<Summary> {
-        job.control.enter(Stage::Opening);
-        let (task, destination) = Task::settle(self)?;
-        let (input, promised) = task.open(&destination, job)?;
-        let fitted = task.fit(input, &destination, job)?;
+    fn convert(&self, destination: Box<dyn Destination>, job: &Job) -> Result<Summary> {
+        let task = Task::settle(self, destination.as_ref())?;
+        let (input, promised) = task.open(destination.as_ref(), job)?;
+        let fitted = task.fit(input, destination.as_ref(), job)?;
         let foreseen = task.foresee(&fitted, job)?;
         let made = task.write(fitted, destination, &promised, job)?;
         let seen = task.look_back(&made, foreseen, job)?;
         task.keep(made, seen, promised, job)
     }
+}
+
+/// Who stops a conversion is told which.
+fn stopped_at<T>(target: &str, result: Result<T>) -> Result<T> {
+    result.map_err(|error| match error.kind() {
+        ErrorKind::Cancelled => error.in_file(target),
+        _ => error,
+    })
 }

@@ -1,13 +1,15 @@
 //! What is to be made, and where it goes: settled before anything is read.
 
+use std::fs::Metadata;
 use std::time::Instant;
 
-use diskferry_block_stream::{Error, Remedy, Result, Side, Writing};
+use diskferry_block_stream::{Error, Result, Side, Writing};
+use diskferry_engine::{Destination, Needs};
 
 use crate::convert::brief::Brief;
 use crate::convert::request::{Convert, Verify};
+use crate::format::Format;
 use crate::place::file::{FileId, Location};
-use crate::target::destination::Destination;
 
 /// A request, and what was settled about it.
 pub(super) struct Task<'a> {
@@ -26,16 +28,28 @@ impl<'a> Task<'a> {
     ///
     /// # Errors
     /// `Misuse` or `Unsupported` where the request makes no sense, or its target cannot be had.
-    pub fn settle(request: &'a Convert) -> Result<(Self, Destination)> {
+    pub fn settle(request: &'a Convert, destination: &dyn Destination) -> Result<Self> {
         let started = Instant::now();
-        let destination = destination(request)?;
-        let brief = Brief::of(request, &destination)?;
-        destination.check_holds(brief.format)?;
-        let name = destination.name.clone();
+        let mut needs = Needs::default();
+        needs.read_back = request.verify == Verify::ReadBack;
+        refuse_source(request, destination, &needs)?;
+        destination.accepts(&needs)?;
+        let brief = Brief::of(request, destination)?;
+        needs.ends_with_file = ends_with_file(brief.format);
+        destination.accepts(&needs)?;
+        let name = destination.name().to_owned();
         let writing = brief.format.writing(&brief.options, brief.compress);
         let writing = writing.map_err(|error| error.on(Side::Target).in_file(&name))?;
         let file_name = destination.file_name().map(str::to_owned);
-        Ok((Self { started, request, brief, writing, name, file_name }, destination))
+        Ok(Self { started, request, brief, writing, name, file_name })
+    }
+
+    /// What is needed of the target's place, whatever the plan.
+    pub fn needs(&self) -> Needs<'a> {
+        let mut needs = Needs::default();
+        needs.read_back = self.verifies();
+        needs.ends_with_file = ends_with_file(self.brief.format);
+        needs
     }
 
     /// Says that an error is about the target.
@@ -49,20 +63,24 @@ impl<'a> Task<'a> {
     }
 }
 
-/// The target as it is, once nothing speaks against it.
-fn destination(request: &Convert) -> Result<Destination> {
-    let destination = Destination::find(&request.target)?;
-    let misuse = |text: &str| Error::misuse(text).in_file(&destination.name);
-    // Before leave to replace is asked for, which would not help here.
-    if let Location::Path(path) = &request.source
-        && let Ok(metadata) = path.metadata()
-        && destination.id == Some(FileId::of(&metadata))
-    {
-        return Err(misuse("the source and the target are the same file"));
+/// The format, where its images end with their file.
+fn ends_with_file(format: Format) -> Option<&'static str> {
+    format.ends_with_file().then(|| format.name())
+}
+
+/// That it goes elsewhere than it comes from, as far as the path of the source tells. It is asked before
+/// leave to replace what is there, which would not help.
+fn refuse_source(
+    request: &Convert,
+    destination: &dyn Destination,
+    needs: &Needs<'_>,
+) -> Result<()> {
+    let Location::Path(path) = &request.source else { return Ok(()) };
+    let Ok(source) = path.metadata() else { return Ok(()) };
+    let is_source = |(_, there): &(String, Metadata)| FileId::of(there) == FileId::of(&source);
+    if destination.overwrites(needs)?.iter().any(is_source) {
+        let text = "the source and the target are the same file";
+        return Err(Error::misuse(text).in_file(destination.name()));
     }
-    destination.check_replace(request.replace)?;
-    if request.verify == Verify::ReadBack && destination.is_pipe() {
-        return Err(misuse("a pipe cannot be read back").mended_by(Remedy::WriteToFile));
-    }
-    Ok(destination)
+    Ok(())
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Error, Result, Siblings};
-use diskferry_engine::Control;
+use diskferry_engine::{Control, End, ReadBack};
 
 use crate::place::file::{FileId, Location, Opened as OpenedFile};
-use crate::place::written::{Parts, Written};
+use crate::place::written::Parts;
 use crate::source::found::Found;
 use crate::source::image::DiskImage;
 use crate::source::opened::{Body, Opened};
@@ -84,21 +84,25 @@ impl OpenOptions {
             .into_image()
     }
 
-    /// Opens an image that was just written, by handles, as its files have no names yet. Whoever else has a device
+    /// Opens an image that was just written, as its files have no names yet. Whoever else has a device
     /// open that was the target is not asked for.
     pub(crate) fn open_written(
         &self,
         name: &str,
-        written: Written,
+        written: ReadBack,
         control: &Control,
     ) -> Result<DiskImage> {
-        let Written { file, parts } = written;
-        let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
-        let found = Found::of_file(name, OpenedFile { file, id }, self.access)?;
+        let ReadBack { bytes, parts, end } = written;
         let siblings: Option<Arc<dyn Siblings>> = match parts.is_empty() {
             true => None,
-            false => Some(Arc::new(Parts::open(parts, self.access)?)),
+            false => Some(Arc::new(Parts(parts))),
         };
-        Opening::new(self, control).open_found(Found { siblings, ..found })?.opened()?.into_image()
+        let found = Found { name: name.to_owned(), ..Found::of_bytes(bytes, siblings) };
+        let opening = Opening::new(self, control);
+        let outcome = match end {
+            End::AsWritten => opening.open_found(found),
+            End::WithDevice => opening.open_device(found),
+        };
+        outcome?.opened()?.into_image()
     }
 }

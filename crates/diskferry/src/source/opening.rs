@@ -100,13 +100,16 @@ impl<'a> Opening<'a> {
 
     /// Opens what can be read anywhere, out of whatever it is wrapped in.
     pub fn open_found(&self, file: Found) -> Result<Outcome> {
-        // A device is a disk: what it begins with is its guest's affair.
-        if matches!(file.id, FileId::Block(_)) {
-            let bytes = Arc::clone(&file.bytes);
-            return open_chain(self.options, &self.wanted, file, bytes, Around::default())
-                .map(Outcome::from);
+        match file.id {
+            FileId::Block(_) => self.open_device(file),
+            _ => self.open_around(file, Around::default()),
         }
-        self.open_around(file, Around::default())
+    }
+
+    /// Opens a device, which is a disk: what it begins with is its guest's affair.
+    pub fn open_device(&self, file: Found) -> Result<Outcome> {
+        let bytes = Arc::clone(&file.bytes);
+        open_chain(self.options, &self.wanted, file, bytes, Around::default()).map(Outcome::from)
     }
 
     /// The same of what was taken out of all that is `around` it already.

@@ -1,20 +1,21 @@
 //! A part of a disk.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Bytes, Cursor, Disk, Error, Extent, Order, Result};
 
 /// The `len` bytes of a disk that start at `at`, as a disk.
-pub struct Slice {
-    disk: Arc<dyn Disk>,
+pub struct Slice<D = Arc<dyn Disk>> {
+    disk: D,
     at: u64,
     len: u64,
 }
 
-impl Slice {
+impl<D: Deref<Target: Disk>> Slice<D> {
     /// # Errors
     /// `Misuse` when the part is not within the disk.
-    pub fn new(disk: Arc<dyn Disk>, at: u64, len: u64) -> Result<Self> {
+    pub fn new(disk: D, at: u64, len: u64) -> Result<Self> {
         if at.checked_add(len).is_none_or(|end| end > disk.size()) {
             return Err(Error::misuse(format!(
                 "{len} bytes at {at:#x} are not within a disk of {} bytes",
@@ -25,7 +26,7 @@ impl Slice {
     }
 }
 
-impl Disk for Slice {
+impl<D: Deref<Target: Disk> + Send + Sync> Disk for Slice<D> {
     fn size(&self) -> u64 {
         self.len
     }

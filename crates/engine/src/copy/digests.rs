@@ -5,6 +5,7 @@ use diskferry_codec::Fingerprint;
 use diskferry_codec::digest::{Algorithm, Crc32Part, Digest};
 
 use super::done::{Content, Done};
+use super::options::CopyOptions;
 use crate::job::Job;
 
 /// The digests of a job. CRC-32 and fingerprint arrive in parts; the others see every byte in order.
@@ -29,6 +30,11 @@ impl Digests {
             .collect();
         let (algorithms, crc) = (algorithms.to_vec(), Crc32Part::default());
         Self { algorithms, crc, serial, fingerprint: None, base: 0 }
+    }
+
+    /// Those that a copy is to have.
+    pub(super) fn of(options: &CopyOptions) -> Self {
+        Self::new(&options.digests).fingerprinting(options.fingerprint)
     }
 
     /// With a fingerprint, where that is asked for.

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
-use diskferry_block_stream::{Enclosed, Enclosure, Error, Result};
+use diskferry_block_stream::{Enclosed, Enclosure, Result};
 
 use super::digests::Digests;
 use super::options::{Copied, Zeros};
 use super::packed::copy_packed;
 use crate::job::Job;
-use crate::output::{Output, PipeOutput, WriteOrder};
+use crate::output::{Output, PipeOutput};
 use crate::source::Source;
 
 /// Moves a source into a file within a file.
@@ -20,13 +20,6 @@ pub(super) fn copy_enclosed(
     zeros: Zeros,
     job: &Job,
 ) -> Result<(Copied, Digests)> {
-    if output.order() == WriteOrder::Forward {
-        return Err(Error::unsupported(
-            "this format cannot be written to a pipe: what it begins with tells the length and the \
-             digest of what follows; write it to a file",
-        )
-        .in_file(output.name()));
-    }
     let Enclosed { base, inner, enclosure } = enclosed;
     let inside = Inside { output, base, enclosure, passed: 0 };
     let inside = PipeOutput::new(output.name(), inside);

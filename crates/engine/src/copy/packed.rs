@@ -1,6 +1,6 @@
 //! A file of chunks, each packed by itself, that a layout places.
 
-use diskferry_block_stream::{Error, Packed, Result};
+use diskferry_block_stream::{Packed, Result};
 
 use super::digests::Digests;
 use super::options::{Copied, Zeros};
@@ -23,13 +23,6 @@ pub(super) fn copy_packed(
     zeros: Zeros,
     job: &Job,
 ) -> Result<(Copied, Digests)> {
-    if output.order() == WriteOrder::Forward && !packed.layout.owes().is_empty() {
-        return Err(Error::unsupported(
-            "this format cannot be written to a pipe: its tables precede \
-             or point back to the data; write it to a file",
-        )
-        .in_file(output.name()));
-    }
     let Packed { chunk, parts, preallocation, packer, layout } = packed;
     let room = Room::wanted(preallocation, output)?;
     let splice = packer.is_none() && can_splice(&digests, zeros, output);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{Budget, Bytes, Disk, Plan, Result, Stamp, Writing as _};
-use diskferry_engine::{CopyOptions, Job, Output, copy_split};
+use diskferry_engine::{CopyOptions, Job, Output, Outputs, Source, copy};
 use diskferry_testkit::{Model, Recorder, Texture, format};
 use diskferry_vmdk::{Options, Vmdk, plan};
 
@@ -57,11 +57,9 @@ pub fn write_files(text: &str, model: &Model) -> Vec<(String, Arc<dyn Bytes>)> {
         .map(|(name, recorder)| (name.as_str(), recorder as &dyn Output))
         .collect();
     let target = Recorder::new();
-    // The same disk again, for an owned one is asked for.
-    let parted: Vec<_> = model.parts().iter().map(|part| (part.texture, part.length)).collect();
-    let disk: Arc<dyn Disk> = Arc::new(Model::of(model.seed(), model.grain(), &parted));
-    let job = Job::new(2).unwrap();
-    copy_split(&disk, split, &parts, &target, &CopyOptions::default(), &job).unwrap();
+    let outputs = Outputs::Split { parts, descriptor: &target };
+    let (options, job) = (CopyOptions::default(), Job::new(2).unwrap());
+    copy(Source::Disk(model), Plan::Split(split), outputs, &options, &job).unwrap();
     let mut files: Vec<(String, Arc<dyn Bytes>)> = vec![("disk.vmdk".into(), target.recorded())];
     files.extend(names.into_iter().zip(recorders.iter().map(|recorder| recorder.recorded() as _)));
     files
