@@ -288,7 +288,7 @@ const FIRST: u64 = 1 << 20;
 fn look(image: &DiskImage) -> Option<Vec<u8>> {
     std::hint::black_box(format!("{:?}", image.info()));
     let (mut at, mut entries) = (0, 0);
-    let mapped = image.map(&JOB.cancel, |entry| {
+    let mapped = image.map(&JOB.control.cancel, |entry| {
         assert_eq!(entry.start, at, "extents tile the disk");
         assert!(entry.length > 0, "an extent of nothing at {at:#x}");
         (at, entries) = (at + entry.length, entries + 1);

@@ -113,10 +113,10 @@ fn a_check_tells_how_far_it_is_and_ends_when_it_is_asked_to() {
         let image = open(&folder.path().join(name)).unwrap();
         let job = Job::new(1).unwrap();
         image.check(&job, &mut |_| {}).unwrap();
-        let (passed, total) = (job.progress.passed(), job.progress.total());
+        let (passed, total) = (job.control.progress.passed(), job.control.progress.total());
         assert_eq!(passed, total, "{name}");
         assert!(total > 0 || name == "differencing.vhd", "{name}");
-        job.cancel.cancel();
+        job.control.cancel.cancel();
         let error = image.check(&job, &mut |_| {}).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled, "{name}");
     }

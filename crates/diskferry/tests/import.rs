@@ -641,8 +641,11 @@ fn a_grain_that_cannot_be_unpacked_is_found_before_it_is_sent() {
         };
         let job = Job::new(2).unwrap();
         preflight_of.run(&open(), &job).unwrap();
-        assert!(job.progress.total() > 0 && job.progress.passed() == job.progress.total());
-        job.cancel.cancel();
+        assert!(
+            job.control.progress.total() > 0
+                && job.control.progress.passed() == job.control.progress.total()
+        );
+        job.control.cancel.cancel();
         let error = preflight_of.run(&open(), &job).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
         // In the middle of what shrinks least.

@@ -210,8 +210,11 @@ fn a_check_of_all_bytes_can_be_stopped_and_says_how_far_it_is() {
         let image = image(&folder.path(file));
         let job = job();
         image.check(&job, &mut |problem| panic!("{problem:?}")).unwrap();
-        assert!(job.progress.total() > 0 && job.progress.passed() == job.progress.total());
-        job.cancel.cancel();
+        assert!(
+            job.control.progress.total() > 0
+                && job.control.progress.passed() == job.control.progress.total()
+        );
+        job.control.cancel.cancel();
         let error = image.check(&job, &mut |problem| panic!("{problem:?}")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled, "{file}");
     }

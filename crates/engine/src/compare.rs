@@ -33,9 +33,9 @@ pub fn compare(a: &Arc<dyn Disk>, b: &Arc<dyn Disk>, job: &Job) -> Result<Option
     let run = RUN.max(batch(a.as_ref())).max(batch(b.as_ref())).next_multiple_of(GRAIN);
     let permits = (job.memory / (2 * run)).clamp(1, job.threads() as u64);
     let sequencer = Sequencer::<(), ()>::new(permits as usize);
-    job.progress.expect(size);
+    job.control.progress.expect(size);
     let turn = Mutex::new(Turn {
-        scout: Scout::new(Source::Disk(&both), GRAIN, run, &job.cancel)?,
+        scout: Scout::new(Source::Disk(&both), GRAIN, run, &job.control.cancel)?,
         a: cursor_if(both.a.order() == Order::Forward, &both.a)?,
         b: cursor_if(both.b.order() == Order::Forward, &both.b)?,
     });
@@ -43,7 +43,7 @@ pub fn compare(a: &Arc<dyn Disk>, b: &Arc<dyn Disk>, job: &Job) -> Result<Option
     job.on_each_thread(|| {
         let _guard = sequencer.guard();
         let mut cursors = None;
-        while let Step::Claim(mut buffers) = sequencer.next(&job.cancel) {
+        while let Step::Claim(mut buffers) = sequencer.next(&job.control.cancel) {
             buffers.input.resize(run as usize, 0);
             buffers.packed.resize(run as usize, 0);
             let claimed = turn.lock().unwrap_or_else(PoisonError::into_inner).claim(&mut buffers);
@@ -60,7 +60,7 @@ pub fn compare(a: &Arc<dyn Disk>, b: &Arc<dyn Disk>, job: &Job) -> Result<Option
                 }
                 Ok(Some(ticket)) => {
                     let found = both.difference(&mut cursors, &ticket.segments, &mut buffers);
-                    job.progress.pass(ticket.length);
+                    job.control.progress.pass(ticket.length);
                     found
                 }
             };

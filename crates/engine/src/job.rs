@@ -1,6 +1,5 @@
 //! What a piece of work may use: threads, memory, and the means to follow and stop it.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use diskferry_block_stream::{Error, Result};
@@ -51,14 +50,5 @@ impl Job {
                 scope.spawn(|_| work());
             }
         });
-    }
-}
-
-/// A job is followed and stopped by its [`Control`].
-impl Deref for Job {
-    type Target = Control;
-
-    fn deref(&self) -> &Control {
-        &self.control
     }
 }

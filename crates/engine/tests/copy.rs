@@ -656,7 +656,7 @@ fn a_pipe_is_read_to_its_end() {
                 assert_eq!(copied.copied, non_zero(&model, 4096));
                 assert!(recorder.recorded().to_vec() == bytes);
                 assert_eq!(
-                    (job.progress.total(), job.progress.passed()),
+                    (job.control.progress.total(), job.control.progress.passed()),
                     (known.unwrap_or(0), size)
                 );
             }
@@ -770,7 +770,10 @@ fn a_split_disk_is_its_parts_and_a_descriptor() {
             let wanted = if options.digests.is_empty() { &[][..] } else { &expected[..] };
             assert_eq!(copied.digests, wanted);
             assert_eq!(copied.fingerprint, fingerprint.then(|| Fingerprint::of(0, &model.whole())));
-            assert_eq!((job.progress.passed(), job.progress.total()), (model.size(), model.size()));
+            assert_eq!(
+                (job.control.progress.passed(), job.control.progress.total()),
+                (model.size(), model.size())
+            );
         }
     }
 }
@@ -812,11 +815,14 @@ fn progress_never_goes_back_and_ends_at_the_size() {
             copy(Source::Disk(&model), plan, &Discard, &scan(), &job).unwrap();
         });
         while !copying.is_finished() {
-            seen.lock().unwrap().push(job.progress.passed());
+            seen.lock().unwrap().push(job.control.progress.passed());
             std::thread::yield_now();
         }
     });
     let seen = seen.into_inner().unwrap();
     assert!(seen.is_sorted());
-    assert_eq!((job.progress.passed(), job.progress.total()), (model.size(), model.size()));
+    assert_eq!(
+        (job.control.progress.passed(), job.control.progress.total()),
+        (model.size(), model.size())
+    );
 }

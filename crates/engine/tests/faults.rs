@@ -243,7 +243,7 @@ fn every_operation_may_fail_or_be_the_last() {
                     let job = Job::new(threads).unwrap();
                     let fault = match cancels {
                         false => Fault::error(nth, io::ErrorKind::StorageFull),
-                        true => Fault::cancel(nth, &job.cancel),
+                        true => Fault::cancel(nth, &job.control.cancel),
                     };
                     let what = format!("{case:?}, operation {nth}, {threads} threads, {cancels}");
                     let folder = tempfile::tempdir().unwrap();

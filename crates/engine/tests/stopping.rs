@@ -22,7 +22,7 @@ fn noise() -> Model {
 /// Starts `work`, cancels it, and expects it to end within a second.
 fn stops(what: &str, threads: usize, work: impl FnOnce(&Job) -> Result<()> + Send) {
     let job = Job::new(threads).unwrap();
-    let (cancel, progress) = (job.cancel.clone(), job.progress.clone());
+    let (cancel, progress) = (job.control.cancel.clone(), job.control.progress.clone());
     let stop = || {
         std::thread::scope(|scope| {
             let working = scope.spawn(|| {
@@ -137,7 +137,7 @@ fn what_is_cancelled_before_it_starts_does_nothing() {
     for plan in [Plan::Flat(Flat::default()), Plan::Packed(plan(Toy::Stream, 4096, Packing::None))]
     {
         let job = Job::new(2).unwrap();
-        job.cancel.cancel();
+        job.control.cancel.cancel();
         let error: Error =
             copy(Source::Disk(&model), plan, &Discard, &CopyOptions::default(), &job).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);

@@ -24,7 +24,7 @@ impl Beginning {
     pub fn look(kept: &Kept, size: Option<u64>, job: &Job) -> Result<Self> {
         let own = kept.is_last().then_some(kept.end());
         let disk = Glimpse { size: size.or(own).unwrap_or(UNTOLD), known: vec![kept] };
-        let found = inspect::inspect(&disk, &job.cancel)?;
+        let found = inspect::inspect(&disk, &job.control.cancel)?;
         Ok(Self { found, end: kept.end(), is_all: kept.is_last() })
     }
 

@@ -137,7 +137,10 @@ impl Task<'_> {
             Ordering::Less => self.shrunk(image, size, job)?,
         };
         let in_image = |error: Error| error.in_file(image.name());
-        match (look_for_gpt(own.as_ref(), &job.cancel).map_err(in_image)?, self.request.fit()) {
+        match (
+            look_for_gpt(own.as_ref(), &job.control.cancel).map_err(in_image)?,
+            self.request.fit(),
+        ) {
             (None, Some(fit @ Fit::Sectors(_))) => Err(in_image(fit.cannot("there is none"))),
             (None, _) => Ok((resized, Vec::new())),
             (Some(_), None) if held == own.size() => Ok((resized, Vec::new())),
@@ -178,7 +181,7 @@ impl Task<'_> {
             true => Some(Most::HEAD),
             false => moves_end.then_some(Most::TABLE),
         };
-        let kept = most.map(|most| disk.keep(most, &job.cancel)).transpose()?;
+        let kept = most.map(|most| disk.keep(most, &job.control.cancel)).transpose()?;
         let beginning = kept.as_deref().map(|kept| Beginning::look(kept, made, job)).transpose();
         let beginning = beginning.map_err(in_stream)?;
         let info = Info::of_arriving(&origin, &disk);

@@ -76,7 +76,7 @@ impl MovingGpt {
             zeros: 0,
             patches: passing,
             fit,
-            cancel: job.cancel.clone(),
+            cancel: job.control.cancel.clone(),
         })
     }
 

@@ -95,7 +95,7 @@ fn side_by_side<T>(
     work: impl FnOnce(&Job) -> Result<T>,
 ) -> Result<T> {
     let part = job.part();
-    let cancel = part.cancel.clone();
+    let cancel = part.control.cancel.clone();
     let stop_both = |error| {
         cancel.cancel();
         error
@@ -149,27 +149,27 @@ mod tests {
     fn where_one_fails_the_other_stops() {
         let job = Job::new(1).unwrap();
         let kind = |result: Result<()>| result.map_err(|error| error.kind());
-        let waits = |job: &Job| until_stopped(&job.cancel);
+        let waits = |job: &Job| until_stopped(&job.control.cancel);
         let damaged = side_by_side(&job, |_| Err(Error::damaged("another digest")), waits);
         assert_eq!(kind(damaged), Err(ErrorKind::Damaged));
         let failed = side_by_side(&job, until_stopped, |_| Err(Error::limit("no room")));
         assert_eq!(kind(failed), Err(ErrorKind::Limit));
         assert_eq!(kind(side_by_side(&job, |_| Ok(()), |_| Ok(()))), Ok(()));
-        assert!(!job.cancel.is_cancelled(), "what the caller has is the caller's");
-        job.cancel.cancel();
+        assert!(!job.control.cancel.is_cancelled(), "what the caller has is the caller's");
+        job.control.cancel.cancel();
         assert_eq!(kind(side_by_side(&job, until_stopped, waits)), Err(ErrorKind::Cancelled));
     }
 
     #[test]
     fn where_one_panics_the_other_stops_and_the_panic_goes_on() {
         let job = Job::new(1).unwrap();
-        let waits = |job: &Job| until_stopped(&job.cancel);
+        let waits = |job: &Job| until_stopped(&job.control.cancel);
         let of_work = || side_by_side(&job, until_stopped, |_| panic!("a bug")) as Result<()>;
         let of_aside = || side_by_side(&job, |_| panic!("a bug"), waits);
         for panicking in [&of_work as &dyn Fn() -> Result<()>, &of_aside] {
             let bug = panic::catch_unwind(AssertUnwindSafe(panicking)).unwrap_err();
             assert_eq!(bug.downcast_ref(), Some(&"a bug"));
         }
-        assert!(!job.cancel.is_cancelled(), "what the caller has is the caller's");
+        assert!(!job.control.cancel.is_cancelled(), "what the caller has is the caller's");
     }
 }

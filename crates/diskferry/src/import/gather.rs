@@ -47,7 +47,7 @@ impl Readiness {
             facts.stored = Some(stored(image, job)?);
         }
         if self.needs(Need::Content) {
-            let found = inspect::inspect(disk.as_ref(), &job.cancel).map_err(in_image)?;
+            let found = inspect::inspect(disk.as_ref(), &job.control.cancel).map_err(in_image)?;
             facts.content = Some(found);
         }
         Ok(())
@@ -70,7 +70,10 @@ impl Readiness {
         {
             facts.stray = Some(match found.partitions.as_slice() {
                 [] => None,
-                _ => inspect::usage(disk, found, &job.cancel, &job.progress)?.stray_byte,
+                _ => {
+                    inspect::usage(disk, found, &job.control.cancel, &job.control.progress)?
+                        .stray_byte
+                }
             });
         }
         Ok(())
@@ -144,7 +147,7 @@ fn ends_in_zeros(bytes: &dyn Bytes) -> Result<bool> {
 /// Bytes of the disk that hold data, by the image's map.
 fn stored(image: &DiskImage, job: &Job) -> Result<u64> {
     let mut stored = 0;
-    image.map(&job.cancel, |entry| {
+    image.map(&job.control.cancel, |entry| {
         if entry.kind == MapKind::Data {
             stored += entry.length;
         }

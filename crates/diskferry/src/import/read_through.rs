@@ -39,7 +39,8 @@ impl Readiness {
         let mut unpacked = Ok(());
         if facts.is_in(Layer::Tar) && self.needs(Need::Archive) {
             // What the image has taken is its own.
-            let found = survey(image.file(), &limits.budget(), &job.cancel, &job.progress);
+            let found =
+                survey(image.file(), &limits.budget(), &job.control.cancel, &job.control.progress);
             unpacked = found.map(|found| facts.survey = found);
         }
         if self.needs(Need::Stored) {
@@ -97,7 +98,7 @@ fn objections(image: &DiskImage, known: &mut Digests, job: &Job) -> Result<Optio
         }
     };
     package.object_to_capacity(member, image.disk().size(), &mut keep);
-    package.object(known, &job.cancel, &job.progress, &mut keep)?;
+    package.object(known, &job.control.cancel, &job.control.progress, &mut keep)?;
     Ok(Some(found))
 }
 
@@ -105,7 +106,7 @@ fn objections(image: &DiskImage, known: &mut Digests, job: &Job) -> Result<Optio
 fn compare(image: &DiskImage, known: &mut Digests, job: &Job) -> Result<()> {
     let promises = image.around().promises()?;
     let mut digests = promises.iter().flat_map(|it| &it.digests);
-    digests.try_for_each(|digest| digest.check(known, &|| job.cancel.check()))
+    digests.try_for_each(|digest| digest.check(known, &|| job.control.cancel.check()))
 }
 
 /// Checks the tables, then unpacks what is packed.
@@ -114,7 +115,7 @@ fn check(image: &DiskImage, facts: &Facts, problems: &mut Problems, job: &Job) -
         return engine::digest(engine::Source::Disk(image.disk().as_ref()), &[], job).map(drop);
     }
     let top = image.top().image();
-    top.check(&job.cancel, &job.progress, &mut |problem| problems.push(problem))?;
+    top.check(&job.control.cancel, &job.control.progress, &mut |problem| problems.push(problem))?;
     // Checking ZVHD and ZVHD2 unpacks them.
     if [Format::ZVHD, Format::ZVHD2].contains(&facts.format) {
         return Ok(());

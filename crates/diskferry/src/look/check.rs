@@ -19,9 +19,9 @@ impl DiskImage {
             package.object_to_capacity(member, self.disk().size(), &mut |objection| {
                 objection.into_problem().into_iter().for_each(&mut *report);
             });
-            let checked = package.check(&job.cancel, &job.progress, report);
+            let checked = package.check(&job.control.cancel, &job.control.progress, report);
             checked.map_err(|error| error.in_file(self.file().name()))?;
         }
-        self.top().image.check(&job.cancel, &job.progress, report)
+        self.top().image.check(&job.control.cancel, &job.control.progress, report)
     }
 }

@@ -75,11 +75,11 @@ impl Digests {
                 }
                 Content::Zeros(mut length) => {
                     while length > 0 {
-                        job.cancel.check()?;
+                        job.control.cancel.check()?;
                         let step = length.min(ZERO_STEP);
                         self.serial.iter_mut().for_each(|digest| digest.zeros(step));
                         length -= step;
-                        job.progress.pass(step);
+                        job.control.progress.pass(step);
                         told += step;
                     }
                 }

@@ -30,7 +30,7 @@ pub(super) fn copy_enclosed(
     output.write_at(0, &head)?;
     output.write_at(base + passed, &tail)?;
     let len = base + passed + tail.len() as u64;
-    job.cancel.check()?;
+    job.control.cancel.check()?;
     output.finish(len, job)?;
     Ok((Copied { target_size: len, ..copied }, digests))
 }

@@ -36,7 +36,7 @@ pub(super) fn copy_flat(
     }
     let head = flat.head.len() as u64;
     output.write_at(0, &flat.head)?;
-    zero(output, head, flat.base.saturating_sub(head), &job.cancel)?;
+    zero(output, head, flat.base.saturating_sub(head), &job.control.cancel)?;
     let splice = can_splice(&digests, zeros, output);
     let work = Work {
         source: Shape::of(&source),
@@ -64,7 +64,7 @@ pub(super) fn copy_flat(
         room.reserve(len)?;
     }
     room.fill(len, job)?;
-    job.cancel.check()?;
+    job.control.cancel.check()?;
     output.finish(len, job)?;
     Ok(done.summary(len))
 }

@@ -52,7 +52,7 @@ pub fn copy<'o>(
         (plan, Outputs::One(output)) => {
             let source = source.in_best_order()?;
             if let Some(size) = source.size() {
-                job.progress.expect(size);
+                job.control.progress.expect(size);
             }
             copy_file(source, plan, output, digests, zeros, job)?
         }

@@ -45,11 +45,11 @@ pub(super) fn copy_packed(
     let mut done = run(source, Passage { work, in_order, writing }, job)?;
     let mut len = 0;
     if let Places::Layout { layout, .. } = &mut done.in_order.places {
-        len = layout.finish(done.size, &mut OutputSink { output, cancel: &job.cancel })?;
+        len = layout.finish(done.size, &mut OutputSink { output, cancel: &job.control.cancel })?;
     }
     room.reserve(len)?;
     room.fill(len, job)?;
-    job.cancel.check()?;
+    job.control.cancel.check()?;
     output.finish(len, job)?;
     Ok(done.summary(len))
 }

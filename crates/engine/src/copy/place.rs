@@ -35,7 +35,7 @@ impl InOrder {
             (None, _) => Placed { left: done.length, writes: Vec::new(), buffers: done.buffers },
             (Some(writer), Places::Disk) => writer.place(done)?,
             (Some(writer), Places::Layout { layout, chunk }) => {
-                place_chunks(done, layout.as_mut(), *chunk, writer, &job.cancel)?
+                place_chunks(done, layout.as_mut(), *chunk, writer, &job.control.cancel)?
             }
         };
         placed.left -= told;

@@ -39,7 +39,7 @@ pub fn fingerprint(source: Source<'_>, job: &Job) -> Result<(u64, Fingerprint)> 
 fn read(source: Source<'_>, digests: Digests, job: &Job) -> Result<(u64, Digests)> {
     let source = source.in_best_order()?;
     if let Some(size) = source.size() {
-        job.progress.expect(size);
+        job.control.progress.expect(size);
     }
     let work = Work {
         source: Shape::of(&source),

@@ -43,7 +43,8 @@ pub(super) fn run(source: Source<'_>, passage: Passage<'_>, job: &Job) -> Result
     let permits = job.memory / (run + room as u64);
     let permits = permits.clamp(1, job.threads() as u64 * PERMITS_PER_THREAD);
     let files = source.files().to_vec();
-    let scout = Scout::new(source, work.chunk, run, &job.cancel)?.sharing(&files, &work.share);
+    let scout =
+        Scout::new(source, work.chunk, run, &job.control.cancel)?.sharing(&files, &work.share);
     let line = Line {
         sequencer: Sequencer::new(permits as usize),
         scout: Mutex::new(scout),
@@ -58,7 +59,7 @@ pub(super) fn run(source: Source<'_>, passage: Passage<'_>, job: &Job) -> Result
         let _guard = line.sequencer.guard();
         let mut worker = Worker::new(&work, line.run, &files);
         loop {
-            let step = match line.sequencer.next(&job.cancel) {
+            let step = match line.sequencer.next(&job.control.cancel) {
                 Step::Leave => break,
                 Step::Claim(buffers) => line.claim(&mut worker, buffers),
                 Step::Place(done) => line.place(done),
@@ -130,10 +131,10 @@ impl Line<'_> {
     fn write(&self, placed: Placed) -> Result<()> {
         if let Some(writer) = self.writing.writer() {
             for write in &placed.writes {
-                writer.write(write, &placed.buffers, self.files, &self.job.cancel)?;
+                writer.write(write, &placed.buffers, self.files, &self.job.control.cancel)?;
             }
         }
-        self.job.progress.pass(placed.left);
+        self.job.control.progress.pass(placed.left);
         self.sequencer.written(placed.buffers);
         Ok(())
     }

@@ -32,7 +32,7 @@ pub(super) fn copy_split(
             Error::misuse("a plan for another disk, or for other files").in_file(descriptor.name())
         );
     }
-    job.progress.expect(disk.size());
+    job.control.progress.expect(disk.size());
     let mut total = Copied { size: disk.size(), ..Copied::default() };
     // One cursor for all parts: a new one may have to read what precedes its part.
     let mut forward = match disk.order() {
@@ -57,7 +57,7 @@ pub(super) fn copy_split(
     let names: Vec<String> = parts.iter().map(|(name, _)| (*name).to_owned()).collect();
     let text = (split.descriptor)(&names)?;
     descriptor.write_at(0, &text)?;
-    job.cancel.check()?;
+    job.control.cancel.check()?;
     descriptor.finish(text.len() as u64, job)?;
     total.target_size += text.len() as u64;
     Ok((total, digests))

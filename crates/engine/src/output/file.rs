@@ -303,7 +303,7 @@ impl Storage for FileOutput {
                 Err(_) => len,
             };
             write_zeros(hole, end - hole, |at, zeros| {
-                job.cancel.check()?;
+                job.control.cancel.check()?;
                 self.write_at(at, zeros)
             })?;
             at = end;

@@ -20,7 +20,7 @@ pub(super) fn sync(file: &File, job: &Job) -> Result<()> {
     loop {
         match result.recv_timeout(Duration::from_millis(50)) {
             Ok(synced) => return Ok(synced?),
-            Err(mpsc::RecvTimeoutError::Timeout) => job.cancel.check()?,
+            Err(mpsc::RecvTimeoutError::Timeout) => job.control.cancel.check()?,
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 return Err(Error::from(std::io::Error::other("the syncing thread ended early")));
             }

@@ -161,7 +161,7 @@ impl Law<'_> {
 
     fn write_is_cancelled(&self, nth: u64, threads: usize, source: From, to_pipe: bool) {
         let job = job(threads);
-        let fault = Fault::cancel(nth, &job.cancel);
+        let fault = Fault::cancel(nth, &job.control.cancel);
         let what = format!(
             "{}: cancelled at operation {nth}, {threads} threads, from a {source:?}, pipe: {to_pipe}",
             self.model

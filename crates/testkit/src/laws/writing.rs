@@ -106,7 +106,7 @@ impl Law<'_> {
         assert_eq!(copied.copied + copied.zeros, copied.size, "{what}: the summary: {copied:?}");
         let file = recorder.recorded();
         assert_eq!(copied.target_size, file.len(), "{what}: the target's size in the summary");
-        assert_eq!(job.progress.passed(), model.size(), "{what}: the progress");
+        assert_eq!(job.control.progress.passed(), model.size(), "{what}: the progress");
         file
     }
 
