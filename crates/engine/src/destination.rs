@@ -1,10 +1,9 @@
 //! Where an image goes: a place as it was found, and a target as it is written there.
 
-use std::fs::Metadata;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Result};
+use diskferry_block_stream::{Bytes, Identity, Result};
 
 use crate::control::Undo;
 use crate::needs::Needs;
@@ -26,12 +25,11 @@ pub trait Destination: Send {
         None
     }
 
-    /// The files that are there now and would be replaced or overwritten, by name. None of them may be
-    /// one that the source needs.
+    /// What is there now and would be replaced or overwritten, by name. None of it may be what the source needs.
     ///
     /// # Errors
     /// As for [`accepts`](Self::accepts).
-    fn overwrites(&self, needs: &Needs<'_>) -> Result<Vec<(String, Metadata)>> {
+    fn overwrites(&self, needs: &Needs<'_>) -> Result<Vec<(String, Identity)>> {
         let _ = needs;
         Ok(Vec::new())
     }

@@ -5,7 +5,6 @@ use diskferry_engine::{Destination, Job, Needs};
 
 use crate::convert::promises::Promised;
 use crate::convert::task::Task;
-use crate::place::file::FileId;
 use crate::source::opened::Opened;
 
 impl Task<'_> {
@@ -30,7 +29,7 @@ pub(super) fn refuse_own_source(
     needs: &Needs<'_>,
 ) -> Result<()> {
     for (name, there) in destination.overwrites(needs)? {
-        if let Some(used) = input.file_in_use(FileId::of(&there)) {
+        if let Some(used) = input.file_in_use(&there) {
             let text = format!("the target is the same file as '{used}', which the source needs");
             return Err(Error::misuse(text).in_file(&name));
         }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::convert::gpt::Fit;
 use crate::format::{Compress, Format};
 use crate::import::ImportTarget;
-use crate::place::file::Location;
+use crate::place::location::Location;
 use crate::source::options::OpenOptions;
 
 /// What is to be converted, into what.

@@ -1,15 +1,14 @@
 //! What is to be made, and where it goes: settled before anything is read.
 
-use std::fs::Metadata;
 use std::time::Instant;
 
-use diskferry_block_stream::{Error, Result, Side, Writing};
+use diskferry_block_stream::{Error, Identity, Result, Side, Writing};
 use diskferry_engine::{Destination, Needs};
 
 use crate::convert::brief::Brief;
 use crate::convert::request::{Convert, Verify};
 use crate::format::Format;
-use crate::place::file::{FileId, Location};
+use crate::place::location::Location;
 
 /// A request, and what was settled about it.
 pub(super) struct Task<'a> {
@@ -77,7 +76,8 @@ fn refuse_source(
 ) -> Result<()> {
     let Location::Path(path) = &request.source else { return Ok(()) };
     let Ok(source) = path.metadata() else { return Ok(()) };
-    let is_source = |(_, there): &(String, Metadata)| FileId::of(there) == FileId::of(&source);
+    let source = Identity::of(&source);
+    let is_source = |(_, there): &(String, Identity)| *there == source;
     if destination.overwrites(needs)?.iter().any(is_source) {
         let text = "the source and the target are the same file";
         return Err(Error::misuse(text).in_file(destination.name()));

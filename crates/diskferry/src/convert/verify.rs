@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::convert::request::Convert;
     use crate::format::Format;
-    use crate::place::file::Location;
+    use crate::place::location::Location;
     use crate::source::options::OpenOptions;
 
     /// The bytes of an image from which on all are 0xff once it is open: its tables.

@@ -3,7 +3,7 @@
 use super::check::{Finding, Settled};
 use super::facts::Facts;
 use super::readiness::Readiness;
-use crate::place::file::STDIN;
+use crate::place::standard::STDIN;
 
 impl Readiness {
     /// A name for what is made of an image, as the target takes it.

@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::kind::Layer;
 use super::profile::ImportTarget;
 use crate::format::Format;
-use crate::place::file::STDIN;
+use crate::place::standard::STDIN;
 
 /// The conversion that makes an image ready for a target. Whoever opened the image knows how it is
 /// opened again.

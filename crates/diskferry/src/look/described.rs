@@ -8,7 +8,7 @@ use diskferry_wrap::{Found, Listing};
 
 use crate::format::Format;
 use crate::look::info::{ChainLink, DataFile, Info, SnapshotInfo, WrappedDisk};
-use crate::place::file::Location;
+use crate::place::location::Location;
 use crate::source::around::Archive;
 use crate::source::arrived::Arriving;
 use crate::source::image::{DiskImage, Layer, Layers};

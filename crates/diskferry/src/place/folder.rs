@@ -6,9 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Error, ErrorKind, Result, Sibling, Siblings};
+use diskferry_block_stream::{Error, ErrorKind, Identity, Result, Sibling, Siblings};
 
-use crate::place::file::{self, Access, FileId};
+use crate::place::file::{self, Access};
 use crate::place::policy::{Permitted, Policy};
 
 /// The files beside the one at a path, and those in the folders that the policy allows.
@@ -26,11 +26,11 @@ impl Siblings for Folder {
             let name = name.display();
             Error::from(io::Error::new(error.kind(), format!("{role} '{name}': {error}")))
         })?;
-        if matches!(opened.id, FileId::Block(_)) && !device {
+        let bytes = self.access.bytes(&path.display().to_string(), opened)?;
+        if matches!(bytes.identity(), Identity::Device(_)) && !device {
             let name = name.display();
             return Err(Error::refused(format!("the {role} '{name}' became a device")));
         }
-        let bytes = self.access.bytes(&path.display().to_string(), opened.file)?;
         let (policy, access) = (Arc::clone(&self.policy), self.access);
         Ok(Sibling { bytes, siblings: Some(Arc::new(Self { path, policy, access })) })
     }

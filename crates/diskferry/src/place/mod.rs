@@ -13,12 +13,17 @@
 
 pub(crate) mod file;
 pub(crate) mod folder;
+pub(crate) mod identity;
+pub(crate) mod kind;
+pub(crate) mod location;
 pub(crate) mod locks;
 pub(crate) mod policy;
 pub(crate) mod spelling;
+pub(crate) mod standard;
 pub(crate) mod unchanged;
 pub(crate) mod written;
 
-pub use self::file::{Access, Location};
+pub use self::file::Access;
+pub use self::location::Location;
 pub use self::locks::Locks;
 pub use self::policy::Policy;

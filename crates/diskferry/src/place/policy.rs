@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use diskferry_block_stream::{Error, Remedy, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::place::file::Sort;
+use crate::place::kind::FileKind;
 
 /// Which files an image may refer to.
 ///
@@ -76,10 +76,12 @@ impl Policy {
             return Err(refuse(Refusal::LeadsOut));
         }
         // What cannot be looked at is an error when it is opened.
-        match real.metadata().map(|metadata| Sort::of(&metadata)) {
-            Ok(Sort::Block) if !device => Err(refuse(Refusal::Device)),
-            Ok(Sort::Folder | Sort::Stream) => Err(refuse(Refusal::NoFile)),
-            Ok(Sort::Regular | Sort::Block) | Err(_) => Ok(Permitted { path, real, device }),
+        match real.metadata().map(|metadata| FileKind::of(&metadata)) {
+            Ok(FileKind::Block) if !device => Err(refuse(Refusal::Device)),
+            Ok(FileKind::Folder | FileKind::Stream) => Err(refuse(Refusal::NoFile)),
+            Ok(FileKind::Regular | FileKind::Block) | Err(_) => {
+                Ok(Permitted { path, real, device })
+            }
         }
     }
 

@@ -1,103 +1,47 @@
 //! Whether somebody has written to a file while it was read.
-//!
-//! A write changes a file's length or its time of writing. That time can be set back, as `cp -p` and `touch -r` do; but
-//! then the inode has a new time of change, which nobody can set. Other things give it one, too: a link, a new name or
-//! owner, other permissions. Where one of these is seen, it explains the new time, and nothing is said: the bytes are
-//! what they were.
 
-use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_block_stream::{Bytes, Change, Error, Identity, Result, Version};
 
 /// The files that a source is read from, as they were when the work began.
-pub(crate) struct Unchanged(Vec<(Arc<dyn Bytes>, Stamp)>);
+pub(crate) struct Unchanged(Vec<(Arc<dyn Bytes>, Version)>);
 
 impl Unchanged {
     pub fn of<'a>(files: impl IntoIterator<Item = &'a Arc<dyn Bytes>>) -> Self {
-        let stamped =
-            files.into_iter().filter_map(|bytes| Some((Arc::clone(bytes), Stamp::of(bytes)?)));
-        Self(stamped.collect())
+        let versions = files.into_iter().filter_map(|it| Some((Arc::clone(it), it.version()?)));
+        let mut versions: Vec<_> = versions.collect();
+        // What is told is the file, and not what is a part of it or made of several.
+        versions.sort_by_key(|(bytes, version)| {
+            matches!(bytes.identity(), Identity::Part { .. })
+                || matches!(version, Version::Several(_))
+        });
+        Self(versions)
     }
 
     /// # Errors
     /// `Io` when somebody has written to one of them since: what was read may be partly from before
     /// and partly from after that.
     pub fn check(&self) -> Result<()> {
-        let judge = |(bytes, before): &(Arc<dyn Bytes>, Stamp)| {
-            let now = Stamp::of(bytes)?;
-            let changed = |why| Error::from(io::Error::other(why)).passing().in_file(bytes.name());
-            before.why_not(&now).map(changed)
+        let judge = |(bytes, before): &(Arc<dyn Bytes>, Version)| {
+            let why = match before.change(&bytes.version()?)? {
+                Change::Written => "somebody wrote to it while it was read",
+                Change::TimeSetBack => {
+                    "somebody wrote to it while it was read, and set its time back: its inode was changed"
+                }
+                Change::Replaced => "somebody replaced it while it was read",
+            };
+            Some(Error::from(io::Error::other(why)).passing().in_file(bytes.name()))
         };
         self.0.iter().find_map(judge).map_or(Ok(()), Err)
     }
 }
 
-/// What the system tells of a file that changes when somebody writes to it, or else explains a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp {
-    length: u64,
-    /// Seconds and nanoseconds.
-    written: (i64, i64),
-    /// The same, of the inode.
-    changed: (i64, i64),
-    inode: Inode,
-}
-
-/// What people change about a file without writing to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Inode {
-    mode: u32,
-    owner: (u32, u32),
-    links: u64,
-    /// Where it is, as far as the system knows.
-    path: Option<PathBuf>,
-}
-
-impl Stamp {
-    /// `None` where there is no file, or where a time would tell nothing: a device has none.
-    fn of(bytes: &Arc<dyn Bytes>) -> Option<Self> {
-        let file = bytes.file()?;
-        let metadata = file.metadata().ok().filter(Metadata::is_file)?;
-        Some(Self {
-            length: metadata.len(),
-            written: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-            inode: Inode {
-                mode: metadata.mode(),
-                owner: (metadata.uid(), metadata.gid()),
-                links: metadata.nlink(),
-                path: path_of(file),
-            },
-        })
-    }
-
-    /// Why the file may have other bytes now.
-    fn why_not(&self, now: &Self) -> Option<&'static str> {
-        if (self.length, self.written) != (now.length, now.written) {
-            Some("somebody wrote to it while it was read")
-        } else if self.changed != now.changed && self.inode == now.inode {
-            Some(
-                "somebody wrote to it while it was read, and set its time back: its inode was changed",
-            )
-        } else {
-            None
-        }
-    }
-}
-
-fn path_of(file: &File) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs::{OpenOptions, Permissions};
-    use std::os::unix::fs::{FileExt, PermissionsExt};
+    use std::fs::{self, File, OpenOptions, Permissions};
+    use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
     use std::path::Path;
     use std::thread;
     use std::time::{Duration, Instant};

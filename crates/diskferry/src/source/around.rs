@@ -8,7 +8,6 @@ use diskferry_block_stream::{Bytes, Error, Limits, Result, Sibling, Siblings};
 use diskferry_wrap::{Choice, Folder, Found as Listed, Package, Part, Promises};
 
 use crate::format::Format;
-use crate::place::file::FileId;
 use crate::place::policy::Policy;
 
 /// What is around a disk.
@@ -25,16 +24,9 @@ pub(crate) struct Around {
     /// The scratch files that it was unpacked to.
     pub scratch: Vec<Arc<dyn Bytes>>,
     /// The files of the package that it is in, where they lie in a folder; the pieces of a split file.
-    pub files: Vec<Neighbour>,
+    pub files: Vec<Arc<dyn Bytes>>,
     /// What there is to say of them.
     pub notes: Vec<String>,
-}
-
-/// A file that an image has beside it, other than its backing file.
-#[derive(Clone)]
-pub(crate) struct Neighbour {
-    pub id: FileId,
-    pub bytes: Arc<dyn Bytes>,
 }
 
 /// An archive around a disk, or a package that lies in a folder.

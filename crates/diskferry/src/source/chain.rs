@@ -9,7 +9,8 @@ use diskferry_block_stream::{Budget, Bytes, Disk, Error, Limits, ParentRef, Resu
 use diskferry_engine::Chain;
 
 use crate::format::{Context, Format, OpenNamed};
-use crate::source::around::{Around, Neighbour};
+use crate::place::identity::overlap;
+use crate::source::around::Around;
 use crate::source::found::{BACKING, Found, open_first};
 use crate::source::image::{Layer, Layers, Missing};
 use crate::source::meant::as_it_means;
@@ -31,7 +32,7 @@ pub(super) fn open_chain(
     file: Arc<dyn Bytes>,
     around: Around,
 ) -> Result<Opened> {
-    let (name, id) = (top.name.clone(), top.id);
+    let (name, identity) = (top.name.clone(), file.identity());
     let (budget, layers, warnings) = (&wanted.budget, Vec::new(), around.notes.clone());
     let mut chain = Opening { options, budget, layers, warnings };
     if options.format == Some(Format::RAW) {
@@ -48,7 +49,7 @@ pub(super) fn open_chain(
     let snapshot = options.snapshot.clone();
     let layers = Layers { disk, layers, missing, snapshot, is_packed: false };
     let file = Some(file);
-    let origin = Origin { name, format, assumed, around, file, id, piped: None, warnings };
+    let origin = Origin { name, format, assumed, around, file, identity, piped: None, warnings };
     Ok(Opened { origin, body: Body::Random(layers) })
 }
 
@@ -90,7 +91,7 @@ impl Opening<'_> {
         format: Option<Format>,
         snapshot: Option<&str>,
     ) -> Result<()> {
-        let Found { name, siblings, bytes, id, locked } = found;
+        let Found { name, siblings, bytes, locked } = found;
         self.warnings.extend(locked);
         let told = match format {
             Some(format) => Some(format),
@@ -115,7 +116,7 @@ impl Opening<'_> {
         let described = image.describe().warnings.into_iter();
         self.warnings.extend(described.map(|warning| format!("{name}: {}", warning.text)));
         let (assumed, others) = (told.is_none(), found.into_inner());
-        self.layers.push(Layer { name, siblings, format, assumed, image, bytes, id, others });
+        self.layers.push(Layer { name, siblings, format, assumed, image, bytes, others });
         Ok(())
     }
 
@@ -143,10 +144,11 @@ impl Opening<'_> {
             Some(path) => Found::at(path, self.options)?,
             None => self.find_parent(parent, format).map_err(|error| error.in_file(&name))?,
         };
-        if given.is_some() && child.id == found.id {
+        let identity = found.bytes.identity();
+        if given.is_some() && overlap(&child.bytes.identity(), &identity) {
             return Err(Error::misuse("it is given as its own parent").in_file(&name));
         }
-        if self.layers.iter().any(|layer| layer.id == found.id) {
+        if self.layers.iter().any(|layer| layer.bytes.identity() == identity) {
             return Err(Error::damaged(format!(
                 "the backing chain comes back to '{}'",
                 found.name
@@ -238,7 +240,7 @@ struct Neighbours<'a> {
     options: &'a OpenOptions,
     image: &'a str,
     siblings: Option<&'a Arc<dyn Siblings>>,
-    found: RefCell<Vec<Neighbour>>,
+    found: RefCell<Vec<Arc<dyn Bytes>>>,
     warnings: RefCell<Vec<String>>,
 }
 
@@ -246,9 +248,8 @@ impl Neighbours<'_> {
     fn open(&self, role: &'static str, names: &[OsString]) -> Result<Arc<dyn Bytes>> {
         let found = open_first(self.siblings, role, names, &[])?.minding(self.options.locks)?;
         self.warnings.borrow_mut().extend(found.locked);
-        let (id, bytes) = (found.id, found.bytes);
-        self.found.borrow_mut().push(Neighbour { id, bytes: Arc::clone(&bytes) });
-        Ok(bytes)
+        self.found.borrow_mut().push(Arc::clone(&found.bytes));
+        Ok(found.bytes)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Bytes that are to be a layer, and what lies beside them.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::ErrorKind as IoErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, ErrorKind, Result, Sibling, Siblings};
+use diskferry_block_stream::{Bytes, Error, ErrorKind, Identity, Result, Sibling, Siblings};
 
-use crate::place::file::{self, Access, FileId, Opened};
+use crate::place::file::{self, Access};
 use crate::place::folder::Folder;
 use crate::place::locks::Locks;
 use crate::place::policy::Policy;
@@ -23,7 +24,6 @@ pub(crate) struct Found {
     /// What it names is there; `None` where nothing is beside it: it came through a pipe, or the caller has its
     /// bytes.
     pub siblings: Option<Arc<dyn Siblings>>,
-    pub id: FileId,
     /// The warning that somebody may be writing to it.
     pub locked: Option<String>,
 }
@@ -31,18 +31,15 @@ pub(crate) struct Found {
 impl Found {
     /// Bytes that somebody has.
     pub fn of_bytes(bytes: Arc<dyn Bytes>, siblings: Option<Arc<dyn Siblings>>) -> Self {
-        let (name, id) = (bytes.name().to_owned(), FileId::of_bytes(&bytes));
-        Self { name, bytes, siblings, id, locked: None }
+        Self { name: bytes.name().to_owned(), bytes, siblings, locked: None }
     }
 
     /// A file that is open already, with nothing beside it.
     ///
     /// # Errors
     /// `Io` where it cannot be read.
-    pub fn of_file(name: &str, opened: Opened, access: Access) -> Result<Self> {
-        let Opened { file, id } = opened;
-        let bytes = access.bytes(name, file)?;
-        Ok(Self { name: name.to_owned(), bytes, siblings: None, id, locked: None })
+    pub fn of_file(name: &str, file: File, access: Access) -> Result<Self> {
+        Ok(Self::of_bytes(access.bytes(name, file)?, None))
     }
 
     /// The file at a path that the caller gives.
@@ -55,6 +52,11 @@ impl Found {
             .map_err(|error| Error::from(error).doing("opening").in_file(&name))?;
         let found = Self::of_file(&name, opened, options.access)?;
         Ok(Self { siblings: Some(options.folder_of(path)), ..found })
+    }
+
+    /// Whether it is a block device.
+    pub fn is_device(&self) -> bool {
+        matches!(self.bytes.identity(), Identity::Device(_))
     }
 
     /// Asks whether somebody writes to its file.

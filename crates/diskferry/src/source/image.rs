@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Image, ParentRef, Result, Siblings};
+use diskferry_block_stream::{Bytes, Disk, Identity, Image, ParentRef, Result, Siblings};
 
 use crate::format::Format;
-use crate::place::file::FileId;
-use crate::source::around::{Around, Neighbour};
+use crate::source::around::Around;
 use crate::source::arrived::{Arrived, Packed};
 use crate::source::origin::Origin;
 
@@ -35,9 +34,8 @@ pub struct Layer {
     pub(crate) assumed: bool,
     pub(crate) image: Arc<dyn Image>,
     pub(crate) bytes: Arc<dyn Bytes>,
-    pub(crate) id: FileId,
     /// Its data files.
-    pub(crate) others: Vec<Neighbour>,
+    pub(crate) others: Vec<Arc<dyn Bytes>>,
 }
 
 /// A backing file that could not be opened.
@@ -100,7 +98,6 @@ impl DiskImage {
             assumed,
             image,
             bytes,
-            id: origin.id,
             others: Vec::new(),
         };
         let layers =
@@ -131,10 +128,10 @@ impl Layers {
     }
 
     /// All files that they are read from, with what they are.
-    pub(crate) fn files(&self) -> impl Iterator<Item = (FileId, &Arc<dyn Bytes>)> {
-        let own = self.layers.iter().map(|layer| (layer.id, &layer.bytes));
+    pub(crate) fn files(&self) -> impl Iterator<Item = (Identity, &Arc<dyn Bytes>)> {
+        let own = self.layers.iter().map(|layer| &layer.bytes);
         let others = self.layers.iter().flat_map(|layer| &layer.others);
-        own.chain(others.map(|other| (other.id, &other.bytes)))
+        own.chain(others).map(|bytes| (bytes.identity(), bytes))
     }
 }
 
@@ -166,6 +163,6 @@ impl Layer {
 
     /// The bytes of the files that it has beside it, other than its backing file.
     pub fn data_files(&self) -> impl Iterator<Item = &Arc<dyn Bytes>> {
-        self.others.iter().map(|other| &other.bytes)
+        self.others.iter()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Error, Result, Siblings};
 use diskferry_engine::{Control, End, ReadBack};
 
-use crate::place::file::{FileId, Location, Opened as OpenedFile};
+use crate::place::location::Location;
 use crate::place::written::Parts;
 use crate::source::found::Found;
 use crate::source::image::DiskImage;
@@ -49,8 +49,7 @@ impl OpenOptions {
     /// # Errors
     /// As for [`open`](Self::open).
     pub fn open_file(&self, name: &str, file: File, control: &Control) -> Result<DiskImage> {
-        let id = FileId::of(&file.metadata().map_err(|error| Error::from(error).in_file(name))?);
-        let found = Found::of_file(name, OpenedFile { file, id }, self.access)?;
+        let found = Found::of_file(name, file, self.access)?;
         Opening::new(self, control).open_found(found.minding(self.locks)?)?.opened()?.into_image()
     }
 

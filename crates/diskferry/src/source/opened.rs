@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_block_stream::{Bytes, Error, Identity, Result};
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{self as engine, Job};
 
-use crate::place::file::FileId;
+use crate::place::identity::overlap;
 use crate::place::unchanged::Unchanged;
 use crate::source::arrived::{Arrived, Arriving};
 use crate::source::image::{DiskImage, Layers};
@@ -29,17 +29,18 @@ pub enum Body {
 }
 
 impl Opened {
-    /// A disk that comes in order, out of `file` or of a pipe, which is `id`.
+    /// A disk that comes in order, out of `file` or of a pipe, of that identity.
     pub(crate) fn arriving(
         arrived: Arrived,
         file: Option<Arc<dyn Bytes>>,
-        id: FileId,
+        identity: Identity,
         locked: Option<String>,
     ) -> Self {
         let Arrived { disk, format, assumed, around } = arrived;
         let name = disk.stream.name().to_owned();
         let warnings = around.notes.iter().cloned().chain(locked).collect();
-        let origin = Origin { name, format, assumed, around, file, id, piped: None, warnings };
+        let origin =
+            Origin { name, format, assumed, around, file, identity, piped: None, warnings };
         Self { origin, body: Body::Forward(disk) }
     }
 
@@ -79,7 +80,7 @@ impl Opened {
     }
 
     /// All files that it is read from, with what they are.
-    fn files(&self) -> impl Iterator<Item = (FileId, &Arc<dyn Bytes>)> {
+    fn files(&self) -> impl Iterator<Item = (Identity, &Arc<dyn Bytes>)> {
         let layers = match &self.body {
             Body::Random(layers) => Some(layers),
             Body::Forward(_) => None,
@@ -92,13 +93,13 @@ impl Opened {
         Unchanged::of(self.files().map(|(_, bytes)| bytes))
     }
 
-    /// The name of the file that it is read from and `id` is, or shows, where there is one.
-    pub(crate) fn file_in_use(&self, id: FileId) -> Option<&str> {
-        if self.is_pipe() && self.origin.id.overlaps(id) {
+    /// The name of the file that it is read from and `target` is, or shows, where there is one.
+    pub(crate) fn file_in_use(&self, target: &Identity) -> Option<&str> {
+        if self.is_pipe() && overlap(&self.origin.identity, target) {
             return Some(&self.origin.name);
         }
         let mut files = self.files();
-        files.find(|(file, _)| file.overlaps(id)).map(|(_, bytes)| bytes.name())
+        files.find(|(file, _)| overlap(file, target)).map(|(_, bytes)| bytes.name())
     }
 
     /// The disk, to be read anywhere. One in a compressed file is, at the price of a pass for each

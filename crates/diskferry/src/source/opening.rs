@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use diskferry_block_stream::{Bytes, Error, Result};
+use diskferry_block_stream::{Bytes, Error, Identity, Result};
 use diskferry_engine::Control;
 
-use crate::place::file::{self, FileId, Location, Opened as OpenedFile, STDIN, Sort};
+use crate::place::kind::FileKind;
+use crate::place::location::Location;
+use crate::place::standard::{self, STDIN};
 use crate::source::around::Around;
 use crate::source::chain::open_chain;
 use crate::source::found::Found;
@@ -52,31 +54,30 @@ impl<'a> Opening<'a> {
     }
 
     fn open_stdin(&self) -> Result<Outcome> {
-        let mut file = file::stdin()?;
+        let mut file = standard::stdin()?;
         let io = |error: std::io::Error| Error::from(error).in_file(STDIN);
         let metadata = file.metadata().map_err(io)?;
-        let id = FileId::of(&metadata);
         // Where somebody has read from it already, the disk is what is left.
-        if Sort::of(&metadata).is_random() && file.stream_position().map_err(io)? == 0 {
+        if FileKind::of(&metadata).is_random() && file.stream_position().map_err(io)? == 0 {
             // Looking around in a file moves its position, which is not ours alone: whoever gets
             // stdin after us would find it at the end. An opening of our own has its own.
             if let Ok(own) = File::open("/proc/self/fd/0") {
                 file = own;
             }
-            let found = Found::of_file(STDIN, OpenedFile { file, id }, self.options.access)?;
+            let found = Found::of_file(STDIN, file, self.options.access)?;
             return self.open_found(found.minding(self.options.locks)?);
         }
         let locked = self.options.locks.judge(STDIN, &file)?;
-        self.open_pipe(STDIN, file, (id, locked))
+        self.open_pipe(STDIN, file, (Identity::of(&metadata), locked))
     }
 
     fn open_path(&self, path: &Path) -> Result<Outcome> {
         let name = path.display().to_string();
         let io = |error: std::io::Error| Error::from(error).doing("opening").in_file(&name);
         let metadata = path.metadata().map_err(io)?;
-        if Sort::of(&metadata) != Sort::Stream {
+        if FileKind::of(&metadata) != FileKind::Stream {
             let found = Found::at(path, self.options)?.minding(self.options.locks)?;
-            if matches!(found.id, FileId::Block(_)) {
+            if found.is_device() {
                 return self.open_found(found);
             }
             let (found, around) = self.options.out_of_pieces(path, found)?;
@@ -88,21 +89,21 @@ impl<'a> Opening<'a> {
         let odd = match metadata.file_type().is_fifo() {
             true if named => None,
             true => Some("a link to a pipe; name the pipe itself, or `-` for stdin"),
-            false if file::is_stdin(&metadata) => None,
+            false if standard::is_stdin(&metadata) => None,
             false => Some("neither a file, nor a block device, nor a pipe"),
         };
         if let Some(odd) = odd {
             return Err(Error::unsupported(odd).in_file(&name));
         }
         let pipe = File::open(path).map_err(io)?;
-        self.open_pipe(&name, pipe, (FileId::of(&metadata), None))
+        self.open_pipe(&name, pipe, (Identity::of(&metadata), None))
     }
 
     /// Opens what can be read anywhere, out of whatever it is wrapped in.
     pub fn open_found(&self, file: Found) -> Result<Outcome> {
-        match file.id {
-            FileId::Block(_) => self.open_device(file),
-            _ => self.open_around(file, Around::default()),
+        match file.is_device() {
+            true => self.open_device(file),
+            false => self.open_around(file, Around::default()),
         }
     }
 
@@ -122,8 +123,8 @@ impl<'a> Opening<'a> {
                     return self.open_inside(file, bytes, around);
                 }
                 Unwrapped::Forward(arrived) => {
-                    let Found { bytes, id, locked, .. } = file;
-                    return Ok(Opened::arriving(arrived, Some(bytes), id, locked).into());
+                    let (identity, locked) = (file.bytes.identity(), file.locked);
+                    return Ok(Opened::arriving(arrived, Some(file.bytes), identity, locked).into());
                 }
                 Unwrapped::NotInOrder(unordered) if self.options.scratch.is_none() => {
                     let origin = file.origin_of(&unordered);
@@ -138,13 +139,13 @@ impl<'a> Opening<'a> {
 
     /// Opens what was found in a file, or is it.
     fn open_inside(&self, file: Found, bytes: Arc<dyn Bytes>, around: Around) -> Result<Outcome> {
-        let Found { name, siblings, bytes: whole, id, locked } = file;
+        let Found { name, siblings, bytes: whole, locked } = file;
         let (name, siblings) = match around.is_nothing() {
             true => (name, siblings),
             // What is beside it is what the innermost archive has there.
             false => (bytes.name().to_owned(), around.members().or(siblings)),
         };
-        let top = Found { name, siblings, bytes, id, locked };
+        let top = Found { name, siblings, bytes, locked };
         open_chain(self.options, &self.wanted, top, whole, around).map(Outcome::from)
     }
 
@@ -153,32 +154,38 @@ impl<'a> Opening<'a> {
         &self,
         name: &str,
         pipe: File,
-        (id, locked): (FileId, Option<String>),
+        (identity, locked): (Identity, Option<String>),
     ) -> Result<Outcome> {
-        match Unwrapping::of_pipe(name, pipe, &self.wanted).run()? {
-            Unwrapped::Forward(arrived) => Ok(Opened::arriving(arrived, None, id, locked).into()),
+        let mut outcome = match Unwrapping::of_pipe(name, pipe, &self.wanted).run()? {
+            Unwrapped::Forward(arrived) => {
+                return Ok(Opened::arriving(arrived, None, identity, locked).into());
+            }
             Unwrapped::Random { bytes, around } => {
                 let (name, whole) = (name.to_owned(), Arc::clone(&bytes));
-                let found = Found { name, siblings: None, bytes: whole, id, locked };
-                self.open_inside(found, bytes, around)
+                let found = Found { name, siblings: None, bytes: whole, locked };
+                self.open_inside(found, bytes, around)?
             }
             Unwrapped::NotInOrder(unordered) if self.options.scratch.is_none() => {
-                Ok(Outcome::NotInOrder(None, unordered.error))
+                return Ok(Outcome::NotInOrder(None, unordered.error));
             }
             Unwrapped::NotInOrder(unordered) => {
                 let read = Arc::clone(&unordered.read);
                 let (bytes, around) = self.unpack(name, unordered)?;
                 let name = name.to_owned();
-                let found = Found { name, siblings: None, bytes, id, locked };
+                let found = Found { name, siblings: None, bytes, locked };
                 let mut outcome = self.open_around(found, around)?;
                 if let Outcome::Opened(opened) = &mut outcome
                     && let Body::Random(_) = opened.body
                 {
                     opened.origin.piped = Some(read.load(Ordering::Relaxed));
                 }
-                Ok(outcome)
+                outcome
             }
+        };
+        if let Outcome::Opened(opened) = &mut outcome {
+            opened.origin.identity = identity;
         }
+        Ok(outcome)
     }
 
     /// Unpacks to a scratch file what cannot be read in order. Goes on with bytes that can be read anywhere, which
@@ -222,7 +229,7 @@ impl Found {
             warnings: around.notes.clone(),
             around: around.clone(),
             file: Some(Arc::clone(&self.bytes)),
-            id: self.id,
+            identity: self.bytes.identity(),
             piped: None,
         })
     }

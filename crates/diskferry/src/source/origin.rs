@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::Bytes;
+use diskferry_block_stream::{Bytes, Identity};
 
 use crate::format::Format;
-use crate::place::file::FileId;
 use crate::source::around::Around;
 
 /// Where a disk is from: the file or the pipe, and all that is around the disk in it.
@@ -17,7 +16,7 @@ pub struct Origin {
     /// The file that it is in, with all that is around it; `None` for a pipe.
     pub(crate) file: Option<Arc<dyn Bytes>>,
     /// What the file is, or the pipe.
-    pub(crate) id: FileId,
+    pub(crate) identity: Identity,
     /// Bytes that were read of the pipe, where it was unpacked out of one.
     pub(crate) piped: Option<u64>,
     pub(crate) warnings: Vec<String>,
@@ -58,8 +57,8 @@ impl Origin {
     }
 
     /// The files around the disk, with what they are.
-    pub(crate) fn files(&self) -> impl Iterator<Item = (FileId, &Arc<dyn Bytes>)> {
-        let own = self.file.iter().map(|file| (self.id, file));
-        own.chain(self.around.files.iter().map(|other| (other.id, &other.bytes)))
+    pub(crate) fn files(&self) -> impl Iterator<Item = (Identity, &Arc<dyn Bytes>)> {
+        let own = self.file.iter().map(|file| (self.identity.clone(), file));
+        own.chain(self.around.files.iter().map(|other| (other.identity(), other)))
     }
 }

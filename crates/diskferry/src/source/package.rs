@@ -6,7 +6,7 @@ use std::sync::Arc;
 use diskferry_block_stream::{Bytes, Error, Result, Siblings};
 use diskferry_wrap::{self as wrap, Package, Picked, is_descriptor_text};
 
-use crate::source::around::{Archive, Around, Neighbour};
+use crate::source::around::{Archive, Around};
 use crate::source::found::{Found, is_missing, open_named};
 use crate::source::options::OpenOptions;
 use crate::source::probe::{head, probe};
@@ -48,7 +48,7 @@ pub(super) fn out_of_package(
     let bytes: Arc<dyn Bytes> = Arc::new(part);
     // What a disk in chunks names is beside those.
     let mut disk = Found::of_bytes(bytes, Some(siblings));
-    around.files.push(Neighbour { id: file.id, bytes: file.bytes });
+    around.files.push(file.bytes);
     around.notes.extend(file.locked);
     for (name, mut opened) in files {
         if name.strip_prefix(&member).is_some_and(|end| end.is_empty() || is_chunk(end)) {
@@ -56,9 +56,9 @@ pub(super) fn out_of_package(
             around.notes.extend(opened.locked);
         }
         if name == member {
-            (disk.siblings, disk.id) = (opened.siblings, opened.id);
+            disk.siblings = opened.siblings;
         }
-        around.files.push(Neighbour { id: opened.id, bytes: opened.bytes });
+        around.files.push(opened.bytes);
     }
     Ok((disk, around))
 }
@@ -95,7 +95,7 @@ impl wrap::Neighbours for Beside<'_> {
             Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        if found.id == self.descriptor.id {
+        if found.bytes.identity() == self.descriptor.bytes.identity() {
             let text = format!("the {ROLE} '{name}' is the descriptor itself");
             return Err(Error::damaged(text));
         }

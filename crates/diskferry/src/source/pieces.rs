@@ -11,8 +11,9 @@ use diskferry_raw::Raw;
 use diskferry_wrap::{Joined, Wrapping};
 
 use crate::format::{Format, Sample};
-use crate::place::file::{self, Sort};
-use crate::source::around::{Around, Neighbour};
+use crate::place::file;
+use crate::place::kind::FileKind;
+use crate::source::around::Around;
 use crate::source::found::Found;
 use crate::source::numbering::Numbered;
 use crate::source::options::OpenOptions;
@@ -48,23 +49,23 @@ impl OpenOptions {
                     .to_owned(),
             });
         }
-        let mut pieces = vec![Neighbour { id: first.id, bytes: Arc::clone(&first.bytes) }];
+        let mut pieces = vec![Arc::clone(&first.bytes)];
         let mut last = numbered.clone();
         while let Some(next) = last.next().into_iter().find(Numbered::is_there) {
             let piece = self.piece(&next, &mut around.notes)?;
             if pieces.len() == 1 {
                 // Files of a name with a number behind it may be images one by one, such as layers of a chain.
-                if are_two(&first.bytes, &piece.bytes)? {
+                if are_two(&first.bytes, &piece)? {
                     return Ok((first, Around::default()));
                 }
-                if is_own(piece.bytes.as_ref())? {
+                if is_own(piece.as_ref())? {
                     return refuse(format!(
                         "by its name the first piece of a split file; but '{}' begins an image of its own",
                         next.shown()
                     ));
                 }
             }
-            let (own, before) = (piece.bytes.len(), pieces[pieces.len() - 1].bytes.len());
+            let (own, before) = (piece.len(), pieces[pieces.len() - 1].len());
             let whole = first.bytes.len();
             if before != whole || own > whole {
                 let (odd, has) = if before != whole { (&last, before) } else { (&next, own) };
@@ -84,7 +85,7 @@ impl OpenOptions {
         }
         if let Some((gap, beyond)) = beyond(&last)? {
             let piece = self.piece(&beyond, &mut around.notes)?;
-            if pieces.len() == 1 && are_two(&first.bytes, &piece.bytes)? {
+            if pieces.len() == 1 && are_two(&first.bytes, &piece)? {
                 return Ok((first, Around::default()));
             }
             let (gap, beyond) = (gap.shown(), beyond.shown());
@@ -92,7 +93,7 @@ impl OpenOptions {
                 "a piece of a split file: '{gap}' is missing, and '{beyond}' is there"
             ));
         }
-        let (name, id) = (first.name.clone(), first.id);
+        let name = first.name.clone();
         around.notes.push(match pieces.len() {
             1 => format!(
                 "{name}: by its name the first piece of a split file; there is no further one"
@@ -105,20 +106,19 @@ impl OpenOptions {
         if pieces.len() == 1 {
             return Ok((first, around));
         }
-        let each = pieces.iter().map(|piece| Arc::clone(&piece.bytes));
-        let bytes: Arc<dyn Bytes> = Arc::new(Joined::new(name.clone(), each)?);
+        let bytes: Arc<dyn Bytes> = Arc::new(Joined::new(name.clone(), pieces.iter().cloned())?);
         around.files = pieces;
-        Ok((Found { name, siblings: first.siblings, bytes, id, locked: first.locked }, around))
+        Ok((Found { name, siblings: first.siblings, bytes, locked: first.locked }, around))
     }
 
     /// Opens a piece that is there.
-    fn piece(&self, numbered: &Numbered, notes: &mut Vec<String>) -> Result<Neighbour> {
+    fn piece(&self, numbered: &Numbered, notes: &mut Vec<String>) -> Result<Arc<dyn Bytes>> {
         let path = numbered.path();
         let shown = path.display().to_string();
         let io = |error: io::Error| Error::from(error).doing("opening").in_file(&shown);
         let (real, folder) =
             (path.canonicalize().map_err(io)?, numbered.folder().canonicalize().map_err(io)?);
-        let is_regular = Sort::of(&real.metadata().map_err(io)?) == Sort::Regular;
+        let is_regular = FileKind::of(&real.metadata().map_err(io)?) == FileKind::Regular;
         // Nobody gave this name: what others have put there leads nowhere else.
         if !is_regular || !real.starts_with(&folder) {
             let odd = if is_regular { "a link out of the folder" } else { "no file" };
@@ -126,9 +126,8 @@ impl OpenOptions {
             return Err(Error::unsupported(text).in_file(&shown));
         }
         let opened = file::open_without_links(&real).map_err(io)?;
-        notes.extend(self.locks.judge(&shown, &opened.file)?);
-        let id = opened.id;
-        Ok(Neighbour { id, bytes: self.access.bytes(&shown, opened.file)? })
+        notes.extend(self.locks.judge(&shown, &opened)?);
+        self.access.bytes(&shown, opened)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use diskferry_block_stream::Result;
 use diskferry_engine::{Destination, Durability, Replace};
 
-use crate::place::file::Location;
+use crate::place::location::Location;
 use crate::target::device::DevicePlace;
 use crate::target::file::FilePlace;
 use crate::target::found::Found;

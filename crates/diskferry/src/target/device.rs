@@ -4,12 +4,10 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Error, Remedy, Result};
+use diskferry_block_stream::{Error, Identity, Remedy, Result};
 use diskferry_engine::{
     Destination, DeviceOutput, End, FileBytes, Needs, Output, Outputs, ReadBack, Replace, Target,
 };
-
-use crate::place::file::FileId;
 
 /// A block device.
 pub(super) struct DevicePlace {
@@ -28,8 +26,8 @@ impl Destination for DevicePlace {
         Some(&self.path)
     }
 
-    fn overwrites(&self, _needs: &Needs<'_>) -> Result<Vec<(String, Metadata)>> {
-        Ok(vec![(self.name.clone(), self.there.clone())])
+    fn overwrites(&self, _needs: &Needs<'_>) -> Result<Vec<(String, Identity)>> {
+        Ok(vec![(self.name.clone(), Identity::of(&self.there))])
     }
 
     fn accepts(&self, needs: &Needs<'_>) -> Result<()> {
@@ -51,7 +49,7 @@ impl Destination for DevicePlace {
 
     fn create(self: Box<Self>, needs: &Needs<'_>) -> Result<Box<dyn Target>> {
         let device = DeviceOutput::open(&self.path)?;
-        if FileId::of(&self.there) != FileId::of(&device.metadata()?) {
+        if Identity::of(&self.there) != Identity::of(&device.metadata()?) {
             return Err(
                 Error::misuse("it was replaced by another while it was opened").in_file(&self.name)
             );

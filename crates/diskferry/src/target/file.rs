@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Error, Remedy, Result};
+use diskferry_block_stream::{Error, Identity, Remedy, Result};
 use diskferry_engine::{
     Destination, Durability, FileBytes, FileOutput, Needs, Output, Outputs, ReadBack, Replace,
     Target, Undo, left_behind,
@@ -42,10 +42,13 @@ impl Destination for FilePlace {
         self.path.file_name()?.to_str()
     }
 
-    fn overwrites(&self, needs: &Needs<'_>) -> Result<Vec<(String, Metadata)>> {
-        let own = self.there.iter().map(|there| (self.name.clone(), there.clone()));
+    fn overwrites(&self, needs: &Needs<'_>) -> Result<Vec<(String, Identity)>> {
+        let own = self.there.iter().map(|there| (self.name.clone(), Identity::of(there)));
         let parts = self.parts(needs)?;
-        let parts = parts.into_iter().filter_map(|part| Some((shown(&part.path), part.there?)));
+        let parts = parts.into_iter().filter_map(|part| {
+            let there = Identity::of(&part.there?);
+            Some((shown(&part.path), there))
+        });
         Ok(own.chain(parts).collect())
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use diskferry_block_stream::{Error, ErrorKind, Result};
 
-use crate::place::file::Sort;
+use crate::place::kind::FileKind;
 
 /// What is at the path of a target.
 pub(super) enum Found {
@@ -43,14 +43,14 @@ impl Found {
             }
             Err(error) => return Err(error.into()),
         };
-        match Sort::of(&metadata) {
-            Sort::Regular => Ok(Self::File(metadata)),
-            Sort::Block => Ok(Self::Device(metadata)),
-            Sort::Folder => Err(Error::misuse("a folder; name a file in it as the target")),
-            Sort::Stream if metadata.file_type().is_socket() => {
+        match FileKind::of(&metadata) {
+            FileKind::Regular => Ok(Self::File(metadata)),
+            FileKind::Block => Ok(Self::Device(metadata)),
+            FileKind::Folder => Err(Error::misuse("a folder; name a file in it as the target")),
+            FileKind::Stream if metadata.file_type().is_socket() => {
                 Err(Error::misuse("a socket cannot be a target"))
             }
-            Sort::Stream => Ok(Self::Pipe(metadata)),
+            FileKind::Stream => Ok(Self::Pipe(metadata)),
         }
     }
 }

@@ -6,10 +6,11 @@ use std::io::{self, IsTerminal};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use diskferry_block_stream::{Error, Remedy, Result};
+use diskferry_block_stream::{Error, Identity, Remedy, Result};
 use diskferry_engine::{Destination, Needs, Outputs, PipeOutput, ReadBack, Target};
 
-use crate::place::file::{self, STDOUT, Sort};
+use crate::place::kind::FileKind;
+use crate::place::standard::{self, STDOUT};
 
 /// What bytes can only be appended to.
 pub(super) struct PipePlace {
@@ -36,10 +37,10 @@ impl PipePlace {
             )
             .in_file(STDOUT));
         }
-        let there = file::stdout()?.metadata();
+        let there = standard::stdout()?.metadata();
         let there = there.map_err(|error| Error::from(error).in_file(STDOUT))?;
-        let there =
-            Some(there).filter(|there| Sort::of(there).is_random() || there.file_type().is_fifo());
+        let there = Some(there)
+            .filter(|there| FileKind::of(there).is_random() || there.file_type().is_fifo());
         Ok(Self { name: STDOUT.to_owned(), path: None, there })
     }
 }
@@ -53,8 +54,8 @@ impl Destination for PipePlace {
         self.path.as_deref()
     }
 
-    fn overwrites(&self, _needs: &Needs<'_>) -> Result<Vec<(String, Metadata)>> {
-        Ok(self.there.iter().map(|there| (self.name.clone(), there.clone())).collect())
+    fn overwrites(&self, _needs: &Needs<'_>) -> Result<Vec<(String, Identity)>> {
+        Ok(self.there.iter().map(|there| (self.name.clone(), Identity::of(there))).collect())
     }
 
     fn accepts(&self, needs: &Needs<'_>) -> Result<()> {
@@ -73,7 +74,7 @@ impl Destination for PipePlace {
                 let opened = OpenOptions::new().write(true).open(path);
                 opened.map_err(|error| Error::from(error).doing("opening").in_file(&name))?
             }
-            None => file::stdout()?,
+            None => standard::stdout()?,
         };
         Ok(Box::new(PipeTarget(PipeOutput::new(name, pipe))))
     }

@@ -6,7 +6,7 @@ use diskferry_block_stream::Error;
 
 use crate::format::Format;
 use crate::import::quoted;
-use crate::place::file::STDIN;
+use crate::place::standard::STDIN;
 use crate::source::around::Around;
 
 /// A disk whose format needs what is not to be had; how to get at it all the same.
