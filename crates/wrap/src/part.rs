@@ -136,7 +136,7 @@ impl Bytes for Part {
 
     fn will_need(&self, mut at: u64, len: u64) {
         let end = at.saturating_add(len).min(self.len);
-        while let Some(segment) = self.segment(at).filter(|segment| segment.at < end) {
+        while let Some(segment) = self.segment(at).filter(|segment| segment.at.max(at) < end) {
             at = at.max(segment.at);
             let here = segment.end().min(end) - at;
             self.base.will_need(segment.from + (at - segment.at), here);
