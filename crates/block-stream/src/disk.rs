@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use crate::{Bytes, Cancel, Description, Error, Problem, Progress, Result};
+use crate::{Bytes, Cancel, Description, Error, Note, Problem, Progress, Result};
 
 /// Bytes of a sector: what the sizes of most disks are multiples of, and many formats count in.
 pub const SECTOR: u64 = 512;
@@ -222,7 +222,7 @@ pub trait Stream: Send {
 
     /// Odd things that do not keep the disk from being read. All of them are known once the stream
     /// has ended.
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<Note> {
         Vec::new()
     }
 }
@@ -271,7 +271,7 @@ impl<S: Stream + ?Sized> Stream for &mut S {
         (**self).next(buf)
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<Note> {
         (**self).warnings()
     }
 }

@@ -21,6 +21,7 @@ mod error;
 mod identity;
 mod job;
 mod limits;
+mod note;
 mod options;
 mod plan;
 mod remedy;
@@ -40,6 +41,7 @@ pub use error::{Error, ErrorKind, Place, Result, Side};
 pub use identity::Identity;
 pub use job::{Cancel, Progress};
 pub use limits::{LIMITS, Limits};
+pub use note::{Note, NoteKind, Severity};
 pub use options::{OptionSpec, choice, parse_size};
 pub use plan::{
     Chunk, Enclosed, Enclosure, Flat, Form, Layout, MakeDescriptor, MakePacker, Packed, Packer,

@@ -1,11 +1,30 @@
 //! What helps, in the words of the command line: the only place that says which option does it.
 
 use diskferry::import::{Fix, Gpt, Remake};
-use diskferry::{Error, Remedy};
+use diskferry::look::Info;
+use diskferry::{Error, Note, Remedy};
 
 /// A failure in one line, with what helps.
 pub fn line(error: &Error) -> String {
     advised(error.to_string(), error.remedy())
+}
+
+/// A note in one line, with what helps.
+pub fn noted(note: &Note) -> String {
+    advised(note.to_string(), note.remedy.as_ref())
+}
+
+/// Puts what helps into the texts of notes, for what is printed as JSON.
+pub fn word(notes: &mut [Note]) {
+    for note in notes {
+        note.text = advised(std::mem::take(&mut note.text), note.remedy.take().as_ref());
+    }
+}
+
+/// The same for all notes of an image.
+pub fn word_info(info: &mut Info) {
+    word(&mut info.warnings);
+    info.chain.iter_mut().for_each(|link| word(link.error.as_mut_slice()));
 }
 
 /// A text, and what helps.

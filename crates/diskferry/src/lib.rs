@@ -46,7 +46,9 @@ pub mod place;
 pub mod source;
 pub mod target;
 
-pub use diskferry_block_stream::{self as block_stream, Error, ErrorKind, Remedy, Result, Side};
+pub use diskferry_block_stream::{
+    self as block_stream, Error, ErrorKind, Note, NoteKind, Remedy, Result, Severity, Side,
+};
 pub use diskferry_engine::{self as engine, Control, Job};
 
 pub use convert::{Convert, Summary};

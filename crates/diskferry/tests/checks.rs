@@ -85,7 +85,8 @@ fn check_tells_what_opening_warned_of() {
             continue;
         }
         for warning in image.warnings() {
-            let text = warning.strip_prefix(&format!("{}: ", image.name())).unwrap();
+            let text = &warning.text;
+            assert_eq!(warning.file.as_deref(), Some(image.name()));
             let name = path.file_name().unwrap().to_str().unwrap();
             let times = told.iter().filter(|told| *told == text).count();
             assert_eq!(times, 1, "{name}: {text}: {told:?}");

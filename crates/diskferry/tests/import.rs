@@ -9,7 +9,7 @@ use diskferry::convert::{BackupGpt, SectorSize, Verify, VirtualSize};
 use diskferry::import::{Fix, Gpt, ImportTarget, Preflight, Report, Verdict, import_targets};
 use diskferry::look::{Difference, ProblemKind};
 use diskferry::source::{Backing, Limits};
-use diskferry::{Control, Convert, ErrorKind, Format, Job, Location, OpenOptions, Summary};
+use diskferry::{Control, Convert, ErrorKind, Format, Job, Location, OpenOptions, Remedy, Summary};
 use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::{machine, qemu};
 
@@ -176,9 +176,10 @@ fn a_gpt_for_large_sectors_is_refused_unless_it_is_written_anew() {
     let folder = qemu::temp_dir();
     let path = |name: &str| folder.path().join(name);
     let summary = resectored(&real_disk(), &path("coarse.raw"), SectorSize::B4096);
-    let warned: Vec<_> = summary.warnings.iter().filter(|it| it.contains("partition 1")).collect();
+    let warned: Vec<_> =
+        summary.warnings.iter().filter(|it| it.text.contains("partition 1")).collect();
     assert!(
-        warned[0].contains("with units of 512 bytes cannot be read from sectors of 4096"),
+        warned[0].text.contains("with units of 512 bytes cannot be read from sectors of 4096"),
         "{warned:?}"
     );
     // Plain conversions warn, from files and in order.
@@ -186,7 +187,10 @@ fn a_gpt_for_large_sectors_is_refused_unless_it_is_written_anew() {
     for file in ["coarse.raw", "coarse.raw.gz"] {
         let plain = Convert::new(path(file).as_path(), path("t/plain.raw").as_path());
         let summary = plain.run(&Job::new(2).unwrap()).unwrap();
-        let told = summary.warnings.iter().any(|it| it.contains("--gpt-sectors 512"));
+        let told = summary
+            .warnings
+            .iter()
+            .any(|it| it.remedy == Some(Remedy::RewriteGpt { sectors: 512 }));
         assert!(told, "{:?}", summary.warnings);
         fs::remove_file(path("t/plain.raw")).unwrap();
     }
@@ -264,7 +268,7 @@ fn the_backup_of_a_gpt_moves_with_the_disks_end_where_that_is_asked_for() {
         convert.backup_gpt = backup_gpt;
         convert.verify = Verify::ReadBack;
         let summary = convert.run(&Job::new(2).unwrap()).unwrap();
-        assert_eq!(summary.warnings.iter().any(|text| text.contains("--move-gpt")), warns);
+        assert_eq!(summary.warnings.iter().any(|text| text.remedy == Some(Remedy::MoveGpt)), warns);
         assert_eq!(sgdisk(&grown).contains("No problems found"), !warns, "{}", sgdisk(&grown));
         let report = preflight(&grown, target("openstack"));
         assert!(report.ready);
@@ -332,7 +336,10 @@ fn the_backup_of_a_gpt_moves_to_where_the_format_has_the_disks_end() {
     let mut convert = Convert::new(raw.as_path(), back.as_path());
     convert.to = Some(Format::ZVHD);
     let summary = convert.run(&Job::new(2).unwrap()).unwrap();
-    assert!(summary.warnings.iter().any(|text| text.contains("--move-gpt")), "{summary:?}");
+    assert!(
+        summary.warnings.iter().any(|text| text.remedy == Some(Remedy::MoveGpt)),
+        "{summary:?}"
+    );
 }
 
 /// What OpenStack's inspector makes of each file: its format, and its objection.
@@ -502,7 +509,7 @@ fn an_ova_that_would_be_refused_is_told_before_it_is_sent() {
     }
     python("python3", REPACK, &[&good, &odd, Path::new("size")]);
     let info = OpenOptions::default().info(&Location::from(odd.as_path())).unwrap();
-    assert!(info.warnings[0].contains("'good.ovf' has 'good-disk1.vmdk' with 1"), "{info:?}");
+    assert!(info.warnings[0].text.contains("'good.ovf' has 'good-disk1.vmdk' with 1"), "{info:?}");
     for how in ["itself", "nowhere"] {
         python("python3", REPACK, &[&good, &odd, Path::new(how)]);
         let opened =
@@ -867,7 +874,10 @@ fn the_size_that_is_judged_is_the_one_that_will_be() {
         convert.replace = diskferry::convert::Replace::Allowed;
         let summary = convert.run(&Job::new(2).unwrap()).unwrap();
         assert_eq!(summary.target.virtual_size, Some((16 << 40) - (64 << 10)));
-        assert!(summary.warnings.iter().any(|text| text.contains("rounded up")), "{summary:?}");
+        assert!(
+            summary.warnings.iter().any(|text| text.text.contains("rounded up")),
+            "{summary:?}"
+        );
     }
 }
 
@@ -910,7 +920,7 @@ fn a_gpt_moves_in_one_pass_as_it_does_anywhere() {
             for file in wrapped {
                 let summary = moved(&file, "b.raw", size).unwrap();
                 assert!(fs::read(path("b.raw")).unwrap() == expected, "{file}, {size}");
-                let told = summary.warnings.iter().any(|text| text.contains("GPT"));
+                let told = summary.warnings.iter().any(|text| text.text.contains("GPT"));
                 assert!(!told, "{file}, {size}: {:?}", summary.warnings);
             }
         }
@@ -922,7 +932,10 @@ fn a_gpt_moves_in_one_pass_as_it_does_anywhere() {
     let mut convert = Convert::new(path("disk.raw.gz").as_path(), path("d.raw").as_path());
     convert.size = Some(VirtualSize::Bytes(80 << 20));
     let summary = convert.run(&job).unwrap();
-    assert!(summary.warnings.iter().any(|text| text.contains("--move-gpt")), "{summary:?}");
+    assert!(
+        summary.warnings.iter().any(|text| text.remedy == Some(Remedy::MoveGpt)),
+        "{summary:?}"
+    );
     moved("disk.raw", "odd.raw", (64 << 20) + 512).unwrap();
     sh(folder.path(), "gzip -k1 odd.raw; tar -czf odd.tar.gz odd.raw");
     for (source, target, warns) in [
@@ -932,7 +945,7 @@ fn a_gpt_moves_in_one_pass_as_it_does_anywhere() {
     ] {
         let convert = Convert::new(path(source).as_path(), path(target).as_path());
         let summary = convert.run(&job).unwrap();
-        let told = summary.warnings.iter().any(|text| text.contains("--move-gpt"));
+        let told = summary.warnings.iter().any(|text| text.remedy == Some(Remedy::MoveGpt));
         assert_eq!(told, warns, "{target}: {:?}", summary.warnings);
     }
 }

@@ -8,7 +8,9 @@ use std::process::Stdio;
 
 use diskferry::place::Locks;
 use diskferry::source::{Backing, Choice};
-use diskferry::{Control, Convert, DiskImage, ErrorKind, Job, Location, OpenOptions, Result};
+use diskferry::{
+    Control, Convert, DiskImage, ErrorKind, Job, Location, Note, OpenOptions, Remedy, Result,
+};
 use diskferry_testkit::child::{Bounded, Running, command};
 use diskferry_testkit::qemu;
 
@@ -79,12 +81,17 @@ fn what_somebody_writes_to_is_not_read_unless_asked_for() {
         let holder = Holder::of(&at(held), &["-f", format]);
         let error = open(&at(image), Locks::Respect).err().expect(held);
         assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-        for text in [held, "open for writing", "-U"] {
+        assert_eq!(error.remedy(), Some(&Remedy::IgnoreLocks));
+        assert!(error.is_worth_retrying());
+        for text in [held, "open for writing"] {
             assert!(error.to_string().contains(text), "{held}: no '{text}' in: {error}");
         }
         assert!(!error.to_string().contains('\n'), "{error}");
         let opened = open(&at(image), Locks::Ignore).unwrap();
-        let warned = |text: &&String| text.contains(held) && text.contains("may be torn");
+        let warned = |note: &&Note| {
+            let text = note.to_string();
+            text.contains(held) && text.contains("may be torn")
+        };
         assert_eq!(opened.warnings().iter().filter(warned).count(), 1, "{:?}", opened.warnings());
         drop(holder);
         assert!(open(&at(image), Locks::Respect).unwrap().warnings().is_empty(), "{held}");
@@ -129,13 +136,13 @@ fn however_it_comes_it_is_asked_for() {
     assert!(!at("out.raw").exists());
     convert.open.locks = Locks::Ignore;
     let summary = convert.run(&Job::new(2).unwrap()).unwrap();
-    assert!(summary.warnings.iter().any(|text| text.contains("may be torn")), "{summary:?}");
+    assert!(summary.warnings.iter().any(|text| text.text.contains("may be torn")), "{summary:?}");
     // To look at an image whose base is in use is no harm: it is said.
     let lenient = OpenOptions::new().backing(Backing::Lenient);
     let top = lenient
         .open_image(&Location::from(at("top.qcow2").as_path()), &Control::default())
         .unwrap();
-    assert!(top.warnings().iter().any(|text| text.contains("open for writing")));
+    assert!(top.warnings().iter().any(|text| text.text.contains("open for writing")));
 }
 
 #[test]
@@ -162,7 +169,7 @@ fn of_a_package_the_disk_that_is_meant_is_asked_for_and_of_pieces_each() {
         assert_eq!(error.kind(), ErrorKind::Io, "{error}");
         assert!(error.to_string().contains(held), "{error}");
         let opened = one(number, Locks::Ignore).open_image(&image, &Control::default()).unwrap();
-        assert!(opened.warnings().iter().any(|text| text.contains("may be torn")), "{held}");
+        assert!(opened.warnings().iter().any(|text| text.text.contains("may be torn")), "{held}");
         if let Some(free) = free {
             one(free, Locks::Respect).open_image(&image, &Control::default()).unwrap();
         }

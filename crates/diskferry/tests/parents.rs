@@ -382,7 +382,7 @@ mod vhd {
         let wanted = Uuid::from_u128(7).to_string();
         let image = over(&path, &folder.path().join("base.vhd")).unwrap();
         assert_eq!(image.layers().len(), 2);
-        assert!(image.warnings()[0].contains(&wanted), "{:?}", image.warnings());
+        assert!(image.warnings()[0].text.contains(&wanted), "{:?}", image.warnings());
         refused(&path, ErrorKind::Damaged, &["top.vhd", "base.vhd", &BASE.to_string(), &wanted]);
         let lenient = OpenOptions::new().backing(Backing::Lenient);
         let info = lenient
@@ -390,7 +390,11 @@ mod vhd {
             .unwrap()
             .info();
         assert_eq!(info.chain.len(), 2);
-        assert!(info.chain[1].error.as_ref().unwrap().contains(&wanted), "{:?}", info.chain[1]);
+        assert!(
+            info.chain[1].error.as_ref().unwrap().text.contains(&wanted),
+            "{:?}",
+            info.chain[1]
+        );
         assert!(info.chain[1].virtual_size.is_none());
     }
 }
@@ -553,7 +557,7 @@ mod vmdk {
         // Unless the caller says that it is the one.
         let base = folder.path().join("base.vmdk");
         let image = over(&path, &base).unwrap();
-        let warned = image.warnings().iter().filter(|text| text.contains("1234abcd"));
+        let warned = image.warnings().iter().filter(|text| text.text.contains("1234abcd"));
         assert_eq!(warned.count(), 1, "{:?}", image.warnings());
         assert!(read(&image) == expected);
     }

@@ -8,8 +8,8 @@ use diskferry::convert::{Algorithm, Identity, Uuid, Verify};
 use diskferry::look::{Info, ProblemKind};
 use diskferry::source::{Choice, Limits};
 use diskferry::{
-    Control, Convert, DiskImage, ErrorKind, Format, Job, Location, OpenOptions, Opened, Remedy,
-    Result, Summary,
+    Control, Convert, DiskImage, ErrorKind, Format, Job, Location, Note, OpenOptions, Opened,
+    Remedy, Result, Summary,
 };
 use diskferry_testkit::child::{Bounded, command};
 use diskferry_testkit::qemu;
@@ -182,7 +182,7 @@ fn what_is_odd_about_a_stream_is_told_at_its_end() {
     for (bytes, warns) in [(whole.clone(), false), ([&whole[..], b"more"].concat(), true)] {
         let summary = piped(&folder, &bytes, |_| {}).unwrap();
         let told =
-            summary.warnings.iter().any(|text| text.contains("4 bytes follow the last page"));
+            summary.warnings.iter().any(|text| text.text.contains("4 bytes follow the last page"));
         assert_eq!(told, warns, "{:?}", summary.warnings);
     }
 }
@@ -374,9 +374,12 @@ fn a_conversion_compares_what_it_reads_with_the_manifest() {
             let what = format!("{file}, through a pipe: {through_pipe}");
             match (converted(&folder, &file, through_pipe), bad) {
                 (Ok(summary), None) => {
-                    let noted = summary.warnings.iter().find(|text| text.contains("manifest"));
+                    let noted = summary.warnings.iter().find(|text| text.text.contains("manifest"));
                     assert_eq!(noted.is_some(), note.is_some(), "{what}: {noted:?}");
-                    assert!(noted.is_none_or(|text| text.contains(note.unwrap())), "{noted:?}");
+                    assert!(
+                        noted.is_none_or(|text| text.text.contains(note.unwrap())),
+                        "{noted:?}"
+                    );
                 }
                 (Err(error), Some(bad)) => {
                     assert_eq!(error.kind(), ErrorKind::Damaged, "{what}: {error}");
@@ -415,7 +418,7 @@ fn a_digest_is_compared_however_its_kind_is_written() {
         ));
         for (end, through_pipe) in [("", false), ("", true), (".gz", false)] {
             let summary = converted(&folder, &format!("good.ova{end}"), through_pipe).unwrap();
-            assert_eq!(summary.warnings, Vec::<String>::new(), "{way}");
+            assert_eq!(summary.warnings, Vec::<Note>::new(), "{way}");
             let error = converted(&folder, &format!("bad.ova{end}"), through_pipe).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Damaged, "{way}: {error}");
             assert!(error.to_string().contains("'vm-disk1.vmdk' has the sha"), "{way}: {error}");
@@ -525,12 +528,13 @@ fn an_archive_without_an_end_mark_is_read_and_told_where_nothing_says_that_it_is
         let packed = format!("{file}.gz");
         for (name, through_pipe) in [(file, false), (file, true), (packed.as_str(), false)] {
             let summary = converted(&folder, name, through_pipe).unwrap();
-            let told = |text: &String| warns.is_some_and(|warns| text.contains(warns));
+            let told = |note: &Note| warns.is_some_and(|warns| note.text.contains(warns));
             let told = summary.warnings.iter().any(told);
             assert_eq!(told, warns.is_some(), "{name}: {:?}", summary.warnings);
             assert!(told || !format!("{:?}", summary.warnings).contains("end mark"), "{name}");
         }
-        let said = info(&folder.path(file)).warnings.concat();
+        let said = info(&folder.path(file)).warnings;
+        let said: String = said.iter().map(ToString::to_string).collect();
         assert_eq!(said.contains(warns.unwrap_or(no_end)), warns.is_some(), "{file}: {said}");
         for name in [file, &packed] {
             let mut problems = Vec::new();
@@ -570,7 +574,7 @@ fn a_conversion_tells_what_contradicts_the_descriptor() {
             let told = converted(&folder, file, through_pipe).unwrap().warnings;
             let count = if text.is_empty() { 0 } else { 1 };
             assert_eq!(told.len(), count, "{file}, through a pipe: {through_pipe}: {told:?}");
-            assert!(told.iter().all(|told| told.contains(text)), "{told:?}");
+            assert!(told.iter().all(|told| told.text.contains(text)), "{told:?}");
         }
     }
 }
@@ -653,7 +657,7 @@ fn raw_means_as_it_is() {
     let options = OpenOptions::new().format(Format::RAW);
     assert_eq!(digest(&path, &options).unwrap().0, path.metadata().unwrap().len());
     let image = options.open_image(&Location::from(path.as_path()), &Control::default()).unwrap();
-    assert!(image.warnings()[0].contains("gzip"), "{:?}", image.warnings());
+    assert!(image.warnings()[0].text.contains("gzip"), "{:?}", image.warnings());
 }
 
 /// The bytes that `-O gcp` or `-O ova` make of the real disk.
@@ -703,7 +707,7 @@ fn sizes_past_8_gib_are_binary_for_google() {
     let summary = convert.run(&job()).unwrap();
     assert_eq!(summary.target.virtual_size, Some(9 << 30));
     assert!(
-        summary.warnings.iter().any(|text| text.contains("whole GiB")),
+        summary.warnings.iter().any(|text| text.text.contains("whole GiB")),
         "{:?}",
         summary.warnings
     );

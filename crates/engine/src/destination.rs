@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Identity, Result};
+use diskferry_block_stream::{Bytes, Identity, Note, Result};
 
 use crate::control::Undo;
 use crate::needs::Needs;
@@ -43,7 +43,7 @@ pub trait Destination: Send {
     fn accepts(&self, needs: &Needs<'_>) -> Result<()>;
 
     /// What work that was killed left in its place, one line for each file.
-    fn left_behind(&self) -> Vec<String> {
+    fn left_behind(&self) -> Vec<Note> {
         Vec::new()
     }
 

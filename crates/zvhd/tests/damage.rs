@@ -9,7 +9,9 @@ use common::{
     BLOCK, Format, PAGE, alone, chained, headed, page, put, seal, text, trim, unit, zstd, zvhd,
     zvhd2,
 };
-use diskferry_block_stream::{Budget, Error, ErrorKind, Limits, Piece, Problem, ProblemKind};
+use diskferry_block_stream::{
+    Budget, Error, ErrorKind, Limits, Note, NoteKind, Piece, Problem, ProblemKind,
+};
 use diskferry_testkit::format;
 
 /// Blocks of text, packed in each way that these tests need.
@@ -715,7 +717,8 @@ fn what_is_odd_about_the_end_of_a_zvhd_file_is_a_warning() {
         let mut stream = Format::Zvhd.stream(file.clone(), &Budget::default()).unwrap();
         let mut buf = vec![0; 1 << 20];
         while stream.next(&mut buf).unwrap() != Piece::End {}
-        assert_eq!(stream.warnings(), [format!("pipe: {}", warnings[0])], "{name}");
+        let note = Note::of(NoteKind::Format, "pipe", &*warnings[0]);
+        assert_eq!(stream.warnings(), [note], "{name}");
         let found = problems(Format::Zvhd, &file);
         assert!(found.len() == 1 && found[0].kind == ProblemKind::Oddity, "{name}: {found:?}");
     }

@@ -13,6 +13,7 @@ use diskferry::source::Backing;
 use diskferry::{Error, Location, Summary};
 
 use super::{Outcome, Pairs, print_json, stdout, unique, warn};
+use crate::advice;
 use crate::args;
 use crate::human;
 use crate::outcome::{Answer, Failure};
@@ -28,7 +29,7 @@ pub fn convert(arguments: args::Convert) -> Outcome {
     let display = Display::start(when, &job.control);
     let converted = request.run(&job);
     drop(display);
-    let summary = converted?;
+    let mut summary = converted?;
     warn(&summary.warnings);
     if quiet {
         return Ok(Answer::Yes);
@@ -40,9 +41,9 @@ pub fn convert(arguments: args::Convert) -> Outcome {
     };
     // The target is there, whole: that nobody could be told does not undo it.
     let _ = if to_stdout {
-        report(&summary, arguments.json, &mut stdout())
+        report(&mut summary, arguments.json, &mut stdout())
     } else {
-        report(&summary, arguments.json, &mut io::stderr())
+        report(&mut summary, arguments.json, &mut io::stderr())
     };
     Ok(Answer::Yes)
 }
@@ -89,8 +90,11 @@ fn is_stdout(path: &Path) -> bool {
     !ours.file_type().is_char_device() && (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino())
 }
 
-fn report(summary: &Summary, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+fn report(summary: &mut Summary, json: bool, out: &mut impl Write) -> Result<(), Failure> {
     if json {
+        advice::word(&mut summary.warnings);
+        advice::word_info(&mut summary.source);
+        advice::word_info(&mut summary.target);
         print_json(out, summary)?;
     } else {
         describe(summary, out)?;

@@ -8,6 +8,7 @@ use diskferry::source::{Backing, Choice};
 
 use super::convert::{told, virtual_size};
 use super::{Outcome, Pairs, print_json, print_table, stdout};
+use crate::advice;
 use crate::args;
 use crate::human;
 use crate::outcome::Answer;
@@ -20,12 +21,13 @@ pub fn info(arguments: args::Info) -> Outcome {
     let disk = from.disk.map_or(Choice::First, Choice::Number);
     let open = open.disk(disk).scratch(None);
     let location = Location::from_argument(image);
-    let info = match all_disks {
+    let mut info = match all_disks {
         true => open.info_with_all_disks(&location)?,
         false => open.info(&location)?,
     };
     let mut out = stdout();
     if json {
+        advice::word_info(&mut info);
         print_json(&mut out, &info)?;
     } else {
         describe(&info, &mut out)?;
@@ -76,6 +78,7 @@ fn describe(info: &Info, out: &mut impl Write) -> io::Result<()> {
         lines.more("not looked further: it is compressed; --all-disks lists all");
     }
     for (index, warning) in info.warnings.iter().enumerate() {
+        let warning = advice::noted(warning);
         if index == 0 { lines.add("warnings", warning) } else { lines.more(warning) }
     }
     lines.print(out)?;

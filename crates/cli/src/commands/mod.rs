@@ -29,9 +29,10 @@ use std::path::Path;
 use diskferry::convert::Algorithm;
 use diskferry::place::{Locks, Policy};
 use diskferry::source::{Backing, Choice, Limits};
-use diskferry::{Job, OpenOptions};
+use diskferry::{Job, Note, OpenOptions};
 use serde::Serialize;
 
+use crate::advice;
 use crate::args::{Source, Work};
 use crate::outcome::{Answer, Failure, tell};
 use crate::{progress, signals};
@@ -51,9 +52,9 @@ fn print_json(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failur
 }
 
 /// Tells what is odd, with the progress out of the way.
-fn warn(warnings: &[String]) {
+fn warn(warnings: &[Note]) {
     for warning in warnings {
-        progress::aside(|| tell(&format!("warning: {warning}")));
+        progress::aside(|| tell(&format!("warning: {}", advice::noted(warning))));
     }
 }
 
@@ -64,7 +65,7 @@ fn choice(disk: Option<u32>) -> Choice {
 
 impl Source {
     /// Tells what an image was opened with, where that was asked for against what the image or a machine says.
-    fn warn(&self, warnings: &[String]) {
+    fn warn(&self, warnings: &[Note]) {
         if self.force_share || self.backing.is_some() {
             warn(warnings);
         }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Disk, Error, Naming, Plan, Remedy, Result, Stream};
+use diskferry_block_stream::{Disk, Error, Naming, Note, Plan, Remedy, Result, Stream};
 use diskferry_engine::{self as engine, Destination, Difference, Job, Pad, Patched, Slice, Stage};
 use diskferry_raw::Raw;
 
@@ -129,7 +129,7 @@ impl Task<'_> {
         size: u64,
         held: u64,
         job: &Job,
-    ) -> Result<(Arc<dyn Disk>, Vec<String>)> {
+    ) -> Result<(Arc<dyn Disk>, Vec<Note>)> {
         let own = image.disk();
         let resized: Arc<dyn Disk> = match size.cmp(&own.size()) {
             Ordering::Greater => Arc::new(Pad::new(Arc::clone(own), size)?),

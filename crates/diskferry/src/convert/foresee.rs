@@ -1,6 +1,6 @@
 //! What an import target would refuse, refused before the copy as far as it can be seen, and else after it.
 
-use diskferry_block_stream::{Error, Foretold, Result};
+use diskferry_block_stream::{Error, Foretold, Note, NoteKind, Result};
 use diskferry_engine::Job;
 
 use crate::convert::beginning::Beginning;
@@ -16,9 +16,9 @@ use crate::source::image::DiskImage;
 pub(crate) struct Foreseen {
     facts: Option<Facts>,
     /// What may do harm at the import target.
-    warnings: Vec<String>,
+    warnings: Vec<Note>,
     /// That not all of the source was seen, should nobody look at the result.
-    unseen: Option<String>,
+    unseen: Option<Note>,
 }
 
 impl Task<'_> {
@@ -78,11 +78,12 @@ impl Brief {
                 };
                 let warnings = judged.map_err(|error| error.in_file(stream))?;
                 let unseen = (!is_all).then(|| {
-                    format!(
-                        "{stream}: it was judged for {} by its first {end} bytes only; what is \
-                         written cannot be looked at again",
+                    let text = format!(
+                        "it was judged for {} by its first {end} bytes only; what is written cannot be looked \
+                         at again",
                         readiness.target()
-                    )
+                    );
+                    Note::of(NoteKind::Unseen, stream, text)
                 });
                 Ok(Foreseen { facts: None, warnings, unseen })
             }
@@ -99,7 +100,7 @@ impl Brief {
         written: Option<&DiskImage>,
         name: Option<&str>,
         job: &Job,
-    ) -> Result<Vec<String>> {
+    ) -> Result<Vec<Note>> {
         let (Some((readiness, _)), Some(image)) = (&self.import, written) else {
             return Ok(foreseen.warnings.into_iter().chain(foreseen.unseen).collect());
         };

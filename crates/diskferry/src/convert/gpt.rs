@@ -1,6 +1,6 @@
 //! A GPT that is to fit the target: where there is one, and what is to be changed in it.
 
-use diskferry_block_stream::{Cancel, Disk, Error, Result};
+use diskferry_block_stream::{Cancel, Disk, Error, Note, NoteKind, Result};
 use diskferry_inspect::{self as inspect, Inspection, Patch, SectorSize};
 
 /// What is to become of a GPT.
@@ -37,16 +37,16 @@ impl Fit {
     }
 
     /// What may do harm on a disk where that was found.
-    pub fn warnings(self, name: &str, found: &Inspection) -> Vec<String> {
+    pub fn warnings(self, name: &str, found: &Inspection) -> Vec<Note> {
         let Self::Sectors(sectors) = self else { return Vec::new() };
         let bytes = sectors.bytes();
         let too_fine = found.too_fine_for(sectors);
         too_fine
             .map(|(number, kind, unit)| {
-                format!(
-                    "{name}: partition {number}: {kind} with units of {unit} bytes cannot be read from \
-                     sectors of {bytes}"
-                )
+                let text = format!(
+                    "partition {number}: {kind} with units of {unit} bytes cannot be read from sectors of {bytes}"
+                );
+                Note::of(NoteKind::PartitionTable, name, text)
             })
             .collect()
     }

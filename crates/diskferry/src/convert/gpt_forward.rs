@@ -14,7 +14,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use diskferry_block_stream::{Cancel, Piece, Result, Stream};
+use diskferry_block_stream::{Cancel, Note, Piece, Result, Stream};
 use diskferry_engine::Job;
 use diskferry_inspect::{GptState, Inspection, Patch};
 
@@ -194,7 +194,7 @@ impl Stream for MovingGpt {
         Ok(piece)
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<Note> {
         self.inner.warnings()
     }
 }

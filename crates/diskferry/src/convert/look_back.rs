@@ -1,6 +1,6 @@
 //! The target as it reads back through its own format, compared with what was copied.
 
-use diskferry_block_stream::{Error, Result, Side};
+use diskferry_block_stream::{Error, Note, NoteKind, Result, Side};
 use diskferry_engine::{End, Job, ReadBack, Stage};
 
 use crate::convert::foresee::Foreseen;
@@ -16,7 +16,7 @@ use crate::source::options::{Backing, OpenOptions};
 pub(super) struct Seen {
     pub info: Info,
     /// What is odd about it, and what may do harm where it is meant to go.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Note>,
 }
 
 impl Task<'_> {
@@ -72,12 +72,12 @@ impl Task<'_> {
 }
 
 /// Says that a device is longer than the disk.
-fn goes_on(made: &Made<'_>, image: &DiskImage, end: End) -> Option<String> {
+fn goes_on(made: &Made<'_>, image: &DiskImage, end: End) -> Option<Note> {
     let rest = image.disk().size().saturating_sub(made.copied.size);
     (end == End::WithDevice && rest > 0).then(|| {
-        format!(
-            "{}: the device goes on for {rest} bytes after the disk, with what was there before",
-            image.name()
-        )
+        let text = format!(
+            "the device goes on for {rest} bytes after the disk, with what was there before"
+        );
+        Note::of(NoteKind::Size, image.name(), text)
     })
 }

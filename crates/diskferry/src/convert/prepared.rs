@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU64};
 
-use diskferry_block_stream::{Disk, Order, Stream};
+use diskferry_block_stream::{Disk, Note, NoteKind, Order, Remedy, Stream};
 use diskferry_engine::{Source, Zeros};
 
 use crate::convert::beginning::Beginning;
@@ -19,7 +19,7 @@ pub(super) enum Prepared {
         image: DiskImage,
         disk: Arc<dyn Disk>,
         /// What is odd about what was made of it.
-        odd: Vec<String>,
+        odd: Vec<Note>,
     },
     Stream(PreparedStream),
 }
@@ -43,7 +43,7 @@ pub(super) struct PreparedStream {
     /// Whether it has a GPT, whose backup stays where it is.
     pub stays: bool,
     /// What is odd about what was made of it.
-    pub odd: Vec<String>,
+    pub odd: Vec<Note>,
 }
 
 impl Prepared {
@@ -91,7 +91,7 @@ impl Prepared {
 
     /// What there is to say about it after the copy of `size` bytes, which the target holds in
     /// `held`.
-    pub fn into_info(self, size: u64, held: u64) -> (Info, Vec<String>) {
+    pub fn into_info(self, size: u64, held: u64) -> (Info, Vec<Note>) {
         match self {
             Self::Disk { image, odd, .. } => {
                 (image.info(), image.warnings().iter().cloned().chain(odd).collect())
@@ -102,7 +102,7 @@ impl Prepared {
 }
 
 impl PreparedStream {
-    fn into_info(self, size: u64, held: u64) -> (Info, Vec<String>) {
+    fn into_info(self, size: u64, held: u64) -> (Info, Vec<Note>) {
         let load = |count: &AtomicU64| count.load(atomic::Ordering::Relaxed);
         let arrived = self.arrived.as_deref().map_or(size, load);
         let mut warnings = self.info.warnings.clone();
@@ -113,10 +113,9 @@ impl PreparedStream {
             }
         }
         if self.own.is_none() && arrived < size {
-            warnings.push(format!(
-                "{}: the stream ended after {arrived} bytes; the rest of the {size} is zeros",
-                self.name
-            ));
+            let text =
+                format!("the stream ended after {arrived} bytes; the rest of the {size} is zeros");
+            warnings.push(Note::of(NoteKind::Size, &self.name, text));
         }
         if self.stays && arrived != held {
             warnings.push(backup_stays(&self.name));
@@ -125,9 +124,7 @@ impl PreparedStream {
     }
 }
 
-pub(super) fn backup_stays(name: &str) -> String {
-    format!(
-        "{name}: the disk's end moves, and the backup of its GPT stays where it is; --move-gpt moves \
-         it"
-    )
+pub(super) fn backup_stays(name: &str) -> Note {
+    let text = "the disk's end moves, and the backup of its GPT stays where it is";
+    Note::of(NoteKind::PartitionTable, name, text).mended_by(Remedy::MoveGpt)
 }

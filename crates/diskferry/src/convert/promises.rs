@@ -4,7 +4,7 @@
 use std::panic;
 use std::thread;
 
-use diskferry_block_stream::{Cancel, Error, ErrorKind, Result};
+use diskferry_block_stream::{Cancel, Error, ErrorKind, Note, NoteKind, Result};
 use diskferry_engine::Job;
 use diskferry_wrap::{Digests, Objection, Promise, Promises};
 
@@ -18,7 +18,7 @@ pub(crate) struct Promised {
     archives: Vec<Archive>,
     digests: Vec<Promise>,
     /// What is not compared, and why.
-    notes: Vec<String>,
+    notes: Vec<Note>,
     /// That nobody writes to them meanwhile.
     unchanged: Unchanged,
 }
@@ -35,17 +35,18 @@ impl Promised {
             Self { name, archives, digests: Vec::new(), notes: Vec::new(), unchanged };
         for Promises { digests, note } in input.origin.around.promises()? {
             promised.digests.extend(digests);
-            promised.notes.extend(note.map(|text| format!("{}: {text}", input.name())));
+            let note = note.map(|text| Note::of(NoteKind::Archive, input.name(), text));
+            promised.notes.extend(note);
         }
         Ok(promised)
     }
 
     /// What is not compared, and what contradicts the packages: the disk has `size` bytes.
-    pub fn warnings(self, size: Option<u64>) -> Vec<String> {
+    pub fn warnings(self, size: Option<u64>) -> Vec<Note> {
         let Self { name, archives, mut notes, .. } = self;
         let mut note = |objection: Objection| {
             if objection.is_contradiction() {
-                notes.push(format!("{name}: {}", objection.text));
+                notes.push(Note::of(NoteKind::Archive, &name, objection.text));
             }
         };
         for Archive { package, member } in archives {

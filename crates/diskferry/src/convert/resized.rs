@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use diskferry_block_stream::{Error, Piece, Remedy, Result, Stream};
+use diskferry_block_stream::{Error, Note, Piece, Remedy, Result, Stream};
 use diskferry_codec::zeros;
 
 use crate::convert::request::Shrink;
@@ -98,7 +98,7 @@ impl Stream for Resized {
         Ok(piece)
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<Note> {
         self.inner.warnings()
     }
 }

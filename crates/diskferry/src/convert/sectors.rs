@@ -1,6 +1,6 @@
 //! Tells of a GPT that counts in other sectors than the target will show.
 
-use diskferry_block_stream::{Disk, Piece, Result, Stream};
+use diskferry_block_stream::{Disk, Note, NoteKind, Piece, Remedy, Result, Stream};
 
 use crate::source::forward::lookahead::length;
 
@@ -22,18 +22,20 @@ fn is_for_large(head: &[u8]) -> bool {
     has(LARGE) && !has(SHOWN)
 }
 
-fn warning(name: &str) -> String {
-    format!(
-        "{name}: its GPT counts in sectors of {LARGE} bytes, and the target shows sectors of {SHOWN}: no \
-         partition will be found; --gpt-sectors {SHOWN} writes the table anew"
-    )
+fn warning(name: &str) -> Note {
+    let text = format!(
+        "its GPT counts in sectors of {LARGE} bytes, and the target shows sectors of {SHOWN}: no partition will \
+         be found"
+    );
+    let remedy = Remedy::RewriteGpt { sectors: SHOWN as u32 };
+    Note::of(NoteKind::PartitionTable, name, text).mended_by(remedy)
 }
 
 /// What there is to say of a disk's table.
 ///
 /// # Errors
 /// Those of reading its beginning.
-pub(crate) fn warn(name: &str, disk: &dyn Disk) -> Result<Option<String>> {
+pub(crate) fn warn(name: &str, disk: &dyn Disk) -> Result<Option<Note>> {
     if disk.size() < HEAD as u64 {
         return Ok(None);
     }
@@ -85,7 +87,7 @@ impl Stream for Watched {
         Ok(piece)
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<Note> {
         let mut warnings = self.inner.warnings();
         warnings.extend(is_for_large(&self.head).then(|| warning(self.name())));
         warnings

@@ -1,13 +1,13 @@
 //! What a conversion did, and what there is to say about its target.
 
-use diskferry_block_stream::Result;
+use diskferry_block_stream::{Note, NoteKind, Result};
 use diskferry_codec::digest::Algorithm;
 use serde::Serialize;
 use serde::ser::Serializer;
 
 use crate::convert::unit::Unit;
 use crate::format::{Format, GIB};
-use crate::look::info::{Info, as_map};
+use crate::look::info::{Info, as_lines, as_map};
 use crate::source::image::DiskImage;
 
 /// What a conversion did.
@@ -31,7 +31,8 @@ pub struct Summary {
     /// The import target that the result is ready for, where one was given.
     pub ready_for: Option<&'static str>,
     /// Odd things about the source and the conversion.
-    pub warnings: Vec<String>,
+    #[serde(serialize_with = "as_lines")]
+    pub warnings: Vec<Note>,
 }
 
 fn digests_as_map<S: Serializer>(
@@ -51,17 +52,17 @@ pub(super) fn target_info(name: &str, format: Format, image: &DiskImage) -> Info
 }
 
 /// Says that the target's virtual size is not the one asked for, where it is not.
-pub(super) fn rounding(name: &str, format: Format, size: u64, unit: Unit) -> Option<String> {
+pub(super) fn rounding(name: &str, format: Format, size: u64, unit: Unit) -> Option<Note> {
     let held = Some(unit.held(size)).filter(|held| *held != size)?;
     let what = match unit.0 {
         512 => "sectors of 512 bytes".to_owned(),
         GIB => "GiB".to_owned(),
         grain => format!("grains of {grain} bytes"),
     };
-    Some(format!(
-        "{name}: the virtual size was rounded up from {size} to {held} bytes, as {format} holds \
-         whole {what} only"
-    ))
+    let text = format!(
+        "the virtual size was rounded up from {size} to {held} bytes, as {format} holds whole {what} only"
+    );
+    Some(Note::of(NoteKind::Size, name, text))
 }
 
 #[cfg(test)]
@@ -80,7 +81,8 @@ mod tests {
         ] {
             let warning = rounding("t.vmdk", Format::VMDK, size, Unit(unit));
             assert_eq!(warning.is_some(), text.is_some(), "{size}");
-            assert!(warning.unwrap_or_default().contains(text.unwrap_or_default()), "{size}");
+            let said = warning.map(|note| note.to_string()).unwrap_or_default();
+            assert!(said.contains(text.unwrap_or_default()), "{size}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The copy, into a target that has no name yet.
 
-use diskferry_block_stream::{Plan, Result};
+use diskferry_block_stream::{Note, Plan, Result};
 use diskferry_engine::{
     self as engine, Copied, CopyOptions, Destination, Job, Stage, Target, Undoing,
 };
@@ -23,7 +23,7 @@ pub(super) struct Made<'a> {
     /// The unit in which it stores a disk, in bytes; 1 where there is none.
     pub chunk: u64,
     /// What runs that were killed left in its place.
-    pub left_behind: Vec<String>,
+    pub left_behind: Vec<Note>,
 }
 
 impl Task<'_> {

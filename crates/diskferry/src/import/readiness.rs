@@ -1,6 +1,6 @@
 //! What a conversion for a target makes, and whether the target will take it.
 
-use diskferry_block_stream::{Error, Foretold, Result, SECTOR, Writing};
+use diskferry_block_stream::{Error, Foretold, Note, NoteKind, Result, SECTOR, Writing};
 use diskferry_inspect::SectorSize;
 
 use super::check::Need;
@@ -186,7 +186,7 @@ impl Readiness {
     ///
     /// # Errors
     /// `Refused` with every rule that refuses it.
-    pub fn judge(&self, facts: &Facts) -> Result<Vec<String>> {
+    pub fn judge(&self, facts: &Facts) -> Result<Vec<Note>> {
         self.verdict(&self.rulings(facts))
     }
 
@@ -194,14 +194,14 @@ impl Readiness {
     ///
     /// # Errors
     /// As for [`judge`](Self::judge).
-    pub fn judge_ahead(&self, facts: &Facts) -> Result<Vec<String>> {
+    pub fn judge_ahead(&self, facts: &Facts) -> Result<Vec<Note>> {
         let rulings = self.rulings(facts).into_iter().zip(self.target.rules());
         let settled = rulings.filter(|(_, rule)| rule.check.settled().is_by_beginning(facts));
         self.verdict(&settled.map(|(ruling, _)| ruling).collect::<Vec<_>>())
     }
 
     /// The warnings.
-    fn verdict(&self, rulings: &[Ruling]) -> Result<Vec<String>> {
+    fn verdict(&self, rulings: &[Ruling]) -> Result<Vec<Note>> {
         let of = |verdict| rulings.iter().filter(move |ruling| ruling.verdict == verdict);
         let refusals: Vec<String> = of(Verdict::Fail).map(refusal).collect();
         if !refusals.is_empty() {
@@ -211,10 +211,11 @@ impl Readiness {
                 refusals.join("; ")
             )));
         }
-        let broken = of(Verdict::Warn).chain(of(Verdict::Waived));
-        Ok(broken
-            .map(|ruling| format!("{}: {}: {}", self.target, ruling.id, ruling.text))
-            .collect())
+        let note = |ruling: &Ruling| {
+            let text = format!("{}: {}", ruling.id, ruling.text);
+            Note::of(NoteKind::ImportRule, self.target.name(), text)
+        };
+        Ok(of(Verdict::Warn).chain(of(Verdict::Waived)).map(note).collect())
     }
 }
 

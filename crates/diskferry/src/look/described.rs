@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Description, Result};
+use diskferry_block_stream::{Bytes, Description, Note, NoteKind, Result};
 use diskferry_engine::Control;
-use diskferry_wrap::{Found, Listing};
+use diskferry_wrap::{Found, Listing, Objection};
 
 use crate::format::Format;
 use crate::look::info::{ChainLink, DataFile, Info, SnapshotInfo, WrappedDisk};
@@ -38,7 +38,9 @@ impl OpenOptions {
         if let Some(file) = file.filter(|_| !info.disks_complete) {
             let Listing { disks, notes } = listed::list(file, &self.limits.budget())?;
             info.set_disks(&disks, true);
-            info.warnings.extend(notes.into_iter().map(|text| format!("{location}: {text}")));
+            let file = location.to_string();
+            let notes = notes.into_iter().map(|text| Note::of(NoteKind::Archive, &file, text));
+            info.warnings.extend(notes);
         }
         Ok(info)
     }
@@ -60,10 +62,8 @@ impl OpenOptions {
         let Body::Forward(disk) = &opened.body else { return Ok((info, None)) };
         if disk.size().is_none() {
             let or_vhd = if info.assumed { ", and whether it is a fixed VHD," } else { "" };
-            info.warnings.push(format!(
-                "{}: the disk's size{or_vhd} is known only when all of it was unpacked",
-                opened.name()
-            ));
+            let text = format!("the disk's size{or_vhd} is known only when all of it was unpacked");
+            info.warnings.push(Note::of(NoteKind::Unseen, opened.name(), text));
         }
         Ok((info, opened.origin.file))
     }
@@ -122,7 +122,10 @@ impl Info {
         }
         for Archive { package, .. } in &origin.around.archives {
             let file = origin.file.as_ref().map_or(origin.name(), |file| file.name());
-            package.object_to_files(&mut |it| info.warnings.push(format!("{file}: {}", it.text)));
+            let mut note = |it: Objection| {
+                info.warnings.push(Note::of(NoteKind::Archive, file, it.text));
+            };
+            package.object_to_files(&mut note);
         }
         info
     }
@@ -137,11 +140,12 @@ impl Info {
     /// The same of a disk in a compressed file that has to be unpacked before more is known of it.
     fn of_unordered(origin: &Origin) -> Self {
         let mut info = Self::of(origin).with_size(None);
-        info.warnings.push(format!(
-            "{}: a {} image cannot be read front to back; its size and what else it has to say are known \
-             only when it was unpacked",
-            origin.name, origin.format
-        ));
+        let text = format!(
+            "a {} image cannot be read front to back; its size and what else it has to say are known only when it \
+             was unpacked",
+            origin.format
+        );
+        info.warnings.push(Note::of(NoteKind::Unseen, &origin.name, text));
         info
     }
 
@@ -228,14 +232,12 @@ fn chain(layers: &Layers) -> Vec<ChainLink> {
     opened.chain(missing).collect()
 }
 
-fn raw_cannot_tell(layer: &Layer) -> String {
+fn raw_cannot_tell(layer: &Layer) -> Note {
     let assumed = if layer.is_assumed() {
         "taken for raw, since it bears no other format's signature; "
     } else {
         ""
     };
-    format!(
-        "{}: {assumed}a raw image that was cut short cannot be told from a whole one",
-        layer.name()
-    )
+    let text = format!("{assumed}a raw image that was cut short cannot be told from a whole one");
+    Note::of(NoteKind::Format, layer.name(), text)
 }

@@ -1,6 +1,6 @@
 //! What there is to say about an image, in the form that scripts read.
 
-use diskferry_block_stream::{Bytes, Detail, Snapshot};
+use diskferry_block_stream::{Bytes, Detail, Note, Snapshot};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -50,7 +50,8 @@ pub struct Info {
     /// Whether these are all: an archive that is compressed is read no further than to the disk.
     pub disks_complete: bool,
     /// Odd things that do not keep the disk from being read.
-    pub warnings: Vec<String>,
+    #[serde(serialize_with = "as_lines")]
+    pub warnings: Vec<Note>,
     /// What else the format has to say.
     #[serde(serialize_with = "as_details")]
     pub details: Vec<(&'static str, Detail)>,
@@ -88,7 +89,8 @@ pub struct ChainLink {
     /// Virtual size of this layer, in bytes.
     pub virtual_size: Option<u64>,
     /// Why the file could not be opened, where it could not.
-    pub error: Option<String>,
+    #[serde(serialize_with = "as_line")]
+    pub error: Option<Note>,
 }
 
 /// An internal snapshot.
@@ -124,6 +126,15 @@ impl From<Snapshot> for SnapshotInfo {
 }
 
 /// Pairs as an object, in their order.
+/// Notes as the lines that they print as.
+pub(crate) fn as_lines<S: Serializer>(notes: &[Note], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(notes.iter().map(ToString::to_string))
+}
+
+fn as_line<S: Serializer>(note: &Option<Note>, serializer: S) -> Result<S::Ok, S::Error> {
+    note.as_ref().map(ToString::to_string).serialize(serializer)
+}
+
 pub(crate) fn as_map<K, V, S>(pairs: &[(K, V)], serializer: S) -> Result<S::Ok, S::Error>
 where
     K: Serialize,

@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 
-use diskferry_block_stream::{Error, ErrorKind, Remedy, Result};
+use diskferry_block_stream::{Error, ErrorKind, Note, NoteKind, Remedy, Result};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use serde::{Deserialize, Serialize};
@@ -30,15 +30,18 @@ impl Locks {
     ///
     /// # Errors
     /// `Io` for such a file, where it is not to be read.
-    pub(crate) fn judge(self, name: &str, file: &File) -> Result<Option<String>> {
+    pub(crate) fn judge(self, name: &str, file: &File) -> Result<Option<Note>> {
         let Some(held) = SIGNS.iter().find(|sign| is_locked(file, sign.byte)) else {
             return Ok(None);
         };
         match self {
-            Self::Ignore => Ok(Some(format!(
-                "{name}: {}, such as a running machine; what is read of it may be torn",
-                held.text
-            ))),
+            Self::Ignore => {
+                let text = format!(
+                    "{}, such as a running machine; what is read of it may be torn",
+                    held.text
+                );
+                Ok(Some(Note::of(NoteKind::Locked, name, text)))
+            }
             Self::Respect => Err(Error::new(
                 ErrorKind::Io,
                 format!(

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Limits, Result, Sibling, Siblings};
+use diskferry_block_stream::{Bytes, Error, Limits, Note, Result, Sibling, Siblings};
 use diskferry_wrap::{Choice, Folder, Found as Listed, Package, Part, Promises};
 
 use crate::format::Format;
@@ -26,7 +26,7 @@ pub(crate) struct Around {
     /// The files of the package that it is in, where they lie in a folder; the pieces of a split file.
     pub files: Vec<Arc<dyn Bytes>>,
     /// What there is to say of them.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 /// An archive around a disk, or a package that lies in a folder.

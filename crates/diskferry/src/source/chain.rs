@@ -5,7 +5,9 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Budget, Bytes, Disk, Error, Limits, ParentRef, Result, Siblings};
+use diskferry_block_stream::{
+    Budget, Bytes, Disk, Error, Limits, Note, NoteKind, ParentRef, Result, Siblings,
+};
 use diskferry_engine::Chain;
 
 use crate::format::{Context, Format, OpenNamed};
@@ -58,7 +60,7 @@ struct Opening<'a> {
     options: &'a OpenOptions,
     budget: &'a Budget,
     layers: Vec<Layer>,
-    warnings: Vec<String>,
+    warnings: Vec<Note>,
 }
 
 impl Opening<'_> {
@@ -76,8 +78,9 @@ impl Opening<'_> {
             match (self.open_parent(&parent, given), self.options.backing) {
                 (Ok(()), _) => {}
                 (Err(error), Backing::Lenient) if given.is_none() => {
-                    self.warnings.push(error.to_string());
-                    return Ok(Some(Missing { parent, error: error.to_string() }));
+                    let error = Note::of_error(NoteKind::Named, &error);
+                    self.warnings.push(error.clone());
+                    return Ok(Some(Missing { parent, error }));
                 }
                 (Err(error), _) => return Err(error),
             }
@@ -114,7 +117,8 @@ impl Opening<'_> {
         let Neighbours { found, warnings, .. } = neighbours;
         self.warnings.extend(warnings.into_inner());
         let described = image.describe().warnings.into_iter();
-        self.warnings.extend(described.map(|warning| format!("{name}: {}", warning.text)));
+        self.warnings
+            .extend(described.map(|warning| Note::of(NoteKind::Format, &name, warning.text)));
         let (assumed, others) = (told.is_none(), found.into_inner());
         self.layers.push(Layer { name, siblings, format, assumed, image, bytes, others });
         Ok(())
@@ -162,7 +166,9 @@ impl Opening<'_> {
         self.open_layer(source, format, None)?;
         match (self.another_image(parent), given) {
             (None, _) => {}
-            (Some(text), Some(_)) => self.warnings.push(format!("{name}: {text}")),
+            (Some(text), Some(_)) => {
+                self.warnings.push(Note::of(NoteKind::Named, &name, text));
+            }
             (Some(text), None) => {
                 self.layers.pop();
                 return Err(Error::damaged(text).in_file(&name));
@@ -171,11 +177,11 @@ impl Opening<'_> {
         if format.is_none() {
             let opened = self.layers.last().expect("it was opened just now");
             let called = given.map_or(parent.name(), |path| path.to_string_lossy());
-            self.warnings.push(format!(
-                "{name}: it does not say which format its backing file '{called}' has; taken for {}, by \
-                 its content",
+            let text = format!(
+                "it does not say which format its backing file '{called}' has; taken for {}, by its content",
                 opened.format
-            ));
+            );
+            self.warnings.push(Note::of(NoteKind::Named, &name, text));
         }
         Ok(())
     }
@@ -241,7 +247,7 @@ struct Neighbours<'a> {
     image: &'a str,
     siblings: Option<&'a Arc<dyn Siblings>>,
     found: RefCell<Vec<Arc<dyn Bytes>>>,
-    warnings: RefCell<Vec<String>>,
+    warnings: RefCell<Vec<Note>>,
 }
 
 impl Neighbours<'_> {
@@ -259,7 +265,8 @@ impl OpenNamed for Neighbours<'_> {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if self.options.backing == Backing::Lenient => {
                 let error = error.in_file(self.image);
-                self.warnings.borrow_mut().push(error.to_string());
+                let note = Note::of_error(NoteKind::Named, &error);
+                self.warnings.borrow_mut().push(note);
                 Ok(None)
             }
             Err(error) => Err(error.in_file(self.image)),

@@ -6,7 +6,7 @@ use std::io::ErrorKind as IoErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, ErrorKind, Identity, Result, Sibling, Siblings};
+use diskferry_block_stream::{Bytes, Error, ErrorKind, Identity, Note, Result, Sibling, Siblings};
 
 use crate::place::file::{self, Access};
 use crate::place::folder::Folder;
@@ -25,7 +25,7 @@ pub(crate) struct Found {
     /// bytes.
     pub siblings: Option<Arc<dyn Siblings>>,
     /// The warning that somebody may be writing to it.
-    pub locked: Option<String>,
+    pub locked: Option<Note>,
 }
 
 impl Found {

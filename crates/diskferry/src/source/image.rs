@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Disk, Identity, Image, ParentRef, Result, Siblings};
+use diskferry_block_stream::{Bytes, Disk, Identity, Image, Note, ParentRef, Result, Siblings};
 
 use crate::format::Format;
 use crate::source::around::Around;
@@ -41,7 +41,7 @@ pub struct Layer {
 /// A backing file that could not be opened.
 pub(crate) struct Missing {
     pub parent: ParentRef,
-    pub error: String,
+    pub error: Note,
 }
 
 impl DiskImage {
@@ -71,7 +71,7 @@ impl DiskImage {
     }
 
     /// Odd things that do not keep the disk from being read, in the image and its chain.
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> &[Note] {
         &self.origin.warnings
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Error, Identity, Result};
+use diskferry_block_stream::{Bytes, Error, Identity, Note, Result};
 use diskferry_codec::digest::Algorithm;
 use diskferry_engine::{self as engine, Job};
 
@@ -34,7 +34,7 @@ impl Opened {
         arrived: Arrived,
         file: Option<Arc<dyn Bytes>>,
         identity: Identity,
-        locked: Option<String>,
+        locked: Option<Note>,
     ) -> Self {
         let Arrived { disk, format, assumed, around } = arrived;
         let name = disk.stream.name().to_owned();
@@ -66,7 +66,7 @@ impl Opened {
     }
 
     /// Odd things that do not keep the disk from being read, as far as they are known before it is read.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Note> {
         let own = match &self.body {
             Body::Random(_) => Vec::new(),
             Body::Forward(disk) => disk.stream.warnings(),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use diskferry_block_stream::{Bytes, Error, Identity, Result};
+use diskferry_block_stream::{Bytes, Error, Identity, Note, Result};
 use diskferry_engine::Control;
 
 use crate::place::kind::FileKind;
@@ -154,7 +154,7 @@ impl<'a> Opening<'a> {
         &self,
         name: &str,
         pipe: File,
-        (identity, locked): (Identity, Option<String>),
+        (identity, locked): (Identity, Option<Note>),
     ) -> Result<Outcome> {
         let mut outcome = match Unwrapping::of_pipe(name, pipe, &self.wanted).run()? {
             Unwrapped::Forward(arrived) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Identity};
+use diskferry_block_stream::{Bytes, Identity, Note};
 
 use crate::format::Format;
 use crate::source::around::Around;
@@ -19,7 +19,7 @@ pub struct Origin {
     pub(crate) identity: Identity,
     /// Bytes that were read of the pipe, where it was unpacked out of one.
     pub(crate) piped: Option<u64>,
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Note>,
 }
 
 impl Origin {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Cancel, Error, Limits, Result};
+use diskferry_block_stream::{Bytes, Cancel, Error, Limits, Note, NoteKind, Result};
 use diskferry_inspect::{TableKind, inspect};
 use diskferry_raw::Raw;
 use diskferry_wrap::{Joined, Wrapping};
@@ -94,15 +94,13 @@ impl OpenOptions {
             ));
         }
         let name = first.name.clone();
-        around.notes.push(match pieces.len() {
-            1 => format!(
-                "{name}: by its name the first piece of a split file; there is no further one"
-            ),
-            count => format!(
-                "{name}: read as one file with the pieces up to '{}', {count} in all",
-                last.shown()
-            ),
-        });
+        let text = match pieces.len() {
+            1 => "by its name the first piece of a split file; there is no further one".to_owned(),
+            count => {
+                format!("read as one file with the pieces up to '{}', {count} in all", last.shown())
+            }
+        };
+        around.notes.push(Note::of(NoteKind::Pieces, &name, text));
         if pieces.len() == 1 {
             return Ok((first, around));
         }
@@ -112,7 +110,7 @@ impl OpenOptions {
     }
 
     /// Opens a piece that is there.
-    fn piece(&self, numbered: &Numbered, notes: &mut Vec<String>) -> Result<Arc<dyn Bytes>> {
+    fn piece(&self, numbered: &Numbered, notes: &mut Vec<Note>) -> Result<Arc<dyn Bytes>> {
         let path = numbered.path();
         let shown = path.display().to_string();
         let io = |error: io::Error| Error::from(error).doing("opening").in_file(&shown);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diskferry_block_stream::{Bytes, Result};
+use diskferry_block_stream::{Bytes, Note, NoteKind, Result};
 use diskferry_codec::zeros;
 use diskferry_wrap::Wrapping;
 
@@ -46,13 +46,11 @@ pub(crate) fn head(bytes: &dyn Bytes, most: usize) -> Result<Vec<u8>> {
 }
 
 /// Says of a file that is taken as it is that it looks like something else.
-pub(crate) fn looks_wrapped(bytes: &dyn Bytes) -> Result<Option<String>> {
+pub(crate) fn looks_wrapped(bytes: &dyn Bytes) -> Result<Option<Note>> {
     let wrapping = Wrapping::of(&head(bytes, Wrapping::HEAD)?);
     Ok(wrapping.map(|wrapping| {
-        format!(
-            "{}: taken for a raw disk as it is, though it looks like a {} file",
-            bytes.name(),
-            wrapping.name()
-        )
+        let what = wrapping.name();
+        let text = format!("taken for a raw disk as it is, though it looks like a {what} file");
+        Note::of(NoteKind::Wrapped, bytes.name(), text)
     }))
 }

@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use diskferry_block_stream::{Error, Identity, Remedy, Result};
+use diskferry_block_stream::{Error, Identity, Note, NoteKind, Remedy, Result};
 use diskferry_engine::{
     Destination, Durability, FileBytes, FileOutput, Needs, Output, Outputs, ReadBack, Replace,
     Target, Undo, left_behind,
@@ -62,10 +62,11 @@ impl Destination for FilePlace {
         self.overwrites(needs)?.iter().try_for_each(|(name, _)| refuse(name))
     }
 
-    fn left_behind(&self) -> Vec<String> {
+    fn left_behind(&self) -> Vec<Note> {
         let lines = left_behind(&self.path).into_iter().map(|name| {
             let left = self.path.with_file_name(name);
-            format!("{}: what a killed run left of this target; it can be removed", left.display())
+            let text = "what a killed run left of this target; it can be removed";
+            Note::of(NoteKind::LeftBehind, &left.display().to_string(), text)
         });
         lines.collect()
     }

@@ -244,7 +244,7 @@ impl Good {
             let zeros = bytes.iter().all(|byte| *byte == 0);
             chunks.push(Chunk { bytes: (!zeros).then_some(bytes), reads });
         }
-        let mut problems = image.warnings().to_vec();
+        let mut problems = image.warnings().iter().map(ToString::to_string).collect::<Vec<_>>();
         overlay.take_trace();
         check(image, &mut |problem| problems.push(problem.text)).ok()?;
         let check = overlay.take_trace();
@@ -358,7 +358,8 @@ impl Look<'_> {
         let mut shown = false;
         if differs || ((everything || touched(&good.check)) && !costly) {
             let known = |text: &String| good.problems.contains(text);
-            shown = !self.image.warnings().iter().all(known);
+            let warnings = self.image.warnings().iter().map(ToString::to_string);
+            shown = !warnings.into_iter().all(|text| known(&text));
             let checked = check(self.image, &mut |problem| shown |= !known(&problem.text));
             if let Err(error) = checked {
                 honest(&error)?;

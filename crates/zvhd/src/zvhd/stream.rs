@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use diskferry_block_stream::{Budget, ErrorKind, Piece, Problem, Result, Stream};
+use diskferry_block_stream::{Budget, ErrorKind, Note, NoteKind, Piece, Problem, Result, Stream};
 use diskferry_codec::{HISTORY, OpenInflater};
 
 use super::scan::oddities;
@@ -136,7 +136,8 @@ impl<R: Read + Send> Stream for ZvhdStream<R> {
         self.piece(buf).map_err(|error| error.doing("reading").in_file(&self.source.name))
     }
 
-    fn warnings(&self) -> Vec<String> {
-        self.oddities.iter().map(|odd| format!("{}: {}", self.source.name, odd.text)).collect()
+    fn warnings(&self) -> Vec<Note> {
+        let note = |odd: &Problem| Note::of(NoteKind::Format, &self.source.name, &*odd.text);
+        self.oddities.iter().map(note).collect()
     }
 }

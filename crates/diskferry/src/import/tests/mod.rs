@@ -72,7 +72,7 @@ fn a_waived_rule_lets_the_image_pass() {
     let error = judged(&[]).unwrap_err().to_string();
     assert!(error.contains("jdcloud would refuse it: sector-512: "), "{error}");
     let warnings = judged(&["sector-512".into()]).unwrap();
-    assert!(warnings.iter().any(|text| text.contains("sector-512")), "{warnings:?}");
+    assert!(warnings.iter().any(|text| text.text.contains("sector-512")), "{warnings:?}");
 }
 
 #[test]

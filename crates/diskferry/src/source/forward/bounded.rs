@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use diskferry_block_stream::{Limits, Piece, Result, Stream};
+use diskferry_block_stream::{Limits, Note, NoteKind, Piece, Result, Stream};
 use diskferry_wrap::Ending;
 
 use crate::source::forward::footed::Told;
@@ -78,10 +78,10 @@ impl Stream for Bounded {
         checked.map(|()| piece).map_err(|error| error.in_file(self.inner.name()))
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<Note> {
         let name = self.inner.name();
-        let own = self.odd_length().into_iter().chain(self.notes());
-        let own = own.map(|text| format!("{name}: {text}"));
-        self.inner.warnings().into_iter().chain(own).collect()
+        let odd = self.odd_length().map(|text| Note::of(NoteKind::Size, name, text));
+        let told = self.notes().into_iter().map(|text| Note::of(NoteKind::Archive, name, text));
+        self.inner.warnings().into_iter().chain(odd).chain(told).collect()
     }
 }

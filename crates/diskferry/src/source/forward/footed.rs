@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use diskferry_block_stream::{Error, Piece, Remedy, Result, Stream};
+use diskferry_block_stream::{Error, Note, NoteKind, Piece, Remedy, Result, Stream};
 
 use crate::format::{FixedDisk, Format};
 use crate::source::forward::lookahead::length;
@@ -29,7 +29,7 @@ pub(crate) struct Footed {
     /// Bytes of the disk that were handed out.
     passed: u64,
     over: bool,
-    warnings: Vec<String>,
+    warnings: Vec<Note>,
 }
 
 impl Footed {
@@ -123,7 +123,8 @@ impl Footed {
             )));
         }
         let name = self.inner.name();
-        self.warnings = warnings.iter().map(|text| format!("{name}: {text}")).collect();
+        let note = |text: &String| Note::of(NoteKind::Format, name, &**text);
+        self.warnings = warnings.iter().map(note).collect();
         // It is told once.
         let _ = self.told.set(Format::VHD);
         Ok(size)
@@ -167,7 +168,7 @@ impl Stream for Footed {
         }
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<Note> {
         [self.inner.warnings(), self.warnings.clone()].concat()
     }
 }
@@ -282,7 +283,7 @@ mod tests {
                         disk.extend_from_slice(&buf[..count]);
                     }
                     assert!(disk == [7; 4096], "{zeros} zeros, in pieces of {step}");
-                    assert!(footed.warnings()[0].contains("zeros after the footer"));
+                    assert!(footed.warnings()[0].text.contains("zeros after the footer"));
                 }
             }
         }
@@ -315,7 +316,7 @@ mod tests {
             count += more;
         }
         assert_eq!(count, 1024);
-        assert!(footed.warnings()[0].contains("3072 bytes between are left out"));
+        assert!(footed.warnings()[0].text.contains("3072 bytes between are left out"));
     }
 
     #[test]

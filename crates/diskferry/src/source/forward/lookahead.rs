@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Cursor, Disk, Extent, Kind, Order, Piece, Result, Stream,
+    Bytes, Cancel, Cursor, Disk, Extent, Kind, Note, Order, Piece, Result, Stream,
 };
 use diskferry_codec::zeros;
 
@@ -217,7 +217,7 @@ impl Stream for Replayed {
         }
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self) -> Vec<Note> {
         self.rest.warnings()
     }
 }

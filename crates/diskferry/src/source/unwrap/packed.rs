@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use diskferry_block_stream::{
-    Bytes, Cancel, Cursor, Description, Disk, Error, ErrorKind, Image, Order, Piece, Problem,
+    Bytes, Cancel, Cursor, Description, Disk, Error, ErrorKind, Image, Note, Order, Piece, Problem,
     Progress, Result, Stream,
 };
 use diskferry_engine::Rewinding;
@@ -136,7 +136,9 @@ impl Image for PackedImage {
         progress.expect(self.size());
         match self.read_through(cancel, progress) {
             Ok(warnings) => {
-                warnings.into_iter().for_each(|text| report(Problem::oddity(None, text)));
+                warnings
+                    .into_iter()
+                    .for_each(|note| report(Problem::oddity(None, note.to_string())));
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::Damaged => {
@@ -150,7 +152,7 @@ impl Image for PackedImage {
 
 impl PackedImage {
     /// Reads all of the disk, and returns what was odd about it.
-    fn read_through(&self, cancel: &Cancel, progress: &Progress) -> Result<Vec<String>> {
+    fn read_through(&self, cancel: &Cancel, progress: &Progress) -> Result<Vec<Note>> {
         // What is left of former looks holds memory that this one may need.
         self.disk.let_go();
         let mut stream = self.packed.again()?.disk.stream;
