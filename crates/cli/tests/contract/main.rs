@@ -14,6 +14,7 @@ mod scratch;
 mod signals;
 mod streams;
 mod unpacked;
+mod words;
 mod wrapped;
 mod xva;
 mod zvhd;
