@@ -111,10 +111,12 @@ impl Opened {
         let Self { origin, body } = self;
         match body {
             Body::Random(layers) => Ok(DiskImage { origin, layers }),
-            Body::Forward(Arriving { packed: Some(packed), .. }) => {
+            Body::Forward(Arriving { packed, stream, .. }) => {
+                // It holds a window, which whoever unpacks the file anew needs.
+                drop(stream);
+                let packed = packed.ok_or_else(|| once_only(&origin.name))?;
                 DiskImage::packed(origin, packed)
             }
-            Body::Forward(Arriving { packed: None, .. }) => Err(once_only(&origin.name)),
         }
     }
 
