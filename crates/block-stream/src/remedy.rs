@@ -30,6 +30,8 @@ pub enum Remedy {
     ChooseScratch,
     /// Say how large the disk is to be.
     GiveSize,
+    /// Give a file in place of a pipe.
+    GiveFile,
     /// Read a file that somebody has open for writing all the same.
     IgnoreLocks,
     /// Have the backup of the GPT moved to the disk's end.
@@ -61,6 +63,15 @@ pub enum Remedy {
     TakeAsRaw,
     /// Have fewer threads, or less memory for buffers.
     TakeLessMemory,
+    /// Take the disk out of what it is wrapped in, first.
+    Unpack {
+        /// The file that it is in, as the user knows it; none for a pipe.
+        file: Option<String>,
+        /// The wrappers, from the outside in.
+        layers: Vec<String>,
+        /// The disk's format.
+        format: String,
+    },
     /// Let the image break these rules of the import target.
     Waive {
         /// Their ids.

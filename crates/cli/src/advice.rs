@@ -44,6 +44,7 @@ fn advice(remedy: &Remedy) -> Option<String> {
         Remedy::AllowShrink => "--allow-shrink drops the rest, where it is zeros",
         Remedy::ChooseDisk => "choose one with --disk",
         Remedy::ChooseScratch => "--scratch DIR unpacks elsewhere",
+        Remedy::GiveFile => "give a file, or redirect it with '<'",
         Remedy::GiveSize => "give it with --size",
         Remedy::IgnoreLocks => "-U (--force-share) reads it all the same",
         Remedy::MoveGpt => "--move-gpt moves it",
@@ -62,10 +63,36 @@ fn advice(remedy: &Remedy) -> Option<String> {
         Remedy::StateFormat { format } => return Some(format!("say so with -f {format}")),
         Remedy::TakeAsRaw => "if it is a raw disk under a wrong name, -f raw takes it as it is",
         Remedy::TakeLessMemory => "fewer threads, or a smaller --memory, take less",
+        Remedy::Unpack { file, layers, format } => {
+            let layers: Vec<&str> = layers.iter().map(String::as_str).collect();
+            return Some(format!(
+                "unpack it first: {}",
+                unpacking(file.as_deref(), &layers, format)
+            ));
+        }
         Remedy::WriteToFile => "--verify needs a file",
         _ => return None,
     };
     Some(words.to_owned())
+}
+
+/// The commands that get a disk out of its wrappers, in that file, or in a pipe.
+fn unpacking(file: Option<&str>, layers: &[&str], format: &str) -> String {
+    // No name of a member goes into a line that people copy.
+    let file = file.map(quoted);
+    // What a package has beside its descriptor is a file by itself.
+    let layers = layers.strip_prefix(&["ovf"]).unwrap_or(layers);
+    match (layers, file) {
+        // Its blocks are no file yet.
+        (layers, _) if layers.contains(&"xva") => "convert it to raw without '-f'".to_owned(),
+        (["tar" | "ova"], None) => "tar -xf -".to_owned(),
+        // A tar that reads a pipe does not look whether it is compressed.
+        ([packed, "tar" | "ova"], None) => format!("{packed} -dc | tar -xf -"),
+        (["tar" | "ova"] | [_, "tar" | "ova"], Some(file)) => format!("tar -xf {file}"),
+        ([packed], None) => format!("{packed} -dc > disk.{format}"),
+        ([packed], Some(file)) => format!("{packed} -dc {file} > disk.{format}"),
+        _ => "layer by layer".to_owned(),
+    }
 }
 
 /// A size as options take it, in the largest unit of which it is a whole number.
@@ -80,7 +107,7 @@ pub fn fix(fix: &Fix, source: &[String]) -> String {
     match fix {
         Fix::Convert(remake) => command_line(remake, source),
         Fix::Advice(text) => (*text).to_owned(),
-        Fix::Unpack(text) => text.clone(),
+        Fix::Unpack(remedy) => advice(remedy).unwrap_or_default(),
     }
 }
 
@@ -124,6 +151,23 @@ mod tests {
             ("", "''"),
         ] {
             assert_eq!(quoted(word), expected);
+        }
+    }
+
+    #[test]
+    fn a_disk_is_taken_out_of_its_wrappers_by_the_commands_for_them() {
+        for (file, layers, words) in [
+            (Some("a b.tgz"), &["gzip", "tar"][..], "tar -xf 'a b.tgz'"),
+            (Some("a.ova"), &["ova"], "tar -xf a.ova"),
+            (Some("a.qcow2.gz"), &["gzip"], "gzip -dc a.qcow2.gz > disk.qcow2"),
+            (Some("a.vmdk.gz"), &["ovf", "gzip"], "gzip -dc a.vmdk.gz > disk.qcow2"),
+            (Some("a.xva"), &["xva"], "convert it to raw without '-f'"),
+            (Some("a"), &["gzip", "tar", "xz"], "layer by layer"),
+            (None, &["tar"], "tar -xf -"),
+            (None, &["zstd", "tar"], "zstd -dc | tar -xf -"),
+            (None, &["xz"], "xz -dc > disk.qcow2"),
+        ] {
+            assert_eq!(unpacking(file, layers, "qcow2"), words, "{layers:?}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use diskferry::import::{ImportTarget, Preflight};
 use diskferry::source::Limits;
-use diskferry::{Control, ErrorKind, Format, Location, OpenOptions};
+use diskferry::{Control, ErrorKind, Format, Location, OpenOptions, Remedy};
 use diskferry_testkit::child::{Bounded, command};
 
 fn sh(folder: &Path, script: &str) {
@@ -23,16 +23,17 @@ fn without_a_folder_for_it_nothing_is_unpacked_and_the_error_says_how_to() {
         "qemu-img create -q -f qcow2 a.qcow2 1M; gzip -k a.qcow2; tar -czf a.tar.gz a.qcow2
         mv a.qcow2 \"x'; touch PWNED; echo '.qcow2\"; tar -czf 'a b.tgz' x*",
     );
-    // Who named a member writes no shell commands for those who copy the advice.
-    for (name, advice) in [
-        ("a.qcow2.gz", "/a.qcow2.gz > disk.qcow2"),
-        ("a.tar.gz", "/a.tar.gz"),
-        ("a b.tgz", "/a b.tgz'"),
+    // Who named a member has no word in what those copy who follow the advice.
+    for (name, layers) in [
+        ("a.qcow2.gz", &["gzip"][..]),
+        ("a.tar.gz", &["gzip", "tar"]),
+        ("a b.tgz", &["gzip", "tar"]),
     ] {
         let error = OpenOptions::default().open(&at(name), &Control::default()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}");
-        let text = error.to_string();
-        assert!(text.contains("unpack it first: ") && text.ends_with(advice), "{text}");
+        let layers = layers.iter().map(ToString::to_string).collect();
+        let (file, format) = (Some(at(name).to_string()), "qcow2".to_owned());
+        assert_eq!(error.remedy(), Some(&Remedy::Unpack { file, layers, format }), "{error}");
         // Whether it is ready is known all the same, where its target takes no such thing.
         let gcp = ImportTarget::from_name("gcp").unwrap();
         let (as_name, waived) = (None, Vec::new());

@@ -95,7 +95,7 @@ impl Preflight {
     pub fn unopened(&self, error: &Error) -> Result<Option<Report>> {
         let readiness = Readiness::new(self.target, &self.waived)?;
         let Some(found) = InOrderOnly::of(error) else { return Ok(None) };
-        let InOrderOnly { format, around, member, advice, .. } = found;
+        let InOrderOnly { format, around, member, remedy, .. } = found;
         let facts = Facts {
             wrapping: Layer::all(&around.layers),
             member: member.clone(),
@@ -108,7 +108,7 @@ impl Preflight {
                 (ruling.ok, ruling.verdict) = (true, Verdict::Unknown);
                 "it could not be opened".clone_into(&mut ruling.text);
             }
-            ruling.fix = (!ruling.ok).then(|| Fix::Unpack(advice.clone()));
+            ruling.fix = (!ruling.ok).then(|| Fix::Unpack(remedy.clone()));
         }
         let ready = rules.iter().all(|ruling| ruling.ok);
         let file = error.place().file.clone().unwrap_or_default();

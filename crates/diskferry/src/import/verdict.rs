@@ -1,5 +1,6 @@
 //! What became of each rule.
 
+use diskferry_block_stream::Remedy;
 use serde::Serialize;
 
 use super::check::Finding;
@@ -54,7 +55,7 @@ pub enum Fix {
     /// What a person can do, by the rule.
     Advice(&'static str),
     /// The image can be had outside of what it is wrapped in.
-    Unpack(String),
+    Unpack(Remedy),
 }
 
 impl Verdict {

@@ -2,16 +2,15 @@
 
 use std::fmt;
 
-use diskferry_block_stream::Error;
+use diskferry_block_stream::{Error, Remedy};
 
 use crate::format::Format;
-use crate::import::quoted;
 use crate::place::standard::STDIN;
 use crate::source::around::Around;
 
-/// A disk whose format needs what is not to be had; how to get at it all the same.
+/// A disk whose format needs what is not to be had, and what helps.
 #[derive(thiserror::Error)]
-#[error("{what}; {advice}")]
+#[error("{what}")]
 pub(crate) struct InOrderOnly {
     pub format: Format,
     /// What is around it.
@@ -19,7 +18,8 @@ pub(crate) struct InOrderOnly {
     /// The name of the member that it is, where it is in an archive.
     pub member: Option<String>,
     what: String,
-    pub advice: String,
+    /// What helps.
+    pub remedy: Remedy,
 }
 
 impl fmt::Debug for InOrderOnly {
@@ -39,41 +39,24 @@ impl InOrderOnly {
     }
 }
 
+/// The error for such a disk, called `name`, that comes out of `outer`.
 pub(crate) fn in_order_only(format: Format, outer: &str, name: &str, around: &Around) -> Error {
     let around = around.clone();
     let member = name.strip_prefix(&format!("{outer}/")).map(str::to_owned);
-    let (what, advice) = match around.layers.as_slice() {
-        [] => (
-            format!(
-                "a {format} image cannot be read from a pipe, for its tables point back and forth"
-            ),
-            "give a file, or redirect it with '<'".to_owned(),
-        ),
-        layers => (
-            format!(
-                "a {format} image in a compressed file or a pipe comes front to back only, and its \
-                 tables point back and forth"
-            ),
-            format!("unpack it first: {}", unpacking(format, outer, layers)),
-        ),
+    let (what, remedy) = if around.layers.is_empty() {
+        let what = format!(
+            "a {format} image cannot be read from a pipe, for its tables point back and forth"
+        );
+        (what, Remedy::GiveFile)
+    } else {
+        let what = format!(
+            "a {format} image in a compressed file or a pipe comes front to back only, and its \
+             tables point back and forth"
+        );
+        let file = (outer != STDIN).then(|| outer.to_owned());
+        let layers = around.layers.iter().map(|&layer| layer.to_owned()).collect();
+        (what, Remedy::Unpack { file, layers, format: format.name().to_owned() })
     };
-    Error::unsupported(InOrderOnly { format, around, member, what, advice }).in_file(name)
-}
-
-/// The commands that get a disk out of its wrappers.
-fn unpacking(format: Format, outer: &str, layers: &[&str]) -> String {
-    // No name of a member goes into a line that people copy.
-    let (outer, is_pipe) = (quoted(outer), outer == STDIN);
-    // What a package has beside its descriptor is a file by itself.
-    match layers.strip_prefix(&["ovf"]).unwrap_or(layers) {
-        // Its blocks are no file yet.
-        layers if layers.contains(&"xva") => "convert it to raw without '-f'".to_owned(),
-        ["tar" | "ova"] if is_pipe => "tar -xf -".to_owned(),
-        // A tar that reads a pipe does not look whether it is compressed.
-        [packed, "tar" | "ova"] if is_pipe => format!("{packed} -dc | tar -xf -"),
-        ["tar" | "ova"] | [_, "tar" | "ova"] => format!("tar -xf {outer}"),
-        [packed] if is_pipe => format!("{packed} -dc > disk.{format}"),
-        [packed] => format!("{packed} -dc {outer} > disk.{format}"),
-        _ => "layer by layer".to_owned(),
-    }
+    let found = InOrderOnly { format, around, member, what, remedy: remedy.clone() };
+    Error::unsupported(found).mended_by(remedy).in_file(name)
 }
