@@ -41,11 +41,11 @@ pub struct Counts {
     pub written: u64,
     /// Calls of [`Output::zero`].
     pub zeros: u64,
-    /// Bytes copied by [`Output::copy_from`].
+    /// Bytes copied by [`Storage::copy_from`](diskferry_engine::Storage::copy_from).
     pub copied: u64,
-    /// Lengths given to [`Output::allocate`].
+    /// Lengths given to [`Storage::allocate`](diskferry_engine::Storage::allocate).
     pub allocated: Vec<u64>,
-    /// Lengths given to [`Output::fill`].
+    /// Lengths given to [`Storage::fill`](diskferry_engine::Storage::fill).
     pub filled: Vec<u64>,
     /// Lengths given to [`Output::finish`].
     pub finished: Vec<u64>,
@@ -95,7 +95,7 @@ impl Recorder {
         Self { garbage: Some(seed), ..Self::new() }
     }
 
-    /// The same, with another answer to [`Output::copy_from`].
+    /// The same, with another answer to [`Storage::copy_from`](diskferry_engine::Storage::copy_from).
     #[must_use]
     pub fn copying(self, copying: Copying) -> Self {
         Self { copying, ..self }

@@ -1,6 +1,6 @@
 //! The one table of formats: their names, how they are recognised, opened and written.
 //!
-//! Each format is a [`Row`] in a file of its own below this one, which adapts its crate. No other
+//! Each format is a row in a file of its own below this one, which adapts its crate. No other
 //! place lists the formats: help texts, probing, `formats` and the target's extension ask here.
 //!
 //! ```

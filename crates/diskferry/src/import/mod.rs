@@ -1,7 +1,7 @@
 //! What import targets accept, and whether an image is ready for one.
 //!
 //! The rules are data, one file a target in `targets/`; each names its source and how sure it is.
-//! A rule is judged on [`facts::Facts`]: of an image as it is ([`Preflight`]), or of one as a
+//! A rule is judged on facts: of an image as it is ([`Preflight`]), or of one as a
 //! conversion would make it, so that what cannot be made ready is refused before any work.
 //!
 //! ```

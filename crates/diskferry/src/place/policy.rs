@@ -18,7 +18,7 @@ use crate::place::kind::FileKind;
 ///
 /// By default only plain names beside the image itself, in whatever words: no absolute path, no `..` that
 /// leaves the folder, no sub-folder, no link that leads out of it, no device. What is refused is
-/// [`ErrorKind::Refused`], and nothing was opened then.
+/// [`ErrorKind::Refused`](crate::ErrorKind::Refused), and nothing was opened then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
